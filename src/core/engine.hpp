@@ -1,0 +1,85 @@
+// core/engine.hpp -- policy: (state, input, now) -> (state, effects).
+//
+// Owns the model of one instance and the indexes derived from it (dependency edges, deadlines, what changed).  Knows no
+// system call, clock, file or socket.  The shell gathers inputs, calls step() for each, writes take_changes() to the
+// journal, and only then carries out the effects.  Total: any state with any input returns.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.hpp"
+#include "model/effect.hpp"
+#include "model/input.hpp"
+#include "model/state.hpp"
+
+namespace abide::core {
+
+// Everything that the journal holds.  Lists are sorted by name or id.
+struct Snapshot {
+    model::Instance instance;
+    std::map<std::uint64_t, model::ServiceSpec> specs;  // by model::spec_hash
+    std::vector<model::Service> services;
+    std::vector<model::Operation> operations;
+};
+
+// What was changed since the last take_changes(), as journal keys; each at most once.
+struct Changes {
+    bool instance = false;
+    std::vector<std::uint64_t> specs;          // new ones
+    std::vector<std::uint64_t> dropped_specs;  // used by nobody any more
+    std::vector<std::string> services;
+    std::vector<std::string> removed_services;
+    std::vector<OperationId> operations;
+    std::vector<OperationId> dropped_operations;
+    bool empty() const {
+        return !instance && specs.empty() && dropped_specs.empty() && services.empty() && removed_services.empty() &&
+               operations.empty() && dropped_operations.empty();
+    }
+};
+
+class Engine {
+  public:
+    Engine() = default;
+    explicit Engine(Snapshot snapshot);
+
+    // Never fails: a refusal is an operation that ended, with its reason.  After in::Requested and in::Configured the
+    // operation made for it is instance().last_operation.
+    std::vector<model::Effect> step(const model::Input& input, const Now& now);
+
+    // The instant at which in::Ticked must be given; kNever when nothing waits.
+    Mono next_deadline() const;
+    Changes take_changes();
+
+    const model::Instance& instance() const { return instance_; }
+    const std::map<std::uint64_t, model::ServiceSpec>& specs() const { return specs_; }
+    std::vector<const model::Service*> services() const;  // by name
+    const model::Service* find(std::string_view name) const;
+    const model::ServiceSpec& spec_of(const model::Service& service) const;
+    const model::ServiceSpec& spec_of(const model::Run& run) const;
+    const model::Operation* operation(OperationId id) const;
+    const std::map<OperationId, model::Operation>& operations() const { return operations_; }
+    // The run and process that a spawn belongs to; nullptr when it is over.
+    struct Owner {
+        const model::Service* service = nullptr;
+        const model::Run* run = nullptr;
+        const model::Process* process = nullptr;
+    };
+    Owner owner_of(SpawnId spawn) const;
+    // What `status` calls waiting_for: one line a thing that is not true yet.
+    std::vector<std::string> waiting_for(const model::Service& service) const;
+    // The chain of causes, outermost last: why it does not run, why it was restarted, what it waits for.
+    std::vector<std::string> why(const model::Service& service, const Now& now) const;
+    Snapshot snapshot() const;
+
+  private:
+    friend class Machine;
+    model::Instance instance_;
+    std::map<std::uint64_t, model::ServiceSpec> specs_;
+};
+
+}  // namespace abide::core

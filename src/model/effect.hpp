@@ -1,0 +1,79 @@
+// model/effect.hpp -- what to do, in the imperative.  Effects are carried out after the change of state that they follow from
+// is in the journal.  Each is safe to repeat for the same run, or says what a repetition means.
+#pragma once
+
+#include <string>
+#include <variant>
+
+#include "model/event.hpp"
+#include "model/state.hpp"
+
+namespace abide::model {
+
+namespace out {
+
+// Start one process of a run.  Answered by Spawned, then Executed or SpawnFailed, then Exited.
+struct Spawn {
+    std::string service;
+    RunNumber run;
+    SpawnId spawn;
+    Role role = Role::main;
+    std::uint32_t step = 0;
+};
+// To the main process, or to all of the run.  A repeated TERM may be seen twice, so it is given once.
+struct Signal {
+    std::string service;
+    RunNumber run;
+    std::int32_t signal = 15;
+    StopScope scope = StopScope::all;
+};
+// SIGKILL to every process of the run.  Repeated until Emptied.
+struct KillAll {
+    std::string service;
+    RunNumber run;
+};
+// SIGKILL to one process (a probe or hook that hangs).
+struct KillProcess {
+    SpawnId spawn;
+};
+struct Freeze {
+    std::string service;
+    RunNumber run;
+    bool frozen = true;
+};
+// Ask once; answered by Probed with this number.  exec probes are answered through Spawn/Exited instead.
+struct Probe {
+    std::string service;
+    RunNumber run;
+    std::uint64_t probe = 0;
+    bool health = false;  // else readiness
+    Duration timeout{};
+};
+// Tell whether somebody of the run still lives: answered by Emptied, now or when it becomes true.
+struct WatchEmpty {
+    std::string service;
+    RunNumber run;
+};
+// The run is over: give back its cgroup, notify socket, log pipe, temporary folders.
+struct Release {
+    std::string service;
+    RunNumber run;
+};
+// An operation ended: answer those who wait for it.
+struct Reply {
+    OperationId operation;
+};
+struct Publish {
+    Event event;
+};
+// All services are down: end the instance with this exit status.
+struct EndInstance {
+    std::int32_t exit_status = 0;
+};
+
+}  // namespace out
+
+using Effect = std::variant<out::Spawn, out::Signal, out::KillAll, out::KillProcess, out::Freeze, out::Probe, out::WatchEmpty,
+                            out::Release, out::Reply, out::Publish, out::EndInstance>;
+
+}  // namespace abide::model

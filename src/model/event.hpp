@@ -1,0 +1,32 @@
+// model/event.hpp -- one change of state, as everybody outside sees it.  docs/events.md lists the types.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "model/state.hpp"
+
+namespace abide::model {
+
+BOOST_DEFINE_ENUM_CLASS(EventType, service_created, service_starting, service_started, service_ready, service_unready,
+                        service_healthy, service_unhealthy, service_reloading, service_reloaded, service_stopping,
+                        service_stopped, service_backoff, service_completed, service_failed, service_paused,
+                        service_unpaused, service_removed, process_exited, process_orphan, supervisor_started,
+                        supervisor_recovered, supervisor_stopping)
+
+struct Event {
+    EventId id;
+    EventType type = EventType::service_starting;
+    std::string subject;  // the service; empty for the supervisor's own
+    Wall time{};
+    RunNumber run;
+    std::int32_t pid = 0;
+    EventId cause;
+    Reason reason = Reason::none;
+    std::string detail;
+    std::optional<ExitStatus> exit;
+    Duration delay{};  // backoff
+};
+
+}  // namespace abide::model

@@ -1,0 +1,110 @@
+// model/input.hpp -- what happened, in the past tense.  Every input about a process names its spawn, every input about a run
+// names the run; one that speaks of the past is counted and dropped.  The shell has authenticated what comes from outside.
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "model/state.hpp"
+
+namespace abide::model {
+
+namespace in {
+
+// Somebody asked.  The shell chose the id from Instance::last_operation + 1 and journals nothing else.
+struct Requested {
+    Verb verb = Verb::start;
+    std::vector<std::string> names;  // empty: all (shutdown, autostart)
+    Requester requester;
+    Duration timeout{};      // 0: none
+    std::int32_t signal = 0;  // kill; 0: the default, TERM
+    bool whole_tree = false;  // kill --who all
+    OperationId operation;    // cancel: which
+};
+// A new configuration, parsed and bounded, to be applied all or nothing.
+struct Configured {
+    Configuration configuration;
+    bool dynamic = false;    // `add`: define or replace just these, forget nothing
+    Requester requester;
+};
+struct Spawned {
+    SpawnId spawn;
+    std::int32_t pid = 0;
+    std::uint64_t start_ticks = 0;
+};
+// exec succeeded.
+struct Executed {
+    SpawnId spawn;
+};
+struct SpawnFailed {
+    SpawnId spawn;
+    std::string stage;  // "chdir", "setresuid", "exec", ...
+    std::int32_t err = 0;
+};
+struct Exited {
+    SpawnId spawn;
+    ExitStatus status;
+};
+// Nobody of the run is left.
+struct Emptied {
+    std::string service;
+    RunNumber run;
+};
+// An authenticated notify message (sd_notify(3)) of a run, one assignment group of it.
+struct Notified {
+    std::string service;
+    RunNumber run;
+    bool ready = false, reloading = false, stopping = false, watchdog = false, watchdog_trigger = false;
+    std::string status;
+    bool has_status = false;
+    std::int32_t error_number = -1;         // -1: absent
+    std::int64_t watchdog_us = -1;          // -1: absent
+    std::int64_t extend_timeout_us = -1;
+    std::int32_t main_pid = 0;              // checked to be a process of this run; 0: absent
+    std::uint64_t main_start_ticks = 0;
+};
+// The answer to out::Probe.
+struct Probed {
+    std::string service;
+    RunNumber run;
+    std::uint64_t probe = 0;
+    bool healthy = false;
+    std::string detail;
+};
+// A descriptor, log line or pid file said ready, without a question (ready.fd, ready.log, ready.pidfile).
+struct BecameReady {
+    std::string service;
+    RunNumber run;
+    std::int32_t main_pid = 0;  // pid file
+    std::uint64_t main_start_ticks = 0;
+};
+struct Frozen {
+    std::string service;
+    RunNumber run;
+    bool frozen = true;
+};
+struct Ticked {};
+// A signal sent to the anchor.
+struct Signalled {
+    std::int32_t signal = 0;
+};
+// The manager came (back): what the kernel knows about a process that the journal speaks of.
+struct Recovered {
+    struct Found {
+        SpawnId spawn;
+        bool alive = false;      // else: it never ran, or its exit comes as Exited
+        bool never_ran = false;  // asked, and no trace of it: safe to ask again
+        std::int32_t pid = 0;
+        std::uint64_t start_ticks = 0;
+    };
+    std::vector<Found> processes;
+    bool first = false;  // nothing was running before: the instance starts
+};
+
+}  // namespace in
+
+using Input = std::variant<in::Requested, in::Configured, in::Spawned, in::Executed, in::SpawnFailed, in::Exited, in::Emptied,
+                           in::Notified, in::Probed, in::BecameReady, in::Frozen, in::Ticked, in::Signalled, in::Recovered>;
+
+}  // namespace abide::model

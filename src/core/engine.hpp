@@ -6,7 +6,6 @@
 #pragma once
 
 #include <map>
-#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -42,6 +41,13 @@ struct Changes {
     }
 };
 
+// One line of `plan`: what applying a configuration would do to a service.
+struct PlannedChange {
+    std::string service;
+    enum class What { define, restart, adjust, forget } what = What::define;
+    std::string detail;  // the keys that differ
+};
+
 class Engine {
   public:
     Engine() = default;
@@ -57,7 +63,8 @@ class Engine {
 
     const model::Instance& instance() const { return instance_; }
     const std::map<std::uint64_t, model::ServiceSpec>& specs() const { return specs_; }
-    std::vector<const model::Service*> services() const;  // by name
+    // By name; templates are not among them.
+    std::vector<const model::Service*> services() const;
     const model::Service* find(std::string_view name) const;
     const model::ServiceSpec& spec_of(const model::Service& service) const;
     const model::ServiceSpec& spec_of(const model::Run& run) const;
@@ -74,12 +81,54 @@ class Engine {
     std::vector<std::string> waiting_for(const model::Service& service) const;
     // The chain of causes, outermost last: why it does not run, why it was restarted, what it waits for.
     std::vector<std::string> why(const model::Service& service, const Now& now) const;
+    // What in::Configured would change; the problems are those of core::validate.
+    Result<std::vector<PlannedChange>> plan(const model::Configuration& configuration, bool dynamic) const;
     Snapshot snapshot() const;
 
   private:
     friend class Machine;
+
+    using Slot = std::uint32_t;  // position in nodes_, in memory only
+    struct Edge {
+        Slot other = 0;
+        model::Relation relation = model::Relation::after;  // never `before`: that is an `after` the other way round
+        model::Await await = model::Await::ready;
+        model::OnLoss on_loss = model::OnLoss::ignore;
+    };
+    struct Node {
+        model::Service service;
+        std::vector<Edge> needs, needed_by;    // derived from the specifications
+        std::vector<OperationId> operations;   // pending ones that wait for this service
+        Mono deadline = kNever;                // as entered in deadlines_
+        bool queued = false, changed = false;
+        bool counted = false;                  // among starting_
+        bool live = false;                     // false: the slot of a forgotten service
+    };
+
+    Slot add_node(model::Service service);
+    void rebuild_edges();
+    void index_deadline(Slot slot);
+    void use_spec(std::uint64_t hash, const model::ServiceSpec& spec);
+    void drop_unused_specs();
+
     model::Instance instance_;
     std::map<std::uint64_t, model::ServiceSpec> specs_;
+    std::map<OperationId, model::Operation> operations_;
+    std::vector<Node> nodes_;
+    std::map<std::string, Slot, std::less<>> by_name_;
+    std::set<std::pair<Mono, Slot>> deadlines_;
+    std::set<std::pair<Mono, OperationId>> operation_deadlines_;
+    std::map<SpawnId, Slot> spawns_;
+    std::uint32_t starting_ = 0;   // services between the decision to start and ready or end
+    std::set<Slot> parked_;        // wait only for the limit on parallel starts
+    std::uint32_t active_ = 0;     // services with a run
+
+    // Since the last take_changes().
+    bool instance_changed_ = false;
+    std::vector<Slot> changed_;
+    std::vector<std::string> removed_;
+    std::set<std::uint64_t> new_specs_, dropped_specs_;
+    std::set<OperationId> changed_operations_, dropped_operations_;
 };
 
 }  // namespace abide::core

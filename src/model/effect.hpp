@@ -36,6 +36,14 @@ struct KillAll {
 struct KillProcess {
     SpawnId spawn;
 };
+// The main process of the run is another one from now on (MAINPID, pid file): watch it under this spawn.
+struct Adopt {
+    std::string service;
+    RunNumber run;
+    SpawnId spawn;
+    std::int32_t pid = 0;
+    std::uint64_t start_ticks = 0;
+};
 struct Freeze {
     std::string service;
     RunNumber run;
@@ -73,7 +81,7 @@ struct EndInstance {
 
 }  // namespace out
 
-using Effect = std::variant<out::Spawn, out::Signal, out::KillAll, out::KillProcess, out::Freeze, out::Probe, out::WatchEmpty,
-                            out::Release, out::Reply, out::Publish, out::EndInstance>;
+using Effect = std::variant<out::Spawn, out::Signal, out::KillAll, out::KillProcess, out::Adopt, out::Freeze, out::Probe,
+                            out::WatchEmpty, out::Release, out::Reply, out::Publish, out::EndInstance>;
 
 }  // namespace abide::model

@@ -87,6 +87,7 @@ struct Run {
     std::optional<Mono> stage_deadline, ready_probe_at, health_probe_at, probe_deadline, watchdog_at;
     std::uint32_t health_streak = 0;  // failures (or successes) in a row
     std::uint64_t probe = 0;          // number of the outstanding probe, 0: none
+    std::uint32_t step = 0;           // the next command of the list of hooks that runs now
     std::uint64_t log_key = 0, notify_key = 0;  // descriptors at the anchor; 0: none
     std::string status_text;          // STATUS=
     std::int32_t error_number = 0;    // ERRNO=
@@ -97,7 +98,7 @@ BOOST_DESCRIBE_STRUCT(Run, (),
                       (number, state, stage, spec, processes, main_exit, populated, ready, healthy, unhealthy, was_ready,
                        degraded, draining, cgroup, failed, killed, term_sent, restart_after, paused, start_reason,
                        stop_reason, cause, started_at, state_since, ready_at, started, stage_deadline, ready_probe_at,
-                       health_probe_at, probe_deadline, watchdog_at, health_streak, probe, log_key, notify_key, status_text,
+                       health_probe_at, probe_deadline, watchdog_at, health_streak, probe, step, log_key, notify_key, status_text,
                        error_number, watchdog))
 
 // One line of a service's past, for `status NAME` and `why`.
@@ -120,6 +121,7 @@ struct Service {
     bool enabled = true;     // autostart, after enable/disable
     bool held = false;       // a manual stop: stays down until a manual start
     bool removed = false;    // forgotten as soon as its last run has ended
+    bool dynamic = false;    // defined at run time by `add`: a reloaded configuration does not forget it
     State state = State::inactive;
     Wall since{};
     RunNumber last_run;
@@ -136,7 +138,7 @@ struct Service {
     bool operator==(const Service&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(Service, (),
-                      (name, spec, want, want_reason, want_cause, enabled, held, removed, state, since, last_run, runs,
+                      (name, spec, want, want_reason, want_cause, enabled, held, removed, dynamic, state, since, last_run, runs,
                        last_exit, last_reason, last_cause, restarts, backoff_step, backoff_delay, backoff_until,
                        restart_times, past))
 

@@ -1,0 +1,174 @@
+// sim/kernel.cc -- how the fake kernel answers each effect.
+#include <csignal>
+
+#include "world.hpp"
+
+namespace abide::sim {
+
+using namespace model;
+
+namespace {
+
+constexpr Duration kSoon = milliseconds(1);
+
+ExitStatus code(int value) { return {ExitKind::code, value, false, {}, {}}; }
+ExitStatus signal_exit(int value) { return {ExitKind::signal, value, false, {}, {}}; }
+
+}  // namespace
+
+void World::carry_out(const std::vector<Effect>& effects) {
+    for (const Effect& effect : effects) std::visit([this](const auto& fx) { on(fx); }, effect);
+}
+
+void World::on(const out::Spawn& fx) {
+    if (processes_.contains(fx.spawn)) {
+        violation_ = "spawn " + std::to_string(fx.spawn.value) + " of " + fx.service + " was carried out twice";
+        return;
+    }
+    if (random_.percent(faults_.spawn_fails)) {
+        later(kSoon, in::SpawnFailed{fx.spawn, "exec", 2});
+        return;
+    }
+    FakeProcess process;
+    process.spawn = fx.spawn;
+    process.service = fx.service;
+    process.run = fx.run;
+    process.role = fx.role;
+    process.pid = next_pid_++;
+    process.ignores_term = random_.percent(faults_.ignores_term);
+    FakeProcess& kept = processes_[fx.spawn] = process;
+    later(Duration{1000}, in::Spawned{fx.spawn, kept.pid, static_cast<std::uint64_t>(kept.pid)});
+    if (random_.percent(faults_.dies_before_exec)) {
+        die(kept, signal_exit(SIGKILL));
+        return;
+    }
+    later(kSoon, in::Executed{fx.spawn});
+    started(kept);
+}
+
+// What a program does with its life is drawn when it starts.
+void World::started(FakeProcess& process) {
+    process.executed = true;
+    const core::Engine::Owner owner = engine_.owner_of(process.spawn);
+    if (owner.run == nullptr) return;
+    const ServiceSpec& spec = engine_.spec_of(*owner.run);
+    const Duration life = milliseconds(static_cast<std::int64_t>(2 + random_.below(3000)));
+    if (process.role != Role::main) {
+        process.exit = code(random_.percent(faults_.hook_fails) ? 1 : 0);
+        process.dies_at = now_.mono + life;
+        return;
+    }
+    if (spec.kind == Kind::task || random_.percent(faults_.exits_early)) {
+        const bool bad = random_.percent(faults_.exits_early);
+        process.exit = bad ? (random_.one_in(2) ? code(3) : signal_exit(SIGSEGV)) : code(0);
+        process.dies_at = now_.mono + life;
+    }
+    const ProbeKind kind = spec.ready.or_default().probe.kind;
+    const bool tells = kind == ProbeKind::notify || kind == ProbeKind::fd || kind == ProbeKind::log;
+    if (tells && !random_.percent(faults_.never_ready)) {
+        const Duration delay = milliseconds(static_cast<std::int64_t>(2 + random_.below(500)));
+        if (kind == ProbeKind::notify) {
+            in::Notified ready;
+            ready.service = process.service;
+            ready.run = process.run;
+            ready.ready = true;
+            later(delay, ready);
+        } else {
+            later(delay, in::BecameReady{process.service, process.run, 0, 0});
+        }
+    }
+}
+
+void World::die(FakeProcess& process, ExitStatus exit) {
+    if (!process.alive) return;
+    process.alive = false;
+    process.exit = exit;
+    if (process.role == Role::main && random_.percent(faults_.leaves_children)) {
+        children_[{process.service, process.run}] = 1;
+    }
+    later(kSoon, in::Exited{process.spawn, exit});
+    const auto key = std::pair{process.service, process.run};
+    if (watched_.contains(key) && !somebody_lives(process.service, process.run)) {
+        watched_.erase(key);
+        later(kSoon, in::Emptied{process.service, process.run});
+    }
+}
+
+void World::on(const out::Signal& fx) {
+    for (auto& [spawn, process] : processes_) {
+        if (process.service != fx.service || process.run != fx.run || !process.alive) continue;
+        if (fx.scope == StopScope::main && process.role != Role::main) continue;
+        if (fx.signal == SIGHUP || (process.ignores_term && fx.signal != SIGKILL)) continue;
+        die(process, signal_exit(fx.signal));
+    }
+    const auto key = std::pair{fx.service, fx.run};
+    if (fx.scope == StopScope::all && children_.contains(key) && !random_.percent(faults_.ignores_term)) {
+        children_.erase(key);
+        if (watched_.contains(key) && !somebody_lives(fx.service, fx.run)) {
+            watched_.erase(key);
+            later(kSoon, in::Emptied{fx.service, fx.run});
+        }
+    }
+}
+
+void World::on(const out::KillAll& fx) {
+    children_.erase({fx.service, fx.run});
+    for (auto& [spawn, process] : processes_) {
+        if (process.service != fx.service || process.run != fx.run || !process.alive) continue;
+        process.ignores_term = false;
+        die(process, signal_exit(SIGKILL));
+    }
+    children_.erase({fx.service, fx.run});
+}
+
+void World::on(const out::KillProcess& fx) {
+    const auto it = processes_.find(fx.spawn);
+    if (it != processes_.end()) die(it->second, signal_exit(SIGKILL));
+}
+
+void World::on(const out::Adopt& fx) {
+    FakeProcess process;
+    process.spawn = fx.spawn;
+    process.service = fx.service;
+    process.run = fx.run;
+    process.pid = fx.pid;
+    process.executed = true;
+    processes_[fx.spawn] = process;
+}
+
+void World::on(const out::Freeze& fx) { later(kSoon, in::Frozen{fx.service, fx.run, fx.frozen}); }
+
+void World::on(const out::Probe& fx) {
+    if (!fx.health && random_.percent(faults_.never_ready)) return;
+    const bool ok = fx.health ? !random_.percent(faults_.unhealthy) : !random_.one_in(3);
+    later(milliseconds(static_cast<std::int64_t>(1 + random_.below(50))), in::Probed{fx.service, fx.run, fx.probe, ok, ""});
+}
+
+bool World::somebody_lives(const std::string& service, RunNumber run) const {
+    if (children_.contains({service, run})) return true;
+    for (const auto& [spawn, process] : processes_) {
+        if (process.service == service && process.run == run && process.alive) return true;
+    }
+    return false;
+}
+
+void World::on(const out::WatchEmpty& fx) {
+    if (somebody_lives(fx.service, fx.run)) {
+        watched_.insert({fx.service, fx.run});
+        return;
+    }
+    later(Duration{1000}, in::Emptied{fx.service, fx.run});
+}
+
+void World::on(const out::Release& fx) {
+    watched_.erase({fx.service, fx.run});
+    std::erase_if(processes_, [&](const auto& entry) {
+        return entry.second.service == fx.service && entry.second.run == fx.run && !entry.second.alive;
+    });
+}
+
+void World::on(const out::Reply& fx) { replies_[fx.operation] += 1; }
+void World::on(const out::Publish& fx) { last_event_ = std::max(last_event_, fx.event.id.value); }
+void World::on(const out::EndInstance&) { ended_ = true; }
+
+}  // namespace abide::sim

@@ -1,0 +1,213 @@
+// core/engine.cc -- the model's indexes: slots, edges, deadlines, and what the journal has yet to hear.
+#include "core/engine.hpp"
+
+#include <algorithm>
+
+#include "base/check.hpp"
+#include "core/machine.hpp"
+#include "model/codec.hpp"
+
+namespace abide::core {
+
+using namespace model;
+
+Engine::Engine(Snapshot snapshot) : instance_(std::move(snapshot.instance)), specs_(std::move(snapshot.specs)) {
+    for (Service& service : snapshot.services) {
+        // A service whose specification is lost can still be seen and stopped, with the defaults of one.
+        if (!specs_.contains(service.spec)) {
+            ServiceSpec lost;
+            lost.name = service.name;
+            lost.autostart = false;
+            specs_.emplace(service.spec, std::move(lost));
+        }
+        const Slot slot = add_node(std::move(service));
+        Node& node = nodes_[slot];
+        for (const Run& run : node.service.runs) {
+            if (!specs_.contains(run.spec)) specs_.emplace(run.spec, specs_.at(node.service.spec));
+            for (const Process& process : run.processes) spawns_[process.spawn] = slot;
+        }
+        if (!node.service.runs.empty()) {
+            active_ += 1;
+            node.counted = node.service.runs.back().state == State::starting;
+            starting_ += node.counted ? 1 : 0;
+        }
+        index_deadline(slot);
+    }
+    rebuild_edges();
+    for (Operation& operation : snapshot.operations) {
+        const OperationId id = operation.id;
+        if (operation.outcome == Outcome::pending) {
+            for (const TargetResult& target : operation.targets) {
+                const auto it = by_name_.find(target.name);
+                if (it != by_name_.end()) nodes_[it->second].operations.push_back(id);
+            }
+            if (operation.deadline) operation_deadlines_.emplace(*operation.deadline, id);
+        }
+        operations_.emplace(id, std::move(operation));
+    }
+}
+
+std::vector<Effect> Engine::step(const Input& input, const Now& now) { return Machine(*this, now).take(input); }
+
+Mono Engine::next_deadline() const {
+    Mono next = kNever;
+    if (!deadlines_.empty()) next = std::min(next, deadlines_.begin()->first);
+    if (!operation_deadlines_.empty()) next = std::min(next, operation_deadlines_.begin()->first);
+    if (instance_.shutdown_deadline && !instance_.ended) next = std::min(next, *instance_.shutdown_deadline);
+    return next;
+}
+
+Changes Engine::take_changes() {
+    Changes changes;
+    drop_unused_specs();
+    changes.instance = std::exchange(instance_changed_, false);
+    changes.specs.assign(new_specs_.begin(), new_specs_.end());
+    changes.dropped_specs.assign(dropped_specs_.begin(), dropped_specs_.end());
+    for (const Slot slot : changed_) {
+        Node& node = nodes_[slot];
+        if (node.live && std::exchange(node.changed, false)) changes.services.push_back(node.service.name);
+    }
+    changes.removed_services = std::exchange(removed_, {});
+    std::erase_if(changes.removed_services, [&](const std::string& name) { return by_name_.contains(name); });
+    changes.operations.assign(changed_operations_.begin(), changed_operations_.end());
+    changes.dropped_operations.assign(dropped_operations_.begin(), dropped_operations_.end());
+    new_specs_.clear();
+    dropped_specs_.clear();
+    changed_.clear();
+    changed_operations_.clear();
+    dropped_operations_.clear();
+    return changes;
+}
+
+std::vector<const Service*> Engine::services() const {
+    std::vector<const Service*> all;
+    all.reserve(by_name_.size());
+    for (const auto& [name, slot] : by_name_) {
+        if (!spec_of(nodes_[slot].service).is_template) all.push_back(&nodes_[slot].service);
+    }
+    return all;
+}
+
+const Service* Engine::find(std::string_view name) const {
+    const auto it = by_name_.find(name);
+    return it == by_name_.end() ? nullptr : &nodes_[it->second].service;
+}
+
+const ServiceSpec& Engine::spec_of(const Service& service) const {
+    const auto it = specs_.find(service.spec);
+    CHECK(it != specs_.end(), "a service's specification is always kept");
+    return it->second;
+}
+
+const ServiceSpec& Engine::spec_of(const Run& run) const {
+    const auto it = specs_.find(run.spec);
+    CHECK(it != specs_.end(), "a run's specification is kept as long as the run");
+    return it->second;
+}
+
+const Operation* Engine::operation(OperationId id) const {
+    const auto it = operations_.find(id);
+    return it == operations_.end() ? nullptr : &it->second;
+}
+
+Engine::Owner Engine::owner_of(SpawnId spawn) const {
+    const auto it = spawns_.find(spawn);
+    if (it == spawns_.end()) return {};
+    const Service& service = nodes_[it->second].service;
+    for (const Run& run : service.runs) {
+        for (const Process& process : run.processes) {
+            if (process.spawn == spawn) return {&service, &run, &process};
+        }
+    }
+    return {};
+}
+
+Snapshot Engine::snapshot() const {
+    Snapshot out{instance_, specs_, {}, {}};
+    for (const auto& [name, slot] : by_name_) out.services.push_back(nodes_[slot].service);
+    for (const auto& [id, operation] : operations_) out.operations.push_back(operation);
+    return out;
+}
+
+Engine::Slot Engine::add_node(Service service) {
+    const Slot slot = static_cast<Slot>(nodes_.size());
+    by_name_[service.name] = slot;
+    Node node;
+    node.service = std::move(service);
+    node.live = true;
+    nodes_.push_back(std::move(node));
+    return slot;
+}
+
+// A dependency on a name that is not (or no longer) defined has no edge; validate() refused it where it matters.
+void Engine::rebuild_edges() {
+    for (Node& node : nodes_) {
+        node.needs.clear();
+        node.needed_by.clear();
+    }
+    for (const auto& [name, slot] : by_name_) {
+        for (const Dependency& dependency : spec_of(nodes_[slot].service).dependencies) {
+            const auto it = by_name_.find(dependency.target);
+            if (it == by_name_.end() || it->second == slot) continue;
+            Slot from = slot;
+            Slot to = it->second;
+            Relation relation = dependency.relation;
+            if (relation == Relation::before) {
+                std::swap(from, to);
+                relation = Relation::after;
+            }
+            nodes_[from].needs.push_back({to, relation, dependency.await, dependency.on_loss});
+            nodes_[to].needed_by.push_back({from, relation, dependency.await, dependency.on_loss});
+        }
+    }
+    for (Node& node : nodes_) {
+        node.needs.shrink_to_fit();
+        node.needed_by.shrink_to_fit();
+    }
+}
+
+void Engine::index_deadline(Slot slot) {
+    Node& node = nodes_[slot];
+    Mono next = kNever;
+    const auto consider = [&](const std::optional<Mono>& deadline) {
+        if (deadline) next = std::min(next, *deadline);
+    };
+    if (node.live) {
+        consider(node.service.backoff_until);
+        for (const Run& run : node.service.runs) {
+            consider(run.stage_deadline);
+            consider(run.ready_probe_at);
+            consider(run.health_probe_at);
+            consider(run.probe_deadline);
+            consider(run.watchdog_at);
+        }
+    }
+    if (next == node.deadline) return;
+    if (node.deadline != kNever) deadlines_.erase({node.deadline, slot});
+    if (next != kNever) deadlines_.emplace(next, slot);
+    node.deadline = next;
+}
+
+void Engine::use_spec(std::uint64_t hash, const ServiceSpec& spec) {
+    if (specs_.emplace(hash, spec).second) new_specs_.insert(hash);
+}
+
+// Only asked when specifications were added or runs of replaced ones may have ended; linear, and rare.
+void Engine::drop_unused_specs() {
+    if (specs_.size() <= by_name_.size()) return;
+    std::set<std::uint64_t> used;
+    for (const auto& [name, slot] : by_name_) {
+        used.insert(nodes_[slot].service.spec);
+        for (const Run& run : nodes_[slot].service.runs) used.insert(run.spec);
+    }
+    for (auto it = specs_.begin(); it != specs_.end();) {
+        if (used.contains(it->first)) {
+            ++it;
+            continue;
+        }
+        if (new_specs_.erase(it->first) == 0) dropped_specs_.insert(it->first);
+        it = specs_.erase(it);
+    }
+}
+
+}  // namespace abide::core

@@ -1,0 +1,153 @@
+// core/restart.cc -- what comes after a run: rest, restart at once, back off, or give up.
+//
+// The first restart after a healthy period is immediate; from the second on the delay grows from `min` by `factor` to
+// `max`, with jitter.  A healthy period (reset-after, counted from ready) forgets the past.
+#include <algorithm>
+
+#include "core/machine.hpp"
+#include "base/limits.hpp"
+
+namespace abide::core {
+
+using namespace model;
+
+namespace {
+
+bool matches(const std::vector<ExitMatch>& list, const ExitStatus& exit) {
+    return std::any_of(list.begin(), list.end(), [&](const ExitMatch& match) {
+        if (exit.kind == ExitKind::unknown) return false;
+        return match.is_signal == (exit.kind == ExitKind::signal) && match.value == exit.value;
+    });
+}
+
+}  // namespace
+
+bool Machine::is_success(const ServiceSpec& spec, const Run& run, const ExitStatus& exit) {
+    if (exit.kind == ExitKind::unknown) return false;
+    if (exit.kind == ExitKind::code && exit.value == 0) return true;
+    const bool our_signal = exit.kind == ExitKind::signal && exit.value == spec.stop.or_default().signal;
+    if (our_signal && spec.kind == Kind::service && run.state == State::stopping) return true;
+    return matches(spec.success_exit, exit);
+}
+
+void Machine::finish(Slot slot) {
+    Node& n = node(slot);
+    Service& s = n.service;
+    for (const Process& process : run_of(n)->processes) e_.spawns_.erase(process.spawn);
+    Run run = std::move(s.runs.back());
+    s.runs.pop_back();
+    e_.active_ -= 1;
+    if (std::exchange(n.counted, false)) {
+        --e_.starting_;
+        if (!e_.parked_.empty()) queue(*e_.parked_.begin());
+    }
+    // A failure that a stop was asked for is a stop.
+    const bool asked = s.want == Want::down && run.stop_reason != Reason::unhealthy;
+    s.last_exit = run.main_exit;
+    s.last_reason = run.stop_reason;
+    s.last_cause = run.cause;
+    s.past.push_back({run.number, run.started_at, now_.wall, run.stop_reason, run.cause, run.main_exit});
+    if (s.past.size() > limits::kHistoryPerService) s.past.erase(s.past.begin());
+    fx_.push_back(out::Release{s.name, run.number});
+    touch(slot);
+    queue(slot);
+    queue_neighbours(slot);
+    if (run.was_ready && now_.mono - run.started >= spec(e_, n).restart_delay.or_default().reset_after) {
+        s.backoff_step = 0;
+        s.restart_times.clear();
+    }
+    if (asked) {
+        set_state(slot, State::inactive);
+        publish(slot, EventType::service_stopped, &run);
+        return;
+    }
+    if (run.restart_after) {
+        publish(slot, EventType::service_stopped, &run);
+        set_state(slot, State::waiting);
+        return;
+    }
+    if (wants_restart(slot, run)) return schedule_restart(slot, run);
+    rest(slot, run);
+}
+
+bool Machine::wants_restart(Slot slot, const Run& run) const {
+    const ServiceSpec& s = e_.spec_of(e_.nodes_[slot].service);
+    if (e_.instance_.shutting_down || e_.nodes_[slot].service.want == Want::down) return false;
+    if (run.main_exit && matches(s.restart_delay.or_default().force, *run.main_exit)) return true;
+    if (run.main_exit && matches(s.restart_delay.or_default().prevent, *run.main_exit)) return false;
+    // A task that did its work is done, whatever the policy says about ends.
+    if (s.kind == Kind::task && !run.failed) return false;
+    switch (s.restart) {
+        case RestartPolicy::never: return false;
+        case RestartPolicy::always: return true;
+        case RestartPolicy::on_failure: return run.failed;
+    }
+    return false;
+}
+
+void Machine::schedule_restart(Slot slot, const Run& run) {
+    Service& s = node(slot).service;
+    const RestartSpec& rule = spec(e_, node(slot)).restart_delay.or_default();
+    std::erase_if(s.restart_times, [&](Boot t) { return now_.boot - t > rule.limit_within; });
+    if (rule.limit_count != 0 && s.restart_times.size() >= rule.limit_count) {
+        s.last_reason = Reason::restart_limit;
+        s.last_cause = std::to_string(rule.limit_count) + " restarts within the limit's window; last: " + run.cause;
+        Run given_up = run;
+        given_up.failed = true;
+        rest(slot, given_up);
+        return;
+    }
+    s.restart_times.push_back(now_.boot);
+    Duration delay{0};
+    if (s.backoff_step > 0) {
+        std::int64_t ns = rule.min.ns;
+        for (std::uint32_t i = 1; i < s.backoff_step && ns < rule.max.ns; ++i) {
+            ns = std::min<std::int64_t>(rule.max.ns, ns / 1000 * rule.factor_milli + ns % 1000 * rule.factor_milli / 1000);
+        }
+        ns = std::min(ns, rule.max.ns);
+        const std::uint64_t spread = static_cast<std::uint64_t>(ns / 1000) * rule.jitter_milli;
+        delay.ns = ns + static_cast<std::int64_t>(random_below(spread + 1));
+    }
+    if (s.backoff_step < UINT32_MAX) s.backoff_step += 1;
+    s.backoff_delay = delay;
+    if (delay.ns == 0) {
+        s.restarts += 1;
+        publish(slot, run.failed ? EventType::service_failed : EventType::service_completed, &run);
+        set_state(slot, State::waiting);
+        return;
+    }
+    s.backoff_until = now_.mono + delay;
+    set_state(slot, State::backoff);
+    publish(slot, EventType::service_backoff, &run);
+}
+
+// It stays as it is until somebody asks.
+void Machine::rest(Slot slot, const Run& run) {
+    Service& s = node(slot).service;
+    const ServiceSpec& mine = spec(e_, node(slot));
+    set_state(slot, run.failed ? State::failed : State::completed);
+    publish(slot, run.failed ? EventType::service_failed : EventType::service_completed, &run);
+    if (mine.kind == Kind::task && !run.failed) {
+        readiness_gained(slot, Await::ready);
+    } else {
+        // Those that can't do without it fall with it.
+        const std::vector<Edge> edges = node(slot).needed_by;
+        for (const Edge& edge : edges) {
+            const bool hard = edge.relation == Relation::requires_ || edge.relation == Relation::binds_to;
+            const bool leans = edge.await == Await::ready || edge.await == Await::healthy || edge.await == Await::started;
+            const Service& other = node(edge.other).service;
+            if (!hard || !leans || other.runs.empty() || other.want == Want::down) continue;
+            if (mine.kind == Kind::task) continue;
+            run_of(node(edge.other))->failed = true;
+            stop_run(edge.other, Reason::dependency_failed, s.name);
+        }
+    }
+    if (mine.essential && !e_.instance_.shutting_down) {
+        std::int32_t status = run.failed ? 1 : 0;
+        if (run.main_exit && run.main_exit->kind == ExitKind::code) status = run.main_exit->value;
+        if (run.main_exit && run.main_exit->kind == ExitKind::signal) status = 128 + run.main_exit->value;
+        shut_down(Reason::essential_ended, s.name + " ended, which is essential", status);
+    }
+}
+
+}  // namespace abide::core

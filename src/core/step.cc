@@ -1,0 +1,333 @@
+// core/step.cc -- from an input to the service that it touches, and on until nothing is queued.
+#include <algorithm>
+
+#include "base/check.hpp"
+#include "core/machine.hpp"
+#include "model/signal.hpp"
+
+namespace abide::core {
+
+using namespace model;
+
+std::vector<Effect> Machine::take(const Input& input) {
+    std::visit([this](const auto& in) { on(in); }, input);
+    settle();
+    while (!reviews_.empty()) {
+        std::vector<OperationId> due = std::exchange(reviews_, {});
+        std::sort(due.begin(), due.end());
+        due.erase(std::unique(due.begin(), due.end()), due.end());
+        for (const OperationId id : due) review(id);
+        settle();
+    }
+    check_end();
+    forget_old_operations();
+    return std::move(fx_);
+}
+
+void Machine::settle() {
+    // Each stride either changes a state or queues nobody, and states only move along finite paths without new inputs; the
+    // bound is an assertion about that.
+    std::size_t strides = 0;
+    const std::size_t bound = 1000 + 64 * (e_.nodes_.size() + 1);
+    for (std::size_t i = 0; i < queue_.size(); ++i) {
+        CHECK(++strides < bound * 4, "services keep queueing each other");
+        const Slot slot = queue_[i];
+        node(slot).queued = false;
+        if (node(slot).live) advance(slot);
+        if (i > 4096 && i * 2 > queue_.size()) {
+            queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(i) + 1);
+            i = static_cast<std::size_t>(-1);
+        }
+    }
+    queue_.clear();
+}
+
+// One stride towards the wish.
+void Machine::advance(Slot slot) {
+    Node& n = node(slot);
+    Service& s = n.service;
+    reviews_.insert(reviews_.end(), n.operations.begin(), n.operations.end());
+    if (s.runs.empty()) {
+        if (s.removed) {
+            forget(slot);
+            return;
+        }
+        if (s.want == Want::up && s.state == State::waiting && !e_.instance_.shutting_down) {
+            const Gate gate = start_gate(e_, slot);
+            if (gate.open) {
+                begin(slot);
+            } else if (gate.failed) {
+                s.last_reason = Reason::dependency_failed;
+                s.last_cause = gate.culprit;
+                set_state(slot, State::failed);
+                publish(slot, EventType::service_failed);
+                queue_neighbours(slot);
+            } else if (gate.parked) {
+                e_.parked_.insert(slot);
+            }
+        }
+        e_.index_deadline(slot);
+        return;
+    }
+    Run& run = s.runs.back();
+    if (run.state != State::stopping && (s.want == Want::down || run.restart_after) && stop_blocker(e_, slot) == slot) {
+        const bool again = run.restart_after && s.want == Want::up;
+        stop_run(slot, again ? run.stop_reason : s.want_reason, again ? run.cause : s.want_cause);
+    }
+    e_.index_deadline(slot);
+}
+
+void Machine::queue(Slot slot) {
+    if (std::exchange(node(slot).queued, true)) return;
+    queue_.push_back(slot);
+}
+
+void Machine::queue_neighbours(Slot slot) {
+    for (const Edge& edge : node(slot).needed_by) queue(edge.other);
+    for (const Edge& edge : node(slot).needs) queue(edge.other);
+}
+
+void Machine::touch(Slot slot) {
+    if (!std::exchange(node(slot).changed, true)) e_.changed_.push_back(slot);
+}
+
+void Machine::stray() {
+    e_.instance_.strays += 1;
+    e_.instance_changed_ = true;
+}
+
+Machine::Node* Machine::find(std::string_view name, Slot* slot) {
+    const auto it = e_.by_name_.find(name);
+    if (it == e_.by_name_.end()) return nullptr;
+    if (slot != nullptr) *slot = it->second;
+    return &e_.nodes_[it->second];
+}
+
+Run* Machine::run_named(std::string_view service, RunNumber number, Slot& slot) {
+    Node* n = find(service, &slot);
+    Run* run = n == nullptr ? nullptr : run_of(*n);
+    if (run == nullptr || run->number != number) {
+        stray();
+        return nullptr;
+    }
+    return run;
+}
+
+void Machine::set_state(Slot slot, State state) {
+    Service& s = node(slot).service;
+    Run* run = run_of(node(slot));
+    if (run != nullptr && run->state != state) {
+        run->state = state;
+        run->state_since = now_.wall;
+    }
+    const bool counted = run != nullptr && state == State::starting;
+    if (counted != node(slot).counted) {
+        node(slot).counted = counted;
+        counted ? ++e_.starting_ : --e_.starting_;
+        if (!counted && !e_.parked_.empty()) {
+            const Slot next = *e_.parked_.begin();
+            e_.parked_.erase(e_.parked_.begin());
+            queue(next);
+        }
+    }
+    if (s.state != state) {
+        s.state = state;
+        s.since = now_.wall;
+        queue_neighbours(slot);
+    }
+    touch(slot);
+    queue(slot);
+}
+
+void Machine::publish(Slot slot, EventType type, const Run* run) {
+    Event event;
+    event.type = type;
+    const Service& s = node(slot).service;
+    event.subject = s.name;
+    if (run != nullptr) {
+        event.run = run->number;
+        for (const Process& process : run->processes) {
+            if (process.role == Role::main) event.pid = process.pid;
+        }
+    }
+    const bool ending = type == EventType::service_stopped || type == EventType::service_failed ||
+                        type == EventType::service_completed || type == EventType::service_backoff;
+    if (ending) {
+        event.reason = s.last_reason;
+        event.detail = s.last_cause;
+        event.exit = run != nullptr ? run->main_exit : s.last_exit;
+    } else if (type == EventType::service_stopping && run != nullptr) {
+        event.reason = run->stop_reason;
+        event.detail = run->cause;
+    } else if (type == EventType::service_starting && run != nullptr) {
+        event.reason = run->start_reason;
+    }
+    if (type == EventType::service_backoff) event.delay = s.backoff_delay;
+    publish(std::move(event));
+}
+
+void Machine::publish(Event event) {
+    e_.instance_.last_event.value += 1;
+    e_.instance_changed_ = true;
+    event.id = e_.instance_.last_event;
+    event.time = now_.wall;
+    fx_.push_back(out::Publish{std::move(event)});
+}
+
+// xorshift64*: the generator's state is part of the journal, so a drawn delay is never drawn again.
+std::uint64_t Machine::random_below(std::uint64_t bound) {
+    std::uint64_t x = e_.instance_.random;
+    x ^= x >> 12;
+    x ^= x << 25;
+    x ^= x >> 27;
+    e_.instance_.random = x;
+    e_.instance_changed_ = true;
+    return bound == 0 ? 0 : (x * 0x2545f4914f6cdd1dULL >> 16) % bound;
+}
+
+void Machine::on(const in::Spawned& in) {
+    const auto it = e_.spawns_.find(in.spawn);
+    if (it == e_.spawns_.end()) return stray();
+    for (Process& process : run_of(node(it->second))->processes) {
+        if (process.spawn != in.spawn) continue;
+        process.pid = in.pid;
+        process.start_ticks = in.start_ticks;
+        touch(it->second);
+    }
+}
+
+void Machine::on(const in::Executed& in) {
+    const auto it = e_.spawns_.find(in.spawn);
+    if (it == e_.spawns_.end()) return stray();
+    const Slot slot = it->second;
+    Run& run = *run_of(node(slot));
+    for (Process& process : run.processes) {
+        if (process.spawn != in.spawn || process.state != ProcessState::asked) continue;
+        process.state = ProcessState::alive;
+        touch(slot);
+        if (process.role == Role::main && run.stage == Stage::main) {
+            became_started(slot);
+            return;
+        }
+    }
+}
+
+void Machine::on(const in::SpawnFailed& in) {
+    const auto it = e_.spawns_.find(in.spawn);
+    if (it == e_.spawns_.end()) return stray();
+    const Slot slot = it->second;
+    Run& run = *run_of(node(slot));
+    const auto process = std::find_if(run.processes.begin(), run.processes.end(),
+                                      [&](const Process& p) { return p.spawn == in.spawn; });
+    if (process == run.processes.end()) return stray();
+    const Process gone = *process;
+    run.processes.erase(process);
+    e_.spawns_.erase(it);
+    touch(slot);
+    const std::string cause = in.stage + ": errno " + std::to_string(in.err);
+    run.error_number = in.err;
+    if (gone.role == Role::main) {
+        main_gone(slot, Reason::spawn_failed, cause, true);
+    } else {
+        run.status_text = cause;
+        exited_hook(slot, gone, false);
+    }
+    maybe_empty(slot);
+}
+
+void Machine::on(const in::Exited& in) {
+    const auto it = e_.spawns_.find(in.spawn);
+    if (it == e_.spawns_.end()) return stray();
+    const Slot slot = it->second;
+    Run& run = *run_of(node(slot));
+    const auto process = std::find_if(run.processes.begin(), run.processes.end(),
+                                      [&](const Process& p) { return p.spawn == in.spawn; });
+    if (process == run.processes.end()) return stray();
+    const Process gone = *process;
+    run.processes.erase(process);
+    e_.spawns_.erase(it);
+    touch(slot);
+    if (gone.role != Role::main) {
+        exited_hook(slot, gone, in.status.kind == ExitKind::code && in.status.value == 0);
+        maybe_empty(slot);
+        return;
+    }
+    // It lived and died before anybody told us that its exec was done: it was started all the same.
+    if (gone.state == ProcessState::asked && run.stage == Stage::main) became_started(slot);
+    Run& now_run = *run_of(node(slot));
+    now_run.main_exit = in.status;
+    node(slot).service.last_exit = in.status;
+    Event event;
+    event.type = EventType::process_exited;
+    event.subject = node(slot).service.name;
+    event.run = now_run.number;
+    event.pid = gone.pid;
+    event.exit = in.status;
+    event.reason = now_run.stop_reason;
+    publish(std::move(event));
+    const ServiceSpec& s = run_spec(now_run);
+    const bool success = is_success(s, now_run, in.status);
+    const bool daemonizes = s.ready.or_default().probe.kind == ProbeKind::pidfile;
+    if (daemonizes && success && now_run.stage == Stage::ready_wait && now_run.state == State::starting) {
+        queue(slot);  // a forking daemon: its pid file tells the rest
+        return;
+    }
+    main_gone(slot, Reason::exited, describe(in.status), !success);
+    maybe_empty(slot);
+}
+
+void Machine::on(const in::Emptied& in) {
+    Slot slot = 0;
+    Run* run = run_named(in.service, in.run, slot);
+    if (run == nullptr) return;
+    if (!run->populated) return;
+    run->populated = false;
+    touch(slot);
+    maybe_empty(slot);
+}
+
+void Machine::on(const in::Ticked&) {
+    // A service has six kinds of deadlines, and one that is met may arm another for this very instant.
+    std::size_t left = 16 * (e_.deadlines_.size() + 1);
+    while (!e_.deadlines_.empty() && e_.deadlines_.begin()->first <= now_.mono) {
+        CHECK(left-- > 0, "a deadline that passed stays armed");
+        const Slot slot = e_.deadlines_.begin()->second;
+        on_deadline(slot);
+        e_.index_deadline(slot);
+    }
+    std::vector<OperationId> late;
+    for (const auto& [deadline, id] : e_.operation_deadlines_) {
+        if (deadline > now_.mono) break;
+        late.push_back(id);
+    }
+    for (const OperationId id : late) {
+        Operation& op = e_.operations_.at(id);
+        for (TargetResult& target : op.targets) {
+            if (target.outcome == Outcome::pending) target.outcome = Outcome::timed_out;
+        }
+        end_operation(op, Outcome::timed_out, "still under way; it goes on");
+    }
+    std::optional<Mono>& last = e_.instance_.shutdown_deadline;
+    if (last && *last <= now_.mono) {
+        last.reset();
+        e_.instance_changed_ = true;
+        for (Slot slot = 0; slot < e_.nodes_.size(); ++slot) {
+            Run* run = node(slot).live ? run_of(node(slot)) : nullptr;
+            if (run != nullptr && run_spec(*run).stop.or_default().final_ == StopFinal::kill) {
+                destroy_one(slot, "the time to shut down is over");
+            }
+        }
+    }
+}
+
+// TERM, INT, PWR: the instance ends; a second one shortens the stop.
+void Machine::on(const in::Signalled& in) {
+    constexpr int kInt = 2, kTerm = 15, kPwr = 30;
+    if (in.signal != kInt && in.signal != kTerm && in.signal != kPwr) return;
+    const std::string cause = "signal " + signal_name(in.signal);
+    if (!e_.instance_.shutting_down) return shut_down(Reason::shutdown, cause, 0);
+    e_.instance_.shutdown_deadline = now_.mono;
+    e_.instance_changed_ = true;
+}
+
+}  // namespace abide::core

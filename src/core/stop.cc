@@ -1,0 +1,162 @@
+// core/stop.cc -- from the decision to stop until nobody of the run is left: pre-stop, stop command, signal, kill, post-stop.
+//
+// Only the stages that apply are entered, always in this order.  The run is over when every process that we started has been
+// seen to end and the kernel said that its cgroup (or session) is empty.
+#include "core/machine.hpp"
+
+namespace abide::core {
+
+using namespace model;
+
+namespace {
+
+constexpr Duration kKillAgain = seconds(5);
+
+const Process* main_of(const Run& run) {
+    for (const Process& process : run.processes) {
+        if (process.role == Role::main) return &process;
+    }
+    return nullptr;
+}
+
+}  // namespace
+
+// The run begins to end, whatever the way: its conditions, clocks and helpers are gone, everybody hears of it.
+void Machine::leave(Slot slot, Reason reason, const std::string& cause) {
+    Run& run = *run_of(node(slot));
+    if (run.state == State::stopping) return;
+    const bool was_ready = run.ready;
+    if (run.paused) {
+        run.paused = false;
+        fx_.push_back(out::Freeze{node(slot).service.name, run.number, false});
+    }
+    run.stop_reason = reason;
+    run.cause = cause;
+    run.ready = run.healthy = false;
+    run.ready_probe_at.reset();
+    run.health_probe_at.reset();
+    run.probe_deadline.reset();
+    run.watchdog_at.reset();
+    run.stage_deadline.reset();
+    run.probe = 0;
+    run.step = 0;
+    for (const Process& process : run.processes) {
+        if (process.role != Role::main) fx_.push_back(out::KillProcess{process.spawn});
+    }
+    publish(slot, EventType::service_stopping, &run);
+    set_state(slot, State::stopping);
+    if (was_ready) readiness_lost(slot, Await::ready);
+    queue_neighbours(slot);
+}
+
+void Machine::stop_run(Slot slot, Reason reason, const std::string& cause) {
+    Run& run = *run_of(node(slot));
+    if (run.state == State::stopping) return;
+    const bool was_ready = run.ready;
+    leave(slot, reason, cause);
+    if (run_spec(run).kind == Kind::group) {
+        run.populated = false;
+        run.stage = Stage::post_stop;
+        finish(slot);
+        return;
+    }
+    // pre-stop and the stop command speak to a service that was up; one that never was gets the signal at once.
+    stop_stage(slot, was_ready && main_of(run) != nullptr ? Stage::pre_stop : Stage::signal);
+}
+
+void Machine::stop_stage(Slot slot, Stage stage) {
+    Run& run = *run_of(node(slot));
+    const ServiceSpec& s = run_spec(run);
+    const StopSpec& stop = s.stop.or_default();
+    touch(slot);
+    queue(slot);
+    run.stage = stage;
+    if (stage == Stage::pre_stop) {
+        const Hooks& hooks = s.hooks.or_default();
+        if (!hooks.pre_stop.empty()) {
+            run.stage_deadline = now_.mono + hooks.timeout;
+            spawn(slot, Role::pre_stop, 0);
+            return;
+        }
+        run.stage = stage = Stage::stop_command;
+    }
+    if (stage == Stage::stop_command) {
+        if (!stop.command.argv.empty() && main_of(run) != nullptr) {
+            run.stage_deadline = now_.mono + stop.timeout;
+            spawn(slot, Role::stop_command, 0);
+            return;
+        }
+        run.stage = stage = Stage::signal;
+    }
+    if (stage == Stage::signal) {
+        run.stage_deadline = now_.mono + stop.timeout;
+        const std::string& name = node(slot).service.name;
+        if (main_of(run) == nullptr) fx_.push_back(out::WatchEmpty{name, run.number});
+        if (run.populated && !run.term_sent) {
+            run.term_sent = true;
+            const StopScope scope = stop.scope == StopScope::all ? StopScope::all : StopScope::main;
+            fx_.push_back(out::Signal{name, run.number, stop.signal, scope});
+        }
+        maybe_empty(slot);
+        return;
+    }
+    if (stage == Stage::kill) send_kill(slot);
+}
+
+void Machine::send_kill(Slot slot) {
+    Run& run = *run_of(node(slot));
+    run.killed = true;
+    run.stage_deadline = now_.mono + kKillAgain;
+    touch(slot);
+    fx_.push_back(out::KillAll{node(slot).service.name, run.number});
+    fx_.push_back(out::WatchEmpty{node(slot).service.name, run.number});
+}
+
+// The main process is gone, or was never there.
+void Machine::main_gone(Slot slot, Reason reason, const std::string& cause, bool failed) {
+    Run& run = *run_of(node(slot));
+    const std::string& name = node(slot).service.name;
+    if (run.state == State::stopping) {
+        // What was asked for happened; leftovers get what main got.
+        fx_.push_back(out::WatchEmpty{name, run.number});
+        if (run.stage == Stage::stop_command || run.stage == Stage::pre_stop) return;
+        return;
+    }
+    run.failed = failed;
+    run.term_sent = false;
+    stop_run(slot, reason, cause);
+}
+
+// Called whenever a process was seen to end, or the kernel said that nobody is left.
+void Machine::maybe_empty(Slot slot) {
+    Run* run = run_of(node(slot));
+    if (run == nullptr || run->state != State::stopping) return;
+    queue(slot);
+    if (run->stage == Stage::post_stop) return;  // its commands keep the cgroup busy: they end it
+    if (run->stage != Stage::signal && run->stage != Stage::kill) return;
+    if (main_of(*run) != nullptr) return;
+    const bool leaves_rest = run_spec(*run).stop.or_default().scope == StopScope::main && !run->killed;
+    if (run->populated && !leaves_rest) return;
+    for (const Process& process : run->processes) {
+        if (process.role != Role::main && !leaves_rest) return;  // its exit is still to be reported
+    }
+    run->step = 0;
+    run->stage = Stage::post_stop;
+    run->stage_deadline.reset();
+    post_stop(slot);
+}
+
+void Machine::post_stop(Slot slot) {
+    Run& run = *run_of(node(slot));
+    const Hooks& hooks = run_spec(run).hooks.or_default();
+    touch(slot);
+    // Destroyed by force: nothing of it may run any more.
+    if (run.step < hooks.post_stop.size() && run.stop_reason != Reason::force_destroyed) {
+        run.stage_deadline = now_.mono + hooks.timeout;
+        spawn(slot, Role::post_stop, run.step);
+        return;
+    }
+    finish(slot);
+}
+
+}  // namespace abide::core

@@ -1,0 +1,330 @@
+// core/watch.cc -- conditions of a living run: readiness probes, health, watchdog, notify messages, reload, pause, and every
+// deadline that judges it.
+#include <algorithm>
+
+#include "core/machine.hpp"
+
+namespace abide::core {
+
+using namespace model;
+
+namespace {
+
+constexpr int kAbort = 6;               // SIGABRT: a watchdog's victim leaves a core
+constexpr Duration kProbeGrace = milliseconds(500);  // for the shell to answer a probe that timed out by itself
+
+}  // namespace
+
+void Machine::probe_ready(Slot slot) {
+    Run& run = *run_of(node(slot));
+    const ReadySpec& ready = run_spec(run).ready.or_default();
+    run.ready_probe_at.reset();
+    if (ready.probe.kind == ProbeKind::exec) {
+        run.probe_deadline = now_.mono + ready.timeout;
+        spawn(slot, Role::ready_probe, 0);
+        return;
+    }
+    run.probe = ++e_.instance_.last_probe;
+    e_.instance_changed_ = true;
+    const Duration timeout = std::min(ready.timeout, seconds(5));
+    run.probe_deadline = now_.mono + timeout + kProbeGrace;
+    touch(slot);
+    fx_.push_back(out::Probe{node(slot).service.name, run.number, run.probe, false, timeout});
+}
+
+void Machine::probe_health(Slot slot) {
+    Run& run = *run_of(node(slot));
+    const HealthSpec& health = run_spec(run).health.or_default();
+    run.health_probe_at.reset();
+    touch(slot);
+    if (health.probe.kind == ProbeKind::exec) {
+        run.probe_deadline = now_.mono + health.timeout;
+        spawn(slot, Role::health_probe, 0);
+        return;
+    }
+    run.probe = ++e_.instance_.last_probe;
+    e_.instance_changed_ = true;
+    run.probe_deadline = now_.mono + health.timeout + kProbeGrace;
+    fx_.push_back(out::Probe{node(slot).service.name, run.number, run.probe, true, health.timeout});
+}
+
+void Machine::health_result(Slot slot, bool healthy, const std::string& detail) {
+    Run& run = *run_of(node(slot));
+    const ServiceSpec& s = run_spec(run);
+    if (!s.health) return;
+    run.probe = 0;
+    run.probe_deadline.reset();
+    run.health_probe_at = now_.mono + s.health->every;
+    touch(slot);
+    queue(slot);
+    // The streak counts answers that speak against the present condition.
+    const bool against = healthy ? !run.healthy : !run.unhealthy;
+    if (!against) {
+        run.health_streak = 0;
+        return;
+    }
+    run.health_streak += 1;
+    const std::uint32_t needed = healthy ? (run.unhealthy ? s.health->successes : 1) : s.health->failures;
+    if (run.health_streak < needed) return;
+    run.health_streak = 0;
+    run.healthy = healthy;
+    run.unhealthy = !healthy;
+    if (healthy) {
+        publish(slot, EventType::service_healthy, &run);
+        readiness_gained(slot, Await::healthy);
+        queue_neighbours(slot);
+        return;
+    }
+    publish(slot, EventType::service_unhealthy, &run);
+    readiness_lost(slot, Await::healthy);
+    queue_neighbours(slot);
+    if (s.health->action == HealthAction::none) return;
+    run.failed = true;
+    if (s.health->action == HealthAction::stop) {
+        set_down(slot, Reason::unhealthy, detail, true);
+    } else {
+        stop_run(slot, Reason::unhealthy, detail);
+    }
+}
+
+void Machine::arm_watchdog(Slot slot) {
+    Run& run = *run_of(node(slot));
+    const Duration period = run.watchdog.ns != 0 ? run.watchdog : run_spec(run).watchdog;
+    if (period.ns > 0 && !run.paused) run.watchdog_at = now_.mono + period;
+    e_.index_deadline(slot);
+}
+
+void Machine::watchdog_expired(Slot slot) {
+    Run& run = *run_of(node(slot));
+    run.watchdog_at.reset();
+    if (run.state == State::stopping) return;
+    run.failed = true;
+    leave(slot, Reason::watchdog, "no WATCHDOG=1 in time");
+    run.stage = Stage::signal;
+    run.term_sent = true;
+    run.stage_deadline = now_.mono + run_spec(run).stop.or_default().timeout;
+    fx_.push_back(out::Signal{node(slot).service.name, run.number, kAbort, StopScope::main});
+}
+
+// The main process is another one (MAINPID, pid file).  The old one's exit says nothing about the service any more.
+void Machine::adopt_main(Slot slot, std::int32_t pid, std::uint64_t start_ticks) {
+    Run& run = *run_of(node(slot));
+    for (const Process& process : run.processes) {
+        if (process.role == Role::main && process.pid == pid && process.start_ticks == start_ticks) return;
+    }
+    std::erase_if(run.processes, [&](const Process& process) {
+        if (process.role != Role::main) return false;
+        e_.spawns_.erase(process.spawn);
+        return true;
+    });
+    e_.instance_.last_spawn.value += 1;
+    e_.instance_changed_ = true;
+    Process process;
+    process.spawn = e_.instance_.last_spawn;
+    process.state = ProcessState::alive;
+    process.pid = pid;
+    process.start_ticks = start_ticks;
+    process.adopted = true;
+    run.processes.push_back(process);
+    run.populated = true;
+    e_.spawns_[process.spawn] = slot;
+    touch(slot);
+    fx_.push_back(out::Adopt{node(slot).service.name, run.number, process.spawn, pid, start_ticks});
+}
+
+void Machine::reload(Slot slot) {
+    Run& run = *run_of(node(slot));
+    const ServiceSpec& s = run_spec(run);
+    if (!s.reload || run.state != State::running) return;
+    set_state(slot, State::reloading);
+    publish(slot, EventType::service_reloading, &run);
+    if (!s.reload->command.argv.empty()) {
+        run.stage_deadline = now_.mono + s.reload->timeout;
+        spawn(slot, Role::reload, 0);
+        return;
+    }
+    fx_.push_back(out::Signal{node(slot).service.name, run.number, s.reload->signal, StopScope::main});
+    reloaded(slot, true);
+}
+
+void Machine::reloaded(Slot slot, bool success) {
+    Run& run = *run_of(node(slot));
+    if (run.state != State::reloading) return;
+    run.stage_deadline.reset();
+    if (!success) run.status_text = "the last reload failed";
+    set_state(slot, State::running);
+    publish(slot, EventType::service_reloaded, &run);
+}
+
+void Machine::set_paused(Slot slot, bool paused) {
+    Run& run = *run_of(node(slot));
+    if (run.paused == paused || run.state == State::stopping) return;
+    if (paused && run.state != State::running && run.state != State::starting) return;
+    run.paused = paused;
+    if (paused) {
+        // A frozen process can't be judged: its clocks stand still with it.
+        run.watchdog_at.reset();
+        run.health_probe_at.reset();
+        run.probe_deadline.reset();
+        run.ready_probe_at.reset();
+        run.stage_deadline.reset();
+        set_state(slot, State::paused);
+        publish(slot, EventType::service_paused, &run);
+    } else {
+        set_state(slot, run.was_ready ? State::running : State::starting);
+        publish(slot, EventType::service_unpaused, &run);
+        if (run.was_ready) {
+            arm_watchdog(slot);
+            if (run_spec(run).health) run.health_probe_at = now_.mono;
+        } else {
+            run.stage_deadline = now_.mono + run_spec(run).ready.or_default().timeout;
+            if (run.stage == Stage::ready_wait) await_ready(slot);
+        }
+    }
+    touch(slot);
+    queue(slot);
+    fx_.push_back(out::Freeze{node(slot).service.name, run.number, paused});
+}
+
+void Machine::on(const in::Frozen& in) {
+    Slot slot = 0;
+    if (run_named(in.service, in.run, slot) != nullptr) queue(slot);
+}
+
+void Machine::on(const in::Probed& in) {
+    Slot slot = 0;
+    Run* run = run_named(in.service, in.run, slot);
+    if (run == nullptr) return;
+    if (run->probe != in.probe || in.probe == 0 || run->state == State::stopping) return stray();
+    run->probe = 0;
+    run->probe_deadline.reset();
+    touch(slot);
+    queue(slot);
+    if (run->stage == Stage::ready_wait) {
+        if (in.healthy) became_ready(slot);
+        else run->ready_probe_at = now_.mono + run_spec(*run).ready.or_default().every;
+    } else if (run->ready) {
+        health_result(slot, in.healthy, in.detail);
+    }
+}
+
+void Machine::on(const in::BecameReady& in) {
+    Slot slot = 0;
+    Run* run = run_named(in.service, in.run, slot);
+    if (run == nullptr) return;
+    if (run->state != State::starting || run->stage != Stage::ready_wait) return stray();
+    if (in.main_pid > 0) adopt_main(slot, in.main_pid, in.main_start_ticks);
+    became_ready(slot);
+}
+
+void Machine::on(const in::Notified& in) {
+    Slot slot = 0;
+    Run* run = run_named(in.service, in.run, slot);
+    if (run == nullptr) return;
+    if (in.watchdog) arm_watchdog(slot);  // not a change: pings are not journaled
+    if (in.has_status) run->status_text = in.status;
+    if (in.error_number >= 0) run->error_number = in.error_number;
+    if (in.watchdog_us >= 0) {
+        run->watchdog = Duration{std::min<std::int64_t>(in.watchdog_us, INT64_MAX / 1000) * 1000};
+        if (run->ready) arm_watchdog(slot);
+    }
+    if (in.main_pid > 0) adopt_main(slot, in.main_pid, in.main_start_ticks);
+    if (in.extend_timeout_us > 0 && run->stage_deadline) {
+        const Duration more{std::min<std::int64_t>(in.extend_timeout_us, seconds(24 * 3600).ns / 1000) * 1000};
+        run->stage_deadline = std::max(*run->stage_deadline, now_.mono + more);
+    }
+    if (in.has_status || in.error_number >= 0 || in.watchdog_us >= 0 || in.extend_timeout_us > 0) touch(slot);
+    if (in.stopping && !run->draining) {
+        run->draining = true;
+        touch(slot);
+    }
+    if (in.reloading && run->state == State::running) {
+        run->stage_deadline = now_.mono + run_spec(*run).reload.or_default().timeout;
+        set_state(slot, State::reloading);
+        publish(slot, EventType::service_reloading, run);
+    }
+    if (in.ready) {
+        const bool asked = run_spec(*run).ready.or_default().probe.kind == ProbeKind::notify;
+        if (run->state == State::reloading) reloaded(slot, true);
+        else if (asked && run->state == State::starting && run->stage == Stage::ready_wait) became_ready(slot);
+        // A program that answers before its exec was reported: the exec is a fact then.
+        else if (asked && run->state == State::starting && run->stage == Stage::main) {
+            became_started(slot);
+            became_ready(slot);
+        }
+    }
+    if (in.watchdog_trigger) watchdog_expired(slot);
+    if (node(slot).changed) queue(slot);
+    else e_.index_deadline(slot);
+}
+
+// Every deadline that has passed, one a call is enough: Ticked comes back while one is due.
+void Machine::on_deadline(Slot slot) {
+    Service& s = node(slot).service;
+    touch(slot);
+    queue(slot);
+    if (s.backoff_until && *s.backoff_until <= now_.mono) {
+        s.backoff_until.reset();
+        if (s.state == State::backoff) {
+            s.restarts += 1;
+            set_state(slot, State::waiting);
+        }
+        return;
+    }
+    Run* run = run_of(node(slot));
+    if (run == nullptr) return;
+    const auto due = [&](std::optional<Mono>& deadline) {
+        if (!deadline || *deadline > now_.mono) return false;
+        deadline.reset();
+        return true;
+    };
+    const ServiceSpec& spec = run_spec(*run);
+    if (due(run->watchdog_at)) return watchdog_expired(slot);
+    if (due(run->probe_deadline)) {
+        for (const Process& process : run->processes) {
+            if (process.role != Role::ready_probe && process.role != Role::health_probe) continue;
+            fx_.push_back(out::KillProcess{process.spawn});
+            run->probe_deadline = now_.mono + seconds(1);  // until its exit is seen, which counts as a failure
+            return;
+        }
+        if (run->stage == Stage::ready_wait) run->ready_probe_at = now_.mono + spec.ready.or_default().every;
+        else if (run->ready) health_result(slot, false, "no answer in time");
+        return;
+    }
+    if (due(run->ready_probe_at)) {
+        if (run->stage != Stage::ready_wait) return;
+        if (spec.ready.or_default().probe.kind == ProbeKind::delay) became_ready(slot);
+        else probe_ready(slot);
+        return;
+    }
+    if (due(run->health_probe_at)) {
+        if (run->ready && run->state != State::stopping) probe_health(slot);
+        return;
+    }
+    if (!due(run->stage_deadline)) return;
+    switch (run->stage) {
+        case Stage::pre_start:
+        case Stage::post_start: return fail_start(slot, Reason::start_timeout, "a hook did not end in time");
+        case Stage::main:
+        case Stage::ready_wait: return fail_start(slot, Reason::start_timeout, "not ready in time");
+        case Stage::pre_stop: return stop_stage(slot, Stage::stop_command);
+        case Stage::stop_command: return stop_stage(slot, Stage::signal);
+        case Stage::signal:
+            if (spec.stop.or_default().final_ == StopFinal::kill) return stop_stage(slot, Stage::kill);
+            run->status_text = "does not stop; stop.final = \"never\" forbids to kill it";
+            return;
+        case Stage::kill: return stop_stage(slot, Stage::kill);  // uninterruptible: again, as long as it takes
+        case Stage::post_stop:
+            for (const Process& process : run->processes) fx_.push_back(out::KillProcess{process.spawn});
+            run->stage_deadline = now_.mono + seconds(5);
+            return;
+        case Stage::none:
+            if (run->state != State::reloading) return;
+            for (const Process& process : run->processes) {
+                if (process.role == Role::reload) fx_.push_back(out::KillProcess{process.spawn});
+            }
+            return reloaded(slot, false);
+    }
+}
+
+}  // namespace abide::core

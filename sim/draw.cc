@@ -1,4 +1,5 @@
-// sim/draw.cc -- a small configuration from a seed: services, tasks and groups, dependencies of every kind, without cycles.
+// sim/draw.cc -- a small configuration from a seed: services, tasks and groups, dependencies of every kind, without
+// cycles.
 #include "world.hpp"
 
 namespace abide::sim {
@@ -73,8 +74,10 @@ Configuration draw_configuration(Random& random) {
         ServiceSpec spec;
         spec.name = std::string(1, static_cast<char>('a' + i));
         spec.command.argv = {"program"};
-        if (random.one_in(5)) spec.kind = Kind::task;
-        else if (random.one_in(8)) spec.kind = Kind::group;
+        if (random.one_in(5))
+            spec.kind = Kind::task;
+        else if (random.one_in(8))
+            spec.kind = Kind::group;
         if (spec.kind == Kind::service) draw_readiness(random, spec);
         if (spec.kind != Kind::group && random.one_in(3)) draw_hooks(random, spec);
         draw_rules(random, spec);
@@ -88,9 +91,12 @@ Configuration draw_configuration(Random& random) {
             if (d.relation == Relation::before) d.relation = Relation::after;  // would close a cycle
             if (d.relation == Relation::conflicts && !random.one_in(4)) d.relation = Relation::requires_;
             const bool hard = d.relation == Relation::requires_ || d.relation == Relation::binds_to;
-            if (target.kind == Kind::task && hard) d.await = random.one_in(2) ? Await::succeeded : Await::completed;
-            else if (target.health && random.one_in(2)) d.await = Await::healthy;
-            else if (random.one_in(4)) d.await = random.one_in(2) ? Await::started : Await::none;
+            if (target.kind == Kind::task && hard)
+                d.await = random.one_in(2) ? Await::succeeded : Await::completed;
+            else if (target.health && random.one_in(2))
+                d.await = Await::healthy;
+            else if (random.one_in(4))
+                d.await = random.one_in(2) ? Await::started : Await::none;
             d.on_loss = static_cast<OnLoss>(random.below(5));
             spec.dependencies.push_back(d);
         }

@@ -1,5 +1,5 @@
-// sim/exhaust.cc -- a dependent and what it requires; all interleavings of requests, exits, readiness, ticks and stale inputs.
-// The engine is a value, so a branch is a copy.
+// sim/exhaust.cc -- a dependent and what it requires; all interleavings of requests, exits, readiness, ticks and stale
+// inputs. The engine is a value, so a branch is a copy.
 #include "exhaust.hpp"
 
 #include <cstdio>

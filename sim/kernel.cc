@@ -11,8 +11,12 @@ namespace {
 
 constexpr Duration kSoon = milliseconds(1);
 
-ExitStatus code(int value) { return {ExitKind::code, value, false, {}, {}}; }
-ExitStatus signal_exit(int value) { return {ExitKind::signal, value, false, {}, {}}; }
+ExitStatus code(int value) {
+    return {ExitKind::code, value, false, {}, {}};
+}
+ExitStatus signal_exit(int value) {
+    return {ExitKind::signal, value, false, {}, {}};
+}
 
 }  // namespace
 
@@ -136,12 +140,15 @@ void World::on(const out::Adopt& fx) {
     processes_[fx.spawn] = process;
 }
 
-void World::on(const out::Freeze& fx) { later(kSoon, in::Frozen{fx.service, fx.run, fx.frozen}); }
+void World::on(const out::Freeze& fx) {
+    later(kSoon, in::Frozen{fx.service, fx.run, fx.frozen});
+}
 
 void World::on(const out::Probe& fx) {
     if (!fx.health && random_.percent(faults_.never_ready)) return;
     const bool ok = fx.health ? !random_.percent(faults_.unhealthy) : !random_.one_in(3);
-    later(milliseconds(static_cast<std::int64_t>(1 + random_.below(50))), in::Probed{fx.service, fx.run, fx.probe, ok, ""});
+    later(milliseconds(static_cast<std::int64_t>(1 + random_.below(50))),
+          in::Probed{fx.service, fx.run, fx.probe, ok, ""});
 }
 
 bool World::somebody_lives(const std::string& service, RunNumber run) const {
@@ -167,8 +174,14 @@ void World::on(const out::Release& fx) {
     });
 }
 
-void World::on(const out::Reply& fx) { replies_[fx.operation] += 1; }
-void World::on(const out::Publish& fx) { last_event_ = std::max(last_event_, fx.event.id.value); }
-void World::on(const out::EndInstance&) { ended_ = true; }
+void World::on(const out::Reply& fx) {
+    replies_[fx.operation] += 1;
+}
+void World::on(const out::Publish& fx) {
+    last_event_ = std::max(last_event_, fx.event.id.value);
+}
+void World::on(const out::EndInstance&) {
+    ended_ = true;
+}
 
 }  // namespace abide::sim

@@ -25,23 +25,34 @@ void disturb(World& world, const Configuration& configuration) {
     Random& random = world.random();
     if (!random.one_in(12)) return;
     const std::string& name = configuration.services[random.below(configuration.services.size())].name;
-    constexpr Verb kVerbs[] = {Verb::start, Verb::stop, Verb::restart, Verb::reload, Verb::kill, Verb::force_destroy,
-                               Verb::pause, Verb::unpause, Verb::start, Verb::restart, Verb::start};
+    constexpr Verb kVerbs[] = {Verb::start, Verb::stop,          Verb::restart, Verb::reload,
+                               Verb::kill,  Verb::force_destroy, Verb::pause,   Verb::unpause,
+                               Verb::start, Verb::restart,       Verb::start};
     const Verb verb = kVerbs[random.below(std::size(kVerbs))];
     world.ask(verb, {name}, random.one_in(3) ? seconds(2) : Duration{});
     if (random.one_in(200)) world.ask(Verb::shutdown, {}, random.one_in(2) ? seconds(5) : Duration{});
-    if (random.one_in(30)) world.give(in::Configured{draw_configuration(random), false, {0, 0, 0, Permission::administer}});
+    if (random.one_in(30))
+        world.give(in::Configured{draw_configuration(random), false, {0, 0, 0, Permission::administer}});
 }
 
 // What is true of every service once the world has been calm for long.
 std::string restless(const World& world) {
+    // Who must never be killed may hold up those that stop after it, for as long as it likes.
+    for (const Service* s : world.engine().services()) {
+        if (s->state != State::stopping) continue;
+        if (world.engine().spec_of(s->runs.back()).stop.or_default().final_ == StopFinal::never) return {};
+    }
     for (const Service* s : world.engine().services()) {
         const std::string text = s->name + " is " + to_text(s->state);
         if (s->want == Want::down && !s->runs.empty()) {
             const ServiceSpec& spec = world.engine().spec_of(s->runs.back());
-            if (spec.stop.or_default().final_ != StopFinal::never) return text + " though wanted down";
+            if (spec.stop.or_default().final_ != StopFinal::never) {
+                const std::vector<std::string> waits = world.engine().waiting_for(*s);
+                return text + " though wanted down" + (waits.empty() ? "" : ", waits for " + waits[0]);
+            }
         }
-        if (s->state == State::waiting && world.engine().waiting_for(*s).empty()) return text + " and waits for nothing";
+        if (s->state == State::waiting && world.engine().waiting_for(*s).empty())
+            return text + " and waits for nothing";
         if (s->want == Want::up && s->state == State::inactive) return text + " though wanted up";
         if (s->state == State::starting || s->state == State::stopping) {
             if (s->runs.back().stage_deadline || world.engine().spec_of(*s).kind == Kind::task) continue;
@@ -77,12 +88,12 @@ std::string run_seed(std::uint64_t seed, bool trace) {
     std::string problem = restless(world);
     if (!problem.empty()) return "liveness: " + problem;
     world.ask(Verb::shutdown, {}, seconds(20));
-    for (std::uint64_t i = 0; i < kCalmEvents && world.advance(); ++i) {
-    }
+    for (std::uint64_t i = 0; i < kCalmEvents && world.advance(); ++i) {}
     if (!world.violation().empty()) return world.violation();
     if (world.ended()) return {};
     for (const Service* s : world.engine().services()) {
-        if (!s->runs.empty() && world.engine().spec_of(s->runs.back()).stop.or_default().final_ == StopFinal::never) return {};
+        if (!s->runs.empty() && world.engine().spec_of(s->runs.back()).stop.or_default().final_ == StopFinal::never)
+            return {};
     }
     return "liveness: the instance does not end";
 }
@@ -97,14 +108,21 @@ int main(int argc, char** argv) {
     for (int i = 1; i < argc; ++i) {
         const std::string word = argv[i];
         const char* value = i + 1 < argc ? argv[i + 1] : "0";
-        if (word == "--seeds") seeds = std::strtoull(value, nullptr, 10), ++i;
-        else if (word == "--seconds") seconds = std::strtod(value, nullptr), ++i;
-        else if (word == "--seed") first = std::strtoull(value, nullptr, 10), seeds = 1, exhaust = false, ++i;
-        else if (word == "--first") first = std::strtoull(value, nullptr, 10), ++i;
-        else if (word == "--depth") depth = std::strtoull(value, nullptr, 10), ++i;
-        else if (word == "--trace") trace = true;
+        if (word == "--seeds")
+            seeds = std::strtoull(value, nullptr, 10), ++i;
+        else if (word == "--seconds")
+            seconds = std::strtod(value, nullptr), ++i;
+        else if (word == "--seed")
+            first = std::strtoull(value, nullptr, 10), seeds = 1, exhaust = false, ++i;
+        else if (word == "--first")
+            first = std::strtoull(value, nullptr, 10), ++i;
+        else if (word == "--depth")
+            depth = std::strtoull(value, nullptr, 10), ++i;
+        else if (word == "--trace")
+            trace = true;
         else {
-            std::fprintf(stderr, "usage: abide-sim [--seeds N] [--seconds S] [--first X] [--depth D] [--seed X [--trace]]\n");
+            std::fprintf(stderr,
+                         "usage: abide-sim [--seeds N] [--seconds S] [--first X] [--depth D] [--seed X [--trace]]\n");
             return 2;
         }
     }

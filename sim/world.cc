@@ -54,7 +54,8 @@ World::World(std::uint64_t seed, Configuration configuration, Faults faults) : r
 }
 
 void World::later(Duration delay, Input input) {
-    if (faults_.late != 0 && random_.percent(faults_.late)) delay.ns += static_cast<std::int64_t>(random_.below(3'000'000'000));
+    if (faults_.late != 0 && random_.percent(faults_.late))
+        delay.ns += static_cast<std::int64_t>(random_.below(3'000'000'000));
     pending_.emplace(now_.mono + delay, std::move(input));
 }
 
@@ -64,7 +65,8 @@ bool World::advance() {
     const Mono next = pending_.empty() ? kNever : pending_.begin()->first;
     FakeProcess* dying = nullptr;
     for (auto& [spawn, process] : processes_) {
-        if (process.alive && process.dies_at != kNever && (dying == nullptr || process.dies_at < dying->dies_at)) dying = &process;
+        if (process.alive && process.dies_at != kNever && (dying == nullptr || process.dies_at < dying->dies_at))
+            dying = &process;
     }
     const Mono death = dying == nullptr ? kNever : dying->dies_at;
     const Mono at = std::min({deadline, next, death});
@@ -73,7 +75,8 @@ bool World::advance() {
     now_.mono = now_.mono + passed;
     now_.boot = now_.boot + passed;
     now_.wall.ns += passed.ns;
-    if (random_.one_in(50)) now_.wall.ns += static_cast<std::int64_t>(random_.below(7'200'000'000'000)) - 3'600'000'000'000;
+    if (random_.one_in(50))
+        now_.wall.ns += static_cast<std::int64_t>(random_.below(7'200'000'000'000)) - 3'600'000'000'000;
     if (death == at) {
         die(*dying, dying->exit);
         return true;
@@ -86,7 +89,8 @@ bool World::advance() {
     give(input);
     if (faults_.doubled != 0 && random_.percent(faults_.doubled)) give(input);
     if (faults_.stale != 0 && !history_.empty() && random_.percent(faults_.stale)) {
-        give(history_[random_.below(history_.size())]);
+        const Input old = history_[random_.below(history_.size())];
+        give(old);
     }
     return true;
 }
@@ -107,7 +111,15 @@ void World::give(const Input& input) {
     steps_ += 1;
     if (trace) {
         std::printf("%.3f input %zu ->", static_cast<double>(now_.mono.ns) / 1e9, input.index());
-        for (const Effect& fx : effects) std::printf(" %zu", fx.index());
+        for (const Effect& effect : effects) {
+            std::printf(" %zu", effect.index());
+            std::visit(
+                [](const auto& fx) {
+                    if constexpr (requires { fx.service; }) std::printf("(%s)", fx.service.c_str());
+                    if constexpr (requires { fx.event; }) std::printf("(%s)", fx.event.subject.c_str());
+                },
+                effect);
+        }
         for (const Service* s : engine_.services()) {
             std::printf(" %s:%s", s->name.c_str(), to_text(s->state).c_str());
             if (!s->runs.empty()) std::printf("/%s", to_text(s->runs.back().stage).c_str());
@@ -198,8 +210,10 @@ void World::crash_manager() {
     // What was on its way to the dead manager is lost; the kernel's facts are not.
     std::erase_if(pending_, [](const auto& entry) {
         return std::holds_alternative<in::Exited>(entry.second) || std::holds_alternative<in::Emptied>(entry.second) ||
-               std::holds_alternative<in::Spawned>(entry.second) || std::holds_alternative<in::Executed>(entry.second) ||
-               std::holds_alternative<in::SpawnFailed>(entry.second) || std::holds_alternative<in::Probed>(entry.second);
+               std::holds_alternative<in::Spawned>(entry.second) ||
+               std::holds_alternative<in::Executed>(entry.second) ||
+               std::holds_alternative<in::SpawnFailed>(entry.second) ||
+               std::holds_alternative<in::Probed>(entry.second);
     });
     const Faults kept = faults_;
     faults_.crash = 0;

@@ -1,8 +1,9 @@
-// sim/world.hpp -- a fake kernel around the real engine: processes, clocks, a journal, and faults, all drawn from one seed.
+// sim/world.hpp -- a fake kernel around the real engine: processes, clocks, a journal, and faults, all drawn from one
+// seed.
 //
-// The engine can't tell it from the real thing: effects go in, inputs come out, now, late, twice or never.  A crash throws the
-// engine away in mid-step and builds a new one from what the journal had; what lived lives on.  Nothing here is random but
-// the seed, so a failure replays from it.
+// The engine can't tell it from the real thing: effects go in, inputs come out, now, late, twice or never.  A crash
+// throws the engine away in mid-step and builds a new one from what the journal had; what lived lives on.  Nothing here
+// is random but the seed, so a failure replays from it.
 #pragma once
 
 #include <cstdint>
@@ -31,16 +32,16 @@ class Random {
 
 // Which faults this seed draws, and how often (percent).  Swarm: each seed has a mix of its own.
 struct Faults {
-    std::uint64_t crash = 0;          // of the manager, after any step: before or after its effects
+    std::uint64_t crash = 0;  // of the manager, after any step: before or after its effects
     std::uint64_t spawn_fails = 0;
     std::uint64_t dies_before_exec = 0;
-    std::uint64_t exits_early = 0;    // a main process ends by itself
+    std::uint64_t exits_early = 0;  // a main process ends by itself
     std::uint64_t ignores_term = 0;
     std::uint64_t never_ready = 0;
     std::uint64_t leaves_children = 0;  // the cgroup is not empty when main is gone
-    std::uint64_t doubled = 0;        // an input comes twice
-    std::uint64_t stale = 0;          // an input about a past run or spawn comes
-    std::uint64_t late = 0;           // an answer takes seconds
+    std::uint64_t doubled = 0;          // an input comes twice
+    std::uint64_t stale = 0;            // an input about a past run or spawn comes
+    std::uint64_t late = 0;             // an answer takes seconds
     std::uint64_t hook_fails = 0;
     std::uint64_t unhealthy = 0;
     static Faults draw(Random& random);
@@ -137,7 +138,8 @@ class World {
     bool ended_ = false;
 };
 
-// A configuration drawn from the seed: a few services, tasks and groups with dependencies of every kind, without cycles.
+// A configuration drawn from the seed: a few services, tasks and groups with dependencies of every kind, without
+// cycles.
 model::Configuration draw_configuration(Random& random);
 
 }  // namespace abide::sim

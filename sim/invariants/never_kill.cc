@@ -12,7 +12,8 @@ std::string never_kill(const World& world, const Step& step) {
         if (s == nullptr || s->runs.empty()) continue;
         const Run& run = s->runs.back();
         if (step.after.spec_of(run).stop.or_default().final_ != StopFinal::never) continue;
-        if (run.stop_reason != Reason::force_destroyed && run.stage != Stage::kill) return fx.service + " must never be killed";
+        if (run.stop_reason != Reason::force_destroyed && run.stage != Stage::kill)
+            return fx.service + " must never be killed";
         const Service* old = step.before.find(fx.service);
         const bool was = old != nullptr && !old->runs.empty() && old->runs.back().stage == Stage::kill;
         const auto* request = std::get_if<in::Requested>(&step.input);

@@ -11,7 +11,8 @@ std::string only_when_wanted(const World& world, const Step& step) {
         const Service* s = step.after.find(fx.service);
         if (s == nullptr) return fx.service + " is started but does not exist";
         const bool starting = fx.role == Role::main || fx.role == Role::pre_start || fx.role == Role::post_start;
-        if (starting && s->want == Want::down && s->state != State::stopping) return fx.service + " is started though wanted down";
+        if (starting && s->want == Want::down && s->state != State::stopping)
+            return fx.service + " is started though wanted down";
     }
     return {};
 }

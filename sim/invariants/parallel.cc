@@ -21,7 +21,8 @@ std::string parallel(const World& world, const Step& step) {
     after = count(step.after);
     // Unpausing a start may exceed it; beginning one may not.
     for (const out::Publish& fx : effects_of<out::Publish>(step)) {
-        if (fx.event.type == EventType::service_starting && after > std::max(before, limit)) return "too many services start at once";
+        if (fx.event.type == EventType::service_starting && after > std::max(before, limit))
+            return "too many services start at once";
     }
     return {};
 }

@@ -11,7 +11,8 @@ std::string restart_limit(const World& world, const Step& step) {
         const RestartSpec& rule = step.after.spec_of(*s).restart_delay.or_default();
         if (rule.limit_count != 0 && s->restart_times.size() > rule.limit_count) {
             const Service* old = step.before.find(s->name);
-            if (old != nullptr && old->restart_times.size() == s->restart_times.size()) continue;  // the limit was lowered
+            if (old != nullptr && old->restart_times.size() == s->restart_times.size())
+                continue;  // the limit was lowered
             return s->name + " was restarted more often than its limit allows";
         }
     }

@@ -1,4 +1,5 @@
-// sim/invariants/stops_in_reverse.cc -- nobody is told to stop while something that requires it still runs and is to stop as well.
+// sim/invariants/stops_in_reverse.cc -- nobody is told to stop while something that requires it still runs and is to
+// stop as well.
 #include "invariants/invariants.hpp"
 
 namespace abide::sim {

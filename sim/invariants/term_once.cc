@@ -12,8 +12,11 @@ std::string term_once(const World& world, const Step& step) {
         const Service* s = step.after.find(fx.service);
         if (old == nullptr || s == nullptr || old->runs.empty() || s->runs.empty()) continue;
         if (old->runs.back().number != s->runs.back().number || s->runs.back().state != State::stopping) continue;
-        if (const auto* request = std::get_if<in::Requested>(&step.input); request != nullptr && request->verb == Verb::kill) continue;
-        if (old->runs.back().term_sent && s->runs.back().term_sent && fx.signal == step.after.spec_of(s->runs.back()).stop.or_default().signal &&
+        if (const auto* request = std::get_if<in::Requested>(&step.input);
+            request != nullptr && request->verb == Verb::kill)
+            continue;
+        if (old->runs.back().term_sent && s->runs.back().term_sent &&
+            fx.signal == step.after.spec_of(s->runs.back()).stop.or_default().signal &&
             old->runs.back().state == State::stopping) {
             return fx.service + " gets its stop signal twice";
         }

@@ -1,5 +1,5 @@
-// core/configure.cc -- a new configuration, all or nothing: only what changed is touched, and a running service keeps what it
-// was started with until it is restarted.
+// core/configure.cc -- a new configuration, all or nothing: only what changed is touched, and a running service keeps
+// what it was started with until it is restarted.
 #include <algorithm>
 
 #include "core/graph.hpp"
@@ -22,9 +22,7 @@ ServiceSpec without_position(ServiceSpec spec) {
 Configuration merged(const Engine& e, const Configuration& update, bool dynamic) {
     std::map<std::string, const ServiceSpec*> all;
     for (const auto& spec : update.services) all.emplace(spec.name, &spec);
-    const auto keep = [&](const Service& service) {
-        return !service.removed && (dynamic || service.dynamic);
-    };
+    const auto keep = [&](const Service& service) { return !service.removed && (dynamic || service.dynamic); };
     const Snapshot now = e.snapshot();
     for (const Service& service : now.services) {
         if (keep(service)) all.emplace(service.name, &e.spec_of(service));

@@ -47,7 +47,9 @@ Engine::Engine(Snapshot snapshot) : instance_(std::move(snapshot.instance)), spe
     }
 }
 
-std::vector<Effect> Engine::step(const Input& input, const Now& now) { return Machine(*this, now).take(input); }
+std::vector<Effect> Engine::step(const Input& input, const Now& now) {
+    return Machine(*this, now).take(input);
+}
 
 Mono Engine::next_deadline() const {
     Mono next = kNever;

@@ -97,12 +97,12 @@ class Engine {
     };
     struct Node {
         model::Service service;
-        std::vector<Edge> needs, needed_by;    // derived from the specifications
-        std::vector<OperationId> operations;   // pending ones that wait for this service
-        Mono deadline = kNever;                // as entered in deadlines_
+        std::vector<Edge> needs, needed_by;   // derived from the specifications
+        std::vector<OperationId> operations;  // pending ones that wait for this service
+        Mono deadline = kNever;               // as entered in deadlines_
         bool queued = false, changed = false;
-        bool counted = false;                  // among starting_
-        bool live = false;                     // false: the slot of a forgotten service
+        bool counted = false;  // among starting_
+        bool live = false;     // false: the slot of a forgotten service
     };
 
     Slot add_node(model::Service service);
@@ -119,9 +119,9 @@ class Engine {
     std::set<std::pair<Mono, Slot>> deadlines_;
     std::set<std::pair<Mono, OperationId>> operation_deadlines_;
     std::map<SpawnId, Slot> spawns_;
-    std::uint32_t starting_ = 0;   // services between the decision to start and ready or end
-    std::set<Slot> parked_;        // wait only for the limit on parallel starts
-    std::uint32_t active_ = 0;     // services with a run
+    std::uint32_t starting_ = 0;  // services between the decision to start and ready or end
+    std::set<Slot> parked_;       // wait only for the limit on parallel starts
+    std::uint32_t active_ = 0;    // services with a run
 
     // Since the last take_changes().
     bool instance_changed_ = false;

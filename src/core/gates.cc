@@ -1,4 +1,5 @@
-// core/gates.cc -- may it start, may it stop?  Questions about the state that change nothing, each with its reason in words.
+// core/gates.cc -- may it start, may it stop?  Questions about the state that change nothing, each with its reason in
+// words.
 #include "core/machine.hpp"
 
 namespace abide::core {
@@ -19,11 +20,15 @@ std::string_view await_name(Await await) {
     return "";
 }
 
-bool is_hard(Relation relation) { return relation == Relation::requires_ || relation == Relation::binds_to; }
+bool is_hard(Relation relation) {
+    return relation == Relation::requires_ || relation == Relation::binds_to;
+}
 
 }  // namespace
 
-bool Machine::is_task(const Engine& e, const Node& n) { return spec(e, n).kind == Kind::task; }
+bool Machine::is_task(const Engine& e, const Node& n) {
+    return spec(e, n).kind == Kind::task;
+}
 
 bool Machine::reached(const Engine& e, const Node& target, Await await) {
     const Service& service = target.service;
@@ -37,8 +42,7 @@ bool Machine::reached(const Engine& e, const Node& target, Await await) {
     // On its way down, or about to be restarted: nobody may begin to lean on it.
     if (service.want == Want::down || run->restart_after || run->state == State::stopping) return false;
     switch (await) {
-        case Await::started:
-            return run->stage == Stage::ready_wait || run->stage == Stage::post_start || run->ready;
+        case Await::started: return run->stage == Stage::ready_wait || run->stage == Stage::post_start || run->ready;
         case Await::ready: return run->ready && !is_task(e, target);
         case Await::healthy: return run->ready && (run->healthy || !spec(e, target).health) && !run->unhealthy;
         case Await::none:

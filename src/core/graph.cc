@@ -1,8 +1,8 @@
-// core/graph.cc -- a configuration is refused before anything changes: missing names, contradictions, and every cycle with
-// each of its edges and where it is written.
+// core/graph.cc -- a configuration is refused before anything changes: missing names, contradictions, and every cycle
+// with each of its edges and where it is written.
 //
-// Order runs from a service to what must be there first.  Cycles are found as strongly connected components (Tarjan, with a
-// stack of our own), so a chain of 10,000 needs no recursion and the whole takes one pass.
+// Order runs from a service to what must be there first.  Cycles are found as strongly connected components (Tarjan,
+// with a stack of our own), so a chain of 10,000 needs no recursion and the whole takes one pass.
 #include "core/graph.hpp"
 
 #include <algorithm>
@@ -48,7 +48,8 @@ std::string_view key_of(Relation relation) {
 // Components of more than one node, each in the order found.
 class Components {
   public:
-    explicit Components(const Graph& graph) : graph_(graph), index_(graph.specs.size(), kUnseen), low_(index_), on_(index_.size()) {
+    explicit Components(const Graph& graph)
+        : graph_(graph), index_(graph.specs.size(), kUnseen), low_(index_), on_(index_.size()) {
         for (std::size_t v = 0; v < index_.size(); ++v) {
             if (index_[v] == kUnseen) walk(v);
         }
@@ -173,16 +174,21 @@ std::vector<Problem> validate(const Configuration& configuration) {
             const ServiceSpec& target = *graph.specs[it->second];
             const bool task_end = d.await == Await::completed || d.await == Await::succeeded;
             if (d.await == Await::healthy && !target.health) {
-                report(edge + " to be healthy, but " + d.target + " has no health check", "give it `health`, or wait for ready");
+                report(edge + " to be healthy, but " + d.target + " has no health check",
+                       "give it `health`, or wait for ready");
             }
             if (task_end && target.kind != Kind::task && target.restart == RestartPolicy::always) {
                 report(edge + " to end, but " + d.target + " is always restarted", "make it kind = \"task\"");
             }
-            if (d.relation == Relation::conflicts) excluded.push_back(d.target);
-            else if (d.relation == Relation::requires_ || d.relation == Relation::binds_to) pulled.push_back(d.target);
+            if (d.relation == Relation::conflicts)
+                excluded.push_back(d.target);
+            else if (d.relation == Relation::requires_ || d.relation == Relation::binds_to)
+                pulled.push_back(d.target);
             if (!orders(d)) continue;
-            if (d.relation == Relation::before) graph.arcs[it->second].push_back({from, "is after (before)"});
-            else graph.arcs[from].push_back({it->second, key_of(d.relation)});
+            if (d.relation == Relation::before)
+                graph.arcs[it->second].push_back({from, "is after (before)"});
+            else
+                graph.arcs[from].push_back({it->second, key_of(d.relation)});
         }
         for (const std::string_view name : pulled) {
             if (std::find(excluded.begin(), excluded.end(), name) == excluded.end()) continue;

@@ -15,8 +15,8 @@ struct Problem {
     std::string advice;
 };
 
-// Every cycle (each edge named with its file:line), missing name, self-dependency, contradiction and duplicate provider.
-// Linear in services and edges; no recursion.
+// Every cycle (each edge named with its file:line), missing name, self-dependency, contradiction and duplicate
+// provider. Linear in services and edges; no recursion.
 std::vector<Problem> validate(const model::Configuration& configuration);
 
 }  // namespace abide::core

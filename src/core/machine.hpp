@@ -1,13 +1,14 @@
 // core/machine.hpp -- one step of the engine.  Not for use outside core/.
 //
-// Theory.  People and dependencies set a wish (want); the kernel sets facts (runs, their stages and processes).  An input
-// changes one fact or wish; the service that it touched is queued; settle() then takes each queued service one stride
-// towards its wish (advance) and queues the neighbours whose gates may have moved, until nothing is queued.  Nothing
-// recurses through the dependency graph, so a chain of 10,000 is a loop.  A stride either begins a run, moves a run to its
-// next stage, begins to stop it, or does nothing because a gate is closed; effects are only appended, never carried out.
+// Theory.  People and dependencies set a wish (want); the kernel sets facts (runs, their stages and processes).  An
+// input changes one fact or wish; the service that it touched is queued; settle() then takes each queued service one
+// stride towards its wish (advance) and queues the neighbours whose gates may have moved, until nothing is queued.
+// Nothing recurses through the dependency graph, so a chain of 10,000 is a loop.  A stride either begins a run, moves a
+// run to its next stage, begins to stop it, or does nothing because a gate is closed; effects are only appended, never
+// carried out.
 //
-// A run ends when no process of it is known to live and the kernel said that nobody of it is left (Emptied); both may come
-// in either order.  What happens then is decided in one place: finish().
+// A run ends when no process of it is known to live and the kernel said that nobody of it is left (Emptied); both may
+// come in either order.  What happens then is decided in one place: finish().
 #pragma once
 
 #include <string>
@@ -75,7 +76,7 @@ class Machine {
 
     // want.cc: wishes
     void set_up(Slot slot, model::Reason reason, const std::string& cause);
-    void wish_up(Slot slot, model::Reason reason, const std::string& cause);
+    bool wish_up(Slot slot, model::Reason reason, const std::string& cause);
     void set_down(Slot slot, model::Reason reason, const std::string& cause, bool held);
     void restart(Slot slot, model::Reason reason, const std::string& cause);
     void force_destroy(Slot slot, const std::string& cause);

@@ -1,9 +1,10 @@
-// core/operations.cc -- requests that take time.  Joining an operation under way is waiting for the same facts; the answer is
-// decided here, from the state, never by who caused it.
+// core/operations.cc -- requests that take time.  Joining an operation under way is waiting for the same facts; the
+// answer is decided here, from the state, never by who caused it.
 #include <algorithm>
 
 #include "base/limits.hpp"
 #include "core/machine.hpp"
+#include "model/text.hpp"
 
 namespace abide::core {
 
@@ -127,6 +128,7 @@ void Machine::carry_out(Operation& op, TargetResult& target, const in::Requested
             const bool paused = in.verb == Verb::pause;
             if (run == nullptr || run->state == State::stopping) return end(Outcome::refused, "is not running");
             if (run->paused == paused) return end(Outcome::done, paused ? "was paused" : "was not paused");
+            if (paused && run->state != State::running) return end(Outcome::refused, "is " + to_text(run->state));
             return set_paused(slot, paused);
         }
         case Verb::enable:

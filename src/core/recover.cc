@@ -1,6 +1,6 @@
-// core/recover.cc -- a manager came (back).  The journal gave the state, the kernel gave the facts; what was decided but may
-// not have been done is asked for again, each effect by its own rule: TERM at most once, KILL at least once, a command never
-// a second time unless it certainly never ran.
+// core/recover.cc -- a manager came (back).  The journal gave the state, the kernel gave the facts; what was decided
+// but may not have been done is asked for again, each effect by its own rule: TERM at most once, KILL at least once, a
+// command never a second time unless it certainly never ran.
 #include <algorithm>
 
 #include "core/machine.hpp"
@@ -13,9 +13,13 @@ void Machine::on(const in::Recovered& in) {
     Event event;
     event.type = in.first ? EventType::supervisor_started : EventType::supervisor_recovered;
     publish(std::move(event));
+    if (e_.instance_.ended) {
+        fx_.push_back(out::EndInstance{e_.instance_.exit_status});  // decided, but perhaps not done
+        return;
+    }
     if (in.first) {
-        const bool chosen = std::any_of(e_.nodes_.begin(), e_.nodes_.end(),
-                                        [](const Node& n) { return n.service.want == Want::up; });
+        const bool chosen =
+            std::any_of(e_.nodes_.begin(), e_.nodes_.end(), [](const Node& n) { return n.service.want == Want::up; });
         for (Slot slot = 0; slot < e_.nodes_.size(); ++slot) {
             const Service& s = node(slot).service;
             if (!node(slot).live || spec(e_, node(slot)).is_template) continue;
@@ -31,8 +35,15 @@ void Machine::on(const in::Recovered& in) {
         Run& run = *run_of(node(slot));
         for (Process& process : run.processes) {
             if (process.spawn != found.spawn) continue;
+            const bool starts = process.role == Role::main || process.role == Role::pre_start ||
+                                process.role == Role::post_start;
+            if (found.never_ran && starts && node(slot).service.want == Want::down) {
+                on(in::SpawnFailed{found.spawn, "not needed any more", 0});
+                break;  // the list may have changed
+            }
             if (found.never_ran) {
-                fx_.push_back(out::Spawn{node(slot).service.name, run.number, process.spawn, process.role, process.step});
+                const std::string& name = node(slot).service.name;
+                fx_.push_back(out::Spawn{name, run.number, process.spawn, process.role, process.step});
             } else if (found.alive) {
                 process.pid = found.pid;
                 process.start_ticks = found.start_ticks;
@@ -52,8 +63,10 @@ void Machine::on(const in::Recovered& in) {
         if (run->probe != 0) {
             run->probe = 0;
             run->probe_deadline.reset();
-            if (run->stage == Stage::ready_wait) run->ready_probe_at = now_.mono;
-            else if (run->ready) run->health_probe_at = now_.mono;
+            if (run->stage == Stage::ready_wait)
+                run->ready_probe_at = now_.mono;
+            else if (run->ready)
+                run->health_probe_at = now_.mono;
             touch(slot);
         }
         // Pings that came in the gap may be lost: the period starts anew.

@@ -4,8 +4,8 @@
 // `max`, with jitter.  A healthy period (reset-after, counted from ready) forgets the past.
 #include <algorithm>
 
-#include "core/machine.hpp"
 #include "base/limits.hpp"
+#include "core/machine.hpp"
 
 namespace abide::core {
 
@@ -102,7 +102,8 @@ void Machine::schedule_restart(Slot slot, const Run& run) {
     if (s.backoff_step > 0) {
         std::int64_t ns = rule.min.ns;
         for (std::uint32_t i = 1; i < s.backoff_step && ns < rule.max.ns; ++i) {
-            ns = std::min<std::int64_t>(rule.max.ns, ns / 1000 * rule.factor_milli + ns % 1000 * rule.factor_milli / 1000);
+            ns = std::min<std::int64_t>(rule.max.ns,
+                                        ns / 1000 * rule.factor_milli + ns % 1000 * rule.factor_milli / 1000);
         }
         ns = std::min(ns, rule.max.ns);
         const std::uint64_t spread = static_cast<std::uint64_t>(ns / 1000) * rule.jitter_milli;
@@ -134,7 +135,8 @@ void Machine::rest(Slot slot, const Run& run) {
         const std::vector<Edge> edges = node(slot).needed_by;
         for (const Edge& edge : edges) {
             const bool hard = edge.relation == Relation::requires_ || edge.relation == Relation::binds_to;
-            const bool leans = edge.await == Await::ready || edge.await == Await::healthy || edge.await == Await::started;
+            const bool leans =
+                edge.await == Await::ready || edge.await == Await::healthy || edge.await == Await::started;
             const Service& other = node(edge.other).service;
             if (!hard || !leans || other.runs.empty() || other.want == Want::down) continue;
             if (mine.kind == Kind::task) continue;

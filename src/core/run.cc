@@ -40,6 +40,9 @@ void Machine::next_step(Slot slot) {
     const ServiceSpec& s = run_spec(run);
     const Hooks& hooks = s.hooks.or_default();
     const std::uint32_t step = run.step;
+    // Wanted down meanwhile, though its turn to stop has not come: it goes no further up.
+    const Service& mine = node(slot).service;
+    if (mine.want == Want::down) return stop_run(slot, mine.want_reason, mine.want_cause);
     if (run.stage == Stage::pre_start) {
         if (step < hooks.pre_start.size()) {
             run.stage_deadline = now_.mono + hooks.timeout;
@@ -153,7 +156,8 @@ void Machine::exited_hook(Slot slot, const Process& process, bool success) {
             if (run.stage != stage || run.state != State::starting) return;
             if (!success) {
                 const char* list = stage == Stage::pre_start ? "pre-start" : "post-start";
-                fail_start(slot, Reason::hook_failed, std::string(list) + " command " + std::to_string(process.step + 1));
+                fail_start(slot, Reason::hook_failed,
+                           std::string(list) + " command " + std::to_string(process.step + 1));
                 return;
             }
             run.step = process.step + 1;
@@ -183,8 +187,10 @@ void Machine::exited_hook(Slot slot, const Process& process, bool success) {
         case Role::ready_probe:
             if (run.stage != Stage::ready_wait) return;
             run.probe_deadline.reset();
-            if (success) became_ready(slot);
-            else run.ready_probe_at = now_.mono + run_spec(run).ready.or_default().every;
+            if (success)
+                became_ready(slot);
+            else
+                run.ready_probe_at = now_.mono + run_spec(run).ready.or_default().every;
             return;
         case Role::health_probe:
             run.probe_deadline.reset();

@@ -25,8 +25,8 @@ std::vector<Effect> Machine::take(const Input& input) {
 }
 
 void Machine::settle() {
-    // Each stride either changes a state or queues nobody, and states only move along finite paths without new inputs; the
-    // bound is an assertion about that.
+    // Each stride either changes a state or queues nobody, and states only move along finite paths without new inputs;
+    // the bound is an assertion about that.
     std::size_t strides = 0;
     const std::size_t bound = 1000 + 64 * (e_.nodes_.size() + 1);
     for (std::size_t i = 0; i < queue_.size(); ++i) {
@@ -217,8 +217,8 @@ void Machine::on(const in::SpawnFailed& in) {
     if (it == e_.spawns_.end()) return stray();
     const Slot slot = it->second;
     Run& run = *run_of(node(slot));
-    const auto process = std::find_if(run.processes.begin(), run.processes.end(),
-                                      [&](const Process& p) { return p.spawn == in.spawn; });
+    const auto process =
+        std::find_if(run.processes.begin(), run.processes.end(), [&](const Process& p) { return p.spawn == in.spawn; });
     if (process == run.processes.end()) return stray();
     const Process gone = *process;
     run.processes.erase(process);
@@ -240,8 +240,8 @@ void Machine::on(const in::Exited& in) {
     if (it == e_.spawns_.end()) return stray();
     const Slot slot = it->second;
     Run& run = *run_of(node(slot));
-    const auto process = std::find_if(run.processes.begin(), run.processes.end(),
-                                      [&](const Process& p) { return p.spawn == in.spawn; });
+    const auto process =
+        std::find_if(run.processes.begin(), run.processes.end(), [&](const Process& p) { return p.spawn == in.spawn; });
     if (process == run.processes.end()) return stray();
     const Process gone = *process;
     run.processes.erase(process);

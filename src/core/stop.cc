@@ -1,7 +1,8 @@
-// core/stop.cc -- from the decision to stop until nobody of the run is left: pre-stop, stop command, signal, kill, post-stop.
+// core/stop.cc -- from the decision to stop until nobody of the run is left: pre-stop, stop command, signal, kill,
+// post-stop.
 //
-// Only the stages that apply are entered, always in this order.  The run is over when every process that we started has been
-// seen to end and the kernel said that its cgroup (or session) is empty.
+// Only the stages that apply are entered, always in this order.  The run is over when every process that we started has
+// been seen to end and the kernel said that its cgroup (or session) is empty.
 #include "core/machine.hpp"
 
 namespace abide::core {

@@ -22,17 +22,18 @@ void Machine::set_up(Slot first, Reason reason, const std::string& cause) {
             if (!pulls || !seen.insert(edge.other).second) continue;
             const Service& target = node(edge.other).service;
             if (target.state == State::completed && is_task(e_, node(edge.other))) continue;  // done once is done
-            wish_up(edge.other, Reason::dependency, name);
-            stack.push_back(edge.other);
+            // One that was up already has pulled up its own before.
+            if (wish_up(edge.other, Reason::dependency, name)) stack.push_back(edge.other);
         }
     }
 }
 
-void Machine::wish_up(Slot slot, Reason reason, const std::string& cause) {
+bool Machine::wish_up(Slot slot, Reason reason, const std::string& cause) {
     Node& n = node(slot);
     Service& s = n.service;
     const bool idle = s.runs.empty() && s.state != State::waiting && s.state != State::backoff;
-    if (s.want == Want::down || idle) {
+    const bool fresh = s.want == Want::down || idle;
+    if (fresh) {
         s.want = Want::up;
         s.want_reason = reason;
         s.want_cause = cause;
@@ -57,6 +58,7 @@ void Machine::wish_up(Slot slot, Reason reason, const std::string& cause) {
     for (const Edge edge : n.needs) displace(edge);
     for (const Edge edge : n.needed_by) displace(edge);
     queue(slot);
+    return fresh;
 }
 
 // The service and everything that leans on it.
@@ -68,6 +70,7 @@ void Machine::set_down(Slot first, Reason reason, const std::string& cause, bool
         stack.pop_back();
         Service& s = node(slot).service;
         const bool root = slot == first;
+        if (!root && s.want == Want::down) continue;  // what leans on it was told when it was
         if (s.want == Want::up || (root && held != s.held)) {
             s.want = Want::down;
             s.want_reason = root ? reason : Reason::dependency_lost;
@@ -88,7 +91,8 @@ void Machine::set_down(Slot first, Reason reason, const std::string& cause, bool
             const bool falls = edge.relation == Relation::requires_ || edge.relation == Relation::binds_to ||
                                edge.relation == Relation::part_of;
             // A dependent that only waited for a task to end does not lean on it any more.
-            const bool leans = edge.await != Await::completed && edge.await != Await::succeeded && edge.await != Await::none;
+            const bool leans =
+                edge.await != Await::completed && edge.await != Await::succeeded && edge.await != Await::none;
             const Service& other = node(edge.other).service;
             if (!falls || !(leans || edge.relation == Relation::part_of)) continue;
             if (is_task(e_, node(slot)) && s.runs.empty()) continue;
@@ -150,18 +154,7 @@ void Machine::force_destroy(Slot first, const std::string& cause) {
     while (!stack.empty()) {
         const Slot slot = stack.back();
         stack.pop_back();
-        if (Run* run = run_of(node(slot)); run != nullptr) {
-            leave(slot, Reason::force_destroyed, cause);
-            run->stop_reason = Reason::force_destroyed;
-            if (spec(e_, node(slot)).kind == Kind::group) {
-                run->populated = false;
-                finish(slot);
-            } else {
-                run->stage = Stage::kill;
-                send_kill(slot);
-                maybe_empty(slot);
-            }
-        }
+        destroy_one(slot, cause);
         for (const Edge& edge : node(slot).needed_by) {
             const Service& other = node(edge.other).service;
             if (edge.relation == Relation::conflicts || edge.relation == Relation::after ||

@@ -1,5 +1,5 @@
-// core/watch.cc -- conditions of a living run: readiness probes, health, watchdog, notify messages, reload, pause, and every
-// deadline that judges it.
+// core/watch.cc -- conditions of a living run: readiness probes, health, watchdog, notify messages, reload, pause, and
+// every deadline that judges it.
 #include <algorithm>
 
 #include "core/machine.hpp"
@@ -10,7 +10,7 @@ using namespace model;
 
 namespace {
 
-constexpr int kAbort = 6;               // SIGABRT: a watchdog's victim leaves a core
+constexpr int kAbort = 6;                            // SIGABRT: a watchdog's victim leaves a core
 constexpr Duration kProbeGrace = milliseconds(500);  // for the shell to answer a probe that timed out by itself
 
 }  // namespace
@@ -159,27 +159,21 @@ void Machine::reloaded(Slot slot, bool success) {
 void Machine::set_paused(Slot slot, bool paused) {
     Run& run = *run_of(node(slot));
     if (run.paused == paused || run.state == State::stopping) return;
-    if (paused && run.state != State::running && run.state != State::starting) return;
+    if (paused && run.state != State::running) return;  // a start that stands still could not be judged
     run.paused = paused;
     if (paused) {
         // A frozen process can't be judged: its clocks stand still with it.
         run.watchdog_at.reset();
         run.health_probe_at.reset();
         run.probe_deadline.reset();
-        run.ready_probe_at.reset();
-        run.stage_deadline.reset();
+        run.probe = 0;
         set_state(slot, State::paused);
         publish(slot, EventType::service_paused, &run);
     } else {
-        set_state(slot, run.was_ready ? State::running : State::starting);
+        set_state(slot, State::running);
         publish(slot, EventType::service_unpaused, &run);
-        if (run.was_ready) {
-            arm_watchdog(slot);
-            if (run_spec(run).health) run.health_probe_at = now_.mono;
-        } else {
-            run.stage_deadline = now_.mono + run_spec(run).ready.or_default().timeout;
-            if (run.stage == Stage::ready_wait) await_ready(slot);
-        }
+        arm_watchdog(slot);
+        if (run_spec(run).health) run.health_probe_at = now_.mono;
     }
     touch(slot);
     queue(slot);
@@ -201,8 +195,10 @@ void Machine::on(const in::Probed& in) {
     touch(slot);
     queue(slot);
     if (run->stage == Stage::ready_wait) {
-        if (in.healthy) became_ready(slot);
-        else run->ready_probe_at = now_.mono + run_spec(*run).ready.or_default().every;
+        if (in.healthy)
+            became_ready(slot);
+        else
+            run->ready_probe_at = now_.mono + run_spec(*run).ready.or_default().every;
     } else if (run->ready) {
         health_result(slot, in.healthy, in.detail);
     }
@@ -245,8 +241,10 @@ void Machine::on(const in::Notified& in) {
     }
     if (in.ready) {
         const bool asked = run_spec(*run).ready.or_default().probe.kind == ProbeKind::notify;
-        if (run->state == State::reloading) reloaded(slot, true);
-        else if (asked && run->state == State::starting && run->stage == Stage::ready_wait) became_ready(slot);
+        if (run->state == State::reloading)
+            reloaded(slot, true);
+        else if (asked && run->state == State::starting && run->stage == Stage::ready_wait)
+            became_ready(slot);
         // A program that answers before its exec was reported: the exec is a fact then.
         else if (asked && run->state == State::starting && run->stage == Stage::main) {
             became_started(slot);
@@ -254,8 +252,10 @@ void Machine::on(const in::Notified& in) {
         }
     }
     if (in.watchdog_trigger) watchdog_expired(slot);
-    if (node(slot).changed) queue(slot);
-    else e_.index_deadline(slot);
+    if (node(slot).changed)
+        queue(slot);
+    else
+        e_.index_deadline(slot);
 }
 
 // Every deadline that has passed, one a call is enough: Ticked comes back while one is due.
@@ -287,14 +287,18 @@ void Machine::on_deadline(Slot slot) {
             run->probe_deadline = now_.mono + seconds(1);  // until its exit is seen, which counts as a failure
             return;
         }
-        if (run->stage == Stage::ready_wait) run->ready_probe_at = now_.mono + spec.ready.or_default().every;
-        else if (run->ready) health_result(slot, false, "no answer in time");
+        if (run->stage == Stage::ready_wait)
+            run->ready_probe_at = now_.mono + spec.ready.or_default().every;
+        else if (run->ready)
+            health_result(slot, false, "no answer in time");
         return;
     }
     if (due(run->ready_probe_at)) {
         if (run->stage != Stage::ready_wait) return;
-        if (spec.ready.or_default().probe.kind == ProbeKind::delay) became_ready(slot);
-        else probe_ready(slot);
+        if (spec.ready.or_default().probe.kind == ProbeKind::delay)
+            became_ready(slot);
+        else
+            probe_ready(slot);
         return;
     }
     if (due(run->health_probe_at)) {

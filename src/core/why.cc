@@ -78,7 +78,8 @@ std::vector<std::string> Engine::waiting_for(const Service& service) const {
     const Slot slot = it->second;
     if (service.runs.empty()) {
         if (service.state == State::waiting) Machine::start_gate(*this, slot, &reasons);
-        if (service.state == State::backoff) reasons.push_back("its restart delay of " + seconds_text(service.backoff_delay));
+        if (service.state == State::backoff)
+            reasons.push_back("its restart delay of " + seconds_text(service.backoff_delay));
         return reasons;
     }
     const Run& run = service.runs.back();
@@ -109,9 +110,12 @@ std::vector<std::string> Engine::why(const Service& service, const Now& now) con
         const auto cause = [](Reason reason, const std::string& what) {
             return describe(reason) + (what.empty() ? "" : " (" + what + ")");
         };
-        if (s.want == Want::up) line += ", wanted up: " + cause(s.want_reason, s.want_cause);
-        else if (s.want_reason != Reason::none) line += ", wanted down: " + cause(s.want_reason, s.want_cause);
-        else line += ", and nobody asked for it";
+        if (s.want == Want::up)
+            line += ", wanted up: " + cause(s.want_reason, s.want_cause);
+        else if (s.want_reason != Reason::none)
+            line += ", wanted down: " + cause(s.want_reason, s.want_cause);
+        else
+            line += ", and nobody asked for it";
         lines.push_back(std::move(line));
         for (const std::string& wait : waiting_for(s)) lines.push_back(s.name + " waits for " + wait);
         if (s.backoff_until && *s.backoff_until > now.mono) {
@@ -127,9 +131,11 @@ std::vector<std::string> Engine::why(const Service& service, const Now& now) con
             lines.push_back(std::move(last));
         }
         for (const PastRun& past : s.past) {
-            lines.push_back(s.name + " run " + std::to_string(past.number.value) + ": " + cause(past.reason, past.cause));
+            lines.push_back(s.name + " run " + std::to_string(past.number.value) + ": " +
+                            cause(past.reason, past.cause));
         }
-        if (s.last_reason == Reason::dependency_failed || s.last_reason == Reason::dependency_lost) at = find(s.last_cause);
+        if (s.last_reason == Reason::dependency_failed || s.last_reason == Reason::dependency_lost)
+            at = find(s.last_cause);
         if (at == nullptr && s.runs.empty() && s.state == State::waiting) {
             const Machine::Gate gate = Machine::start_gate(*this, by_name_.find(s.name)->second);
             if (!gate.open) at = find(gate.culprit);

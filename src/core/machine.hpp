@@ -61,6 +61,7 @@ class Machine {
     void settle();
     void advance(Slot slot);
     void queue(Slot slot);
+    void wake_parked();
     void queue_neighbours(Slot slot);
     void touch(Slot slot);  // its record changed
     void stray();

@@ -39,7 +39,7 @@ void Machine::finish(Slot slot) {
     e_.active_ -= 1;
     if (std::exchange(n.counted, false)) {
         --e_.starting_;
-        if (!e_.parked_.empty()) queue(*e_.parked_.begin());
+        wake_parked();
     }
     // A failure that a stop was asked for is a stop.
     const bool asked = s.want == Want::down && run.stop_reason != Reason::unhealthy;

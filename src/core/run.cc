@@ -40,9 +40,11 @@ void Machine::next_step(Slot slot) {
     const ServiceSpec& s = run_spec(run);
     const Hooks& hooks = s.hooks.or_default();
     const std::uint32_t step = run.step;
-    // Wanted down meanwhile, though its turn to stop has not come: it goes no further up.
+    // Wanted down meanwhile, though its turn to stop has not come: what was not started yet never is.
     const Service& mine = node(slot).service;
-    if (mine.want == Want::down) return stop_run(slot, mine.want_reason, mine.want_cause);
+    if (mine.want == Want::down && run.stage == Stage::pre_start) {
+        return stop_run(slot, mine.want_reason, mine.want_cause);
+    }
     if (run.stage == Stage::pre_start) {
         if (step < hooks.pre_start.size()) {
             run.stage_deadline = now_.mono + hooks.timeout;

@@ -48,6 +48,7 @@ void Machine::advance(Slot slot) {
     Service& s = n.service;
     reviews_.insert(reviews_.end(), n.operations.begin(), n.operations.end());
     if (s.runs.empty()) {
+        e_.parked_.erase(slot);
         if (s.removed) {
             forget(slot);
             return;
@@ -66,6 +67,8 @@ void Machine::advance(Slot slot) {
                 e_.parked_.insert(slot);
             }
         }
+        // A free place that this one did not take is the next one's.
+        if (s.runs.empty() && !e_.parked_.contains(slot)) wake_parked();
         e_.index_deadline(slot);
         return;
     }
@@ -80,6 +83,14 @@ void Machine::advance(Slot slot) {
 void Machine::queue(Slot slot) {
     if (std::exchange(node(slot).queued, true)) return;
     queue_.push_back(slot);
+}
+
+// One of those that wait for a place to start looks whether there is one.
+void Machine::wake_parked() {
+    if (e_.parked_.empty()) return;
+    const Slot next = *e_.parked_.begin();
+    e_.parked_.erase(e_.parked_.begin());
+    queue(next);
 }
 
 void Machine::queue_neighbours(Slot slot) {
@@ -124,11 +135,7 @@ void Machine::set_state(Slot slot, State state) {
     if (counted != node(slot).counted) {
         node(slot).counted = counted;
         counted ? ++e_.starting_ : --e_.starting_;
-        if (!counted && !e_.parked_.empty()) {
-            const Slot next = *e_.parked_.begin();
-            e_.parked_.erase(e_.parked_.begin());
-            queue(next);
-        }
+        if (!counted) wake_parked();
     }
     if (s.state != state) {
         s.state = state;

@@ -173,7 +173,7 @@ void Machine::set_paused(Slot slot, bool paused) {
         set_state(slot, State::running);
         publish(slot, EventType::service_unpaused, &run);
         arm_watchdog(slot);
-        if (run_spec(run).health) run.health_probe_at = now_.mono;
+        if (const auto& health = run_spec(run).health) run.health_probe_at = now_.mono + health->every;
     }
     touch(slot);
     queue(slot);

@@ -1,0 +1,306 @@
+// kernel/cgroup.cc -- the tree of one instance; see cgroup.hpp.  What is done with a single leaf is in cgroup_leaf.cc.
+#include "kernel/cgroup.hpp"
+
+#include <fcntl.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "kernel/files.hpp"
+
+namespace abide::kernel {
+namespace {
+
+constexpr std::size_t kMountinfoBytes = 8u << 20;
+constexpr std::size_t kControlFileBytes = 64u << 10;
+constexpr const char* kOwnLeaf = "abide";
+constexpr int kDeepest = 16;
+
+std::vector<std::string_view> words_of(std::string_view line) {
+    std::vector<std::string_view> out;
+    for (std::size_t at = 0; (at = line.find_first_not_of(" \n", at)) != std::string_view::npos;) {
+        const std::size_t end = std::min(line.find_first_of(" \n", at), line.size());
+        out.push_back(line.substr(at, end - at));
+        at = end;
+    }
+    return out;
+}
+
+// mountinfo writes blanks and backslashes as three octal digits: proc_pid_mountinfo(5).
+std::string unescape_octal(std::string_view text) {
+    std::string out;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (text[i] == '\\' && i + 3 < text.size()) {
+            out.push_back(static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0')));
+            i += 3;
+        } else {
+            out.push_back(text[i]);
+        }
+    }
+    return out;
+}
+
+std::string join(const std::string& folder, std::string_view name) {
+    return folder == "/" ? "/" + std::string(name) : folder + "/" + std::string(name);
+}
+
+// rmdir; with groups below, which a service may have made, those first.
+Status remove_group(int parent, const std::string& name, int depth) {
+    if (::unlinkat(parent, name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return {};
+    if (errno != EBUSY) return fail_errno(errno, "can't remove the control group " + name);
+    const Result<Fd> fd = open_beneath(parent, name, O_RDONLY | O_DIRECTORY);
+    if (!fd) return std::unexpected(fd.error());
+    const Result<std::vector<std::string>> names = list_directory(fd->get());
+    for (const std::string& inner : names ? *names : std::vector<std::string>{}) {
+        struct stat info{};
+        const bool is_group = ::fstatat(fd->get(), inner.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(info.st_mode);
+        if (!is_group || depth >= kDeepest) continue;
+        if (Status s = remove_group(fd->get(), inner, depth + 1); !s) return s;
+    }
+    if (::unlinkat(parent, name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return {};
+    if (errno == EBUSY) {
+        return std::unexpected(Error{ErrorKind::refused, "processes are left in the control group " + name, EBUSY, {}});
+    }
+    return fail_errno(errno, "can't remove the control group " + name);
+}
+
+Result<Fd> make_group(int parent, const std::string& name) {
+    if (::mkdirat(parent, name.c_str(), 0755) != 0 && errno != EEXIST) {
+        return fail_errno(errno, "can't make the control group " + name);
+    }
+    return open_beneath(parent, name, O_RDONLY | O_DIRECTORY);
+}
+
+}  // namespace
+
+Result<CgroupHome> parse_cgroup_home(std::string_view mountinfo, std::string_view self_cgroup) {
+    std::string group;
+    for (std::size_t at = 0; at < self_cgroup.size();) {
+        const std::size_t end = std::min(self_cgroup.find('\n', at), self_cgroup.size());
+        const std::string_view line = self_cgroup.substr(at, end - at);
+        if (line.starts_with("0::")) group = line.substr(3);
+        at = end + 1;
+    }
+    if (group.empty()) return fail(ErrorKind::refused, "no control groups of version 2");
+    // "/../x": our group lies outside of what our namespace shows.
+    if (group.find("/..") != std::string::npos) return fail(ErrorKind::refused, "our control group is out of sight: " + group);
+    for (std::size_t at = 0; at < mountinfo.size();) {
+        const std::size_t end = std::min(mountinfo.find('\n', at), mountinfo.size());
+        const std::vector<std::string_view> w = words_of(mountinfo.substr(at, end - at));
+        at = end + 1;
+        const auto dash = std::ranges::find(w, "-");
+        if (w.size() < 7 || dash == w.end() || w.end() - dash < 2 || *(dash + 1) != "cgroup2") continue;
+        const std::string root = unescape_octal(w[3]);
+        // The mount may show only a part of the hierarchy.
+        if (root == "/") return CgroupHome{unescape_octal(w[4]), group};
+        if (group == root) return CgroupHome{unescape_octal(w[4]), "/"};
+        if (group.starts_with(root + "/")) return CgroupHome{unescape_octal(w[4]), group.substr(root.size())};
+    }
+    return fail(ErrorKind::refused, "no cgroup2 file system is mounted");
+}
+
+Result<CgroupHome> find_cgroup_home() {
+    const Result<std::string> mounts = read_file("/proc/self/mountinfo", kMountinfoBytes);
+    if (!mounts) return std::unexpected(mounts.error());
+    const Result<std::string> own = read_file("/proc/self/cgroup", kControlFileBytes);
+    if (!own) return std::unexpected(own.error());
+    return parse_cgroup_home(*mounts, *own);
+}
+
+std::string escape_cgroup_name(std::string_view name) {
+    static constexpr std::array<std::string_view, 13> kTaken{"cgroup", "cpu", "cpuset", "memory", "io",   "pids",      "rdma",
+                                                             "misc",   "hugetlb", "perf_event", "irq", "dmem", "debug"};
+    constexpr std::string_view kHex = "0123456789ABCDEF";
+    const std::string_view prefix = name.substr(0, name.find('.'));
+    const bool taken = prefix.size() < name.size() && std::ranges::count(kTaken, prefix) > 0;
+    std::string out;
+    for (std::size_t i = 0; i < name.size(); ++i) {
+        const auto c = static_cast<unsigned char>(name[i]);
+        const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        const bool inner_dot = c == '.' && i > 0 && i + 1 < name.size() && !(taken && i == prefix.size());
+        if (letter ? !(i == 0 && name == kOwnLeaf) : (c == '-' || c == '_' || c == '@' || inner_dot)) {
+            out.push_back(static_cast<char>(c));
+        } else {
+            out += {'%', kHex[c >> 4], kHex[c & 15]};
+        }
+    }
+    return out;
+}
+
+std::string unescape_cgroup_name(std::string_view name) {
+    const auto digit = [](char c) { return c <= '9' ? c - '0' : c - 'A' + 10; };
+    std::string out;
+    for (std::size_t i = 0; i < name.size(); ++i) {
+        if (name[i] == '%' && i + 2 < name.size()) {
+            out.push_back(static_cast<char>(digit(name[i + 1]) * 16 + digit(name[i + 2])));
+            i += 2;
+        } else {
+            out.push_back(name[i]);
+        }
+    }
+    return out;
+}
+
+Result<CgroupTree> CgroupTree::create(const std::string& instance) {
+    const Result<CgroupHome> home = find_cgroup_home();
+    if (!home) return std::unexpected(home.error());
+    // Started again below our own tree (by a manager that moved itself): the tree is where it was.
+    std::string group = home->group;
+    const std::string own_suffix = "/abide-" + escape_cgroup_name(instance) + "/" + kOwnLeaf;
+    if (group.ends_with(own_suffix)) group.resize(group.size() - own_suffix.size());
+    if (group.empty()) group = "/";
+    Result<Fd> parent = open_directory(home->mount + (group == "/" ? "" : group));
+    if (!parent) return std::unexpected(parent.error());
+    return create_at(std::move(*parent), group, instance);
+}
+
+Result<CgroupTree> CgroupTree::create_at(Fd parent, const std::string& shown_parent, const std::string& instance) {
+    CgroupTree tree;
+    tree.parent_ = std::move(parent);
+    tree.folder_ = "abide-" + escape_cgroup_name(instance);
+    tree.path_ = join(shown_parent, tree.folder_);
+    Result<Fd> root = make_group(tree.parent_.get(), tree.folder_);
+    if (!root) return std::unexpected(Error{ErrorKind::refused, root.error().what, root.error().err, {}});
+    tree.root_ = std::move(*root);
+    Result<Fd> own = make_group(tree.root_.get(), kOwnLeaf);
+    if (!own) return std::unexpected(Error{ErrorKind::refused, own.error().what, own.error().err, {}});
+    tree.own_ = std::move(*own);
+    if (const Result<Fd> procs = open_beneath(tree.own_.get(), "cgroup.procs", O_WRONLY); !procs) {
+        return std::unexpected(Error{ErrorKind::refused, "can't place processes in control groups", procs.error().err, {}});
+    }
+    tree.inotify_ = Fd(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+    if (!tree.inotify_) return fail_errno(errno, "no inotify", "raise fs.inotify.max_user_instances");
+    return tree;
+}
+
+Status CgroupTree::adopt_own(pid_t pid) { return cgroup_join(own_.get(), pid); }
+
+std::vector<std::string> CgroupTree::enable_controllers(const std::vector<std::string>& wanted) {
+    std::vector<std::string> absent;
+    for (const std::string& name : wanted) {
+        // In the group that we were started in it works only when nobody else is left there; it may be on already.
+        static_cast<void>(write_control_file(parent_.get(), "cgroup.subtree_control", "+" + name));
+        if (write_control_file(root_.get(), "cgroup.subtree_control", "+" + name)) {
+            controllers_ += (controllers_.empty() ? "+" : " +") + name;
+        } else {
+            absent.push_back(name);
+        }
+    }
+    return absent;
+}
+
+Result<Fd> CgroupTree::make_leaf(std::string_view service, std::string_view leaf) {
+    const Result<Fd> folder = make_group(root_.get(), escape_cgroup_name(service));
+    if (!folder) return std::unexpected(folder.error());
+    if (!controllers_.empty()) {
+        if (Status s = write_control_file(folder->get(), "cgroup.subtree_control", controllers_); !s) {
+            return std::unexpected(s.error());
+        }
+    }
+    return make_group(folder->get(), escape_cgroup_name(leaf));
+}
+
+Result<Fd> CgroupTree::open_leaf(std::string_view service, std::string_view leaf) {
+    const std::string path = escape_cgroup_name(service) + "/" + escape_cgroup_name(leaf);
+    return open_beneath(root_.get(), path, O_RDONLY | O_DIRECTORY);
+}
+
+std::string CgroupTree::leaf_path(std::string_view service, std::string_view leaf) const {
+    return join(join(path_, escape_cgroup_name(service)), escape_cgroup_name(leaf));
+}
+
+Status CgroupTree::remove_leaf(std::string_view service, std::string_view leaf) {
+    const std::string name = escape_cgroup_name(service);
+    const Result<Fd> folder = open_beneath(root_.get(), name, O_RDONLY | O_DIRECTORY);
+    if (!folder) {
+        if (folder.error().kind == ErrorKind::not_found) return {};
+        return std::unexpected(folder.error());
+    }
+    if (Status s = remove_group(folder->get(), escape_cgroup_name(leaf), 0); !s) return s;
+    // Fails while another leaf is there.
+    ::unlinkat(root_.get(), name.c_str(), AT_REMOVEDIR);
+    return {};
+}
+
+Result<std::vector<CgroupTree::LeafName>> CgroupTree::list_leaves() const {
+    std::vector<LeafName> out;
+    const Result<std::vector<std::string>> services = list_directory(root_.get());
+    if (!services) return std::unexpected(services.error());
+    for (const std::string& service : *services) {
+        if (service == kOwnLeaf) continue;
+        const Result<Fd> folder = open_beneath(root_.get(), service, O_RDONLY | O_DIRECTORY);
+        if (!folder) continue;  // a file of the kernel's
+        const Result<std::vector<std::string>> leaves = list_directory(folder->get());
+        if (!leaves) return std::unexpected(leaves.error());
+        for (const std::string& leaf : *leaves) {
+            if (open_beneath(folder->get(), leaf, O_PATH | O_DIRECTORY)) {
+                out.push_back({unescape_cgroup_name(service), unescape_cgroup_name(leaf)});
+            }
+        }
+    }
+    return out;
+}
+
+Status CgroupTree::remove() { return remove_group(parent_.get(), folder_, 0); }
+
+Result<bool> CgroupTree::watch_empty(std::string_view service, std::string_view leaf, std::uint64_t token) {
+    Result<Fd> fd = open_leaf(service, leaf);
+    if (!fd) {
+        if (fd.error().kind == ErrorKind::not_found) return false;
+        return std::unexpected(fd.error());
+    }
+    const std::string events = "/proc/self/fd/" + std::to_string(fd->get()) + "/cgroup.events";
+    const int watch = ::inotify_add_watch(inotify_.get(), events.c_str(), IN_MODIFY);
+    if (watch < 0) return fail_errno(errno, "can't watch a control group", "raise fs.inotify.max_user_watches");
+    watches_[watch] = Watch{token, std::move(*fd)};
+    // Looked at after the watch is there, so that no change falls between.
+    const Result<bool> populated = cgroup_populated(watches_[watch].leaf.get());
+    if (populated && *populated) return true;
+    forget_watch(token);
+    if (!populated) return std::unexpected(populated.error());
+    return false;
+}
+
+void CgroupTree::forget_watch(std::uint64_t token) {
+    std::erase_if(watches_, [&](const auto& entry) {
+        if (entry.second.token != token) return false;
+        ::inotify_rm_watch(inotify_.get(), entry.first);
+        return true;
+    });
+}
+
+std::vector<std::uint64_t> CgroupTree::drain_empty() {
+    std::vector<std::uint64_t> out;
+    alignas(inotify_event) std::array<char, 4096> buffer;
+    for (;;) {
+        const Result<std::size_t> n = read_some(inotify_.get(), buffer.data(), buffer.size());
+        if (!n || *n == kNothingNow || *n == 0) break;
+        bool lost = false;
+        for (std::size_t at = 0; at + sizeof(inotify_event) <= *n;) {
+            inotify_event event{};
+            std::memcpy(&event, buffer.data() + at, sizeof(event));
+            at += sizeof(event) + event.len;
+            lost = lost || (event.mask & IN_Q_OVERFLOW) != 0;
+            if (watches_.contains(event.wd)) changed_.push_back(event.wd);
+        }
+        if (!lost) continue;
+        for (const auto& [watch, entry] : watches_) changed_.push_back(watch);
+    }
+    for (const int watch : std::exchange(changed_, {})) {
+        const auto found = watches_.find(watch);
+        if (found == watches_.end()) continue;
+        // A group that is gone is empty too.
+        if (cgroup_populated(found->second.leaf.get()).value_or(false)) continue;
+        out.push_back(found->second.token);
+        ::inotify_rm_watch(inotify_.get(), watch);
+        watches_.erase(found);
+    }
+    return out;
+}
+
+}  // namespace abide::kernel

@@ -1,0 +1,101 @@
+// kernel/cgroup.hpp -- the control group tree of one instance, cgroup v2 only.
+//
+// What we may write is found out, never assumed: on a machine with version 1 hierarchies the version 2 one has no useful
+// controllers, and in a container it may be read-only.  Everything lies below the group that we were started in; our own
+// processes go to a leaf beside (`abide`), since a group with controllers may not hold processes itself.  All paths are relative
+// to descriptors of folders.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kernel/fd.hpp"
+
+namespace abide::kernel {
+
+// Where the version 2 hierarchy is, and which group of it we are in.
+struct CgroupHome {
+    std::string mount;  // "/sys/fs/cgroup" or "/sys/fs/cgroup/unified"
+    std::string group;  // our own group as seen at the mount, "/" at its root
+};
+Result<CgroupHome> find_cgroup_home();
+// Both texts as the kernel gives them; apart, so that it can be tested.
+Result<CgroupHome> parse_cgroup_home(std::string_view mountinfo, std::string_view self_cgroup);
+
+// A name that is a safe file name in a cgroup folder and can't collide with the kernel's own files: letters, digits, '-', '_',
+// '@' and inner dots stay, everything else becomes %XX; a name with a controller's prefix gets its dot escaped.
+std::string escape_cgroup_name(std::string_view name);
+std::string unescape_cgroup_name(std::string_view name);
+
+class CgroupTree {
+  public:
+    // Makes (or finds again) HOME/abide-NAME/ with a leaf `abide`, and moves nobody.  refused when no version 2 tree can be
+    // written; the caller then works with sessions and says so.
+    static Result<CgroupTree> create(const std::string& instance);
+    // The same inside a given folder of a cgroup2 mount.
+    static Result<CgroupTree> create_at(Fd parent, const std::string& shown_parent, const std::string& instance);
+
+    // The path of the tree as /proc/PID/cgroup shows it, e.g. "/abide-shop".
+    [[nodiscard]] const std::string& path() const { return path_; }
+    // Puts a process of ours (0: the caller) in the leaf for the supervisor's own.
+    Status adopt_own(pid_t pid = 0);
+    // Switches controllers on for the services; returns those that are asked for but not there.
+    std::vector<std::string> enable_controllers(const std::vector<std::string>& wanted);
+
+    // SERVICE/LEAF, e.g. ("api", "r7.main"); existing is fine.  The descriptor suits SpawnRequest::cgroup_fd.
+    Result<Fd> make_leaf(std::string_view service, std::string_view leaf);
+    // Existing only; not_found else.
+    Result<Fd> open_leaf(std::string_view service, std::string_view leaf);
+    // The path that cgroup_of() gives for a member.
+    [[nodiscard]] std::string leaf_path(std::string_view service, std::string_view leaf) const;
+    // refused while processes are in it (EBUSY); a missing leaf is fine.  The service's folder goes with its last leaf.
+    Status remove_leaf(std::string_view service, std::string_view leaf);
+    struct LeafName {
+        std::string service, leaf;
+    };
+    // What is there, for recovery.
+    Result<std::vector<LeafName>> list_leaves() const;
+    // Removes the whole tree, which must be empty of processes.
+    Status remove();
+
+    // Asks to be told when the leaf has no process left: its token is given by drain_empty().  False: it is empty already, and
+    // nothing is watched.  One inotify descriptor for all.
+    Result<bool> watch_empty(std::string_view service, std::string_view leaf, std::uint64_t token);
+    void forget_watch(std::uint64_t token);
+    [[nodiscard]] int watch_fd() const { return inotify_.get(); }
+    std::vector<std::uint64_t> drain_empty();
+
+  private:
+    CgroupTree() = default;
+    struct Watch {
+        std::uint64_t token = 0;
+        Fd leaf;
+    };
+    std::string path_;
+    Fd parent_, root_, own_, inotify_;
+    std::string folder_;
+    std::string controllers_;   // "+memory +pids": what is on for the services
+    std::map<int, Watch> watches_;
+    std::vector<int> changed_;
+};
+
+// What can be done with a leaf, by its descriptor.
+Result<bool> cgroup_populated(int leaf);
+Result<std::vector<pid_t>> cgroup_processes(int leaf);
+// SIGKILL to all: cgroup.kill, else rounds of signals until nobody is left or a bound is reached.
+Status cgroup_kill_all(int leaf);
+Status cgroup_kill_by_rounds(int leaf);
+// To every process of it; each is opened and checked to be a member still.  Returns how many were signalled.
+Result<std::size_t> cgroup_signal_all(int leaf, int signal);
+Status cgroup_freeze(int leaf, bool frozen);
+Status cgroup_join(int leaf, pid_t pid);
+// memory.max and so on; not_found when the controller is not there.
+Status cgroup_set(int leaf, std::string_view file, std::string_view value);
+Result<std::string> cgroup_get(int leaf, std::string_view file);
+
+}  // namespace abide::kernel

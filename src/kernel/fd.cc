@@ -1,0 +1,86 @@
+// kernel/fd.cc -- see fd.hpp.
+#include "kernel/fd.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/check.hpp"
+
+namespace abide::kernel {
+
+void Fd::reset(int number) {
+    if (number_ >= 0) {
+        // EBADF means that somebody else closed what is ours: a bug that hits an innocent descriptor the next time.  Other
+        // errors come after the number was freed (close(2)), so the call is never repeated.
+        const int r = ::close(number_);
+        CHECK(r == 0 || errno != EBADF, "a descriptor was closed twice");
+    }
+    number_ = number;
+}
+
+Result<Fd> Fd::duplicate(int lowest) const {
+    Fd copy(::fcntl(number_, F_DUPFD_CLOEXEC, lowest));
+    if (!copy) return fail_errno(errno, "can't duplicate a descriptor");
+    return copy;
+}
+
+Status raise_above_staging(Fd& fd) {
+    if (fd.get() >= kStagingEnd) return {};
+    Result<Fd> high = fd.duplicate(kStagingEnd);
+    if (!high) return std::unexpected(high.error());
+    fd = std::move(*high);
+    return {};
+}
+
+Status set_nonblocking(int fd, bool on) {
+    const int flags = ::fcntl(fd, F_GETFL);
+    if (flags < 0) return fail_errno(errno, "can't read the flags of a descriptor");
+    const int wanted = on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
+    if (wanted != flags && ::fcntl(fd, F_SETFL, wanted) < 0) return fail_errno(errno, "can't set O_NONBLOCK");
+    return {};
+}
+
+Status set_cloexec(int fd, bool on) {
+    if (::fcntl(fd, F_SETFD, on ? FD_CLOEXEC : 0) < 0) return fail_errno(errno, "can't set close-on-exec");
+    return {};
+}
+
+Result<Pipe> make_pipe(bool nonblocking) {
+    int ends[2] = {-1, -1};
+    if (::pipe2(ends, O_CLOEXEC | (nonblocking ? O_NONBLOCK : 0)) != 0) return fail_errno(errno, "can't make a pipe");
+    return Pipe{Fd(ends[0]), Fd(ends[1])};
+}
+
+Result<std::size_t> read_some(int fd, void* buffer, std::size_t size) {
+    for (;;) {
+        const ssize_t n = ::read(fd, buffer, size);
+        if (n >= 0) return static_cast<std::size_t>(n);
+        if (errno == EAGAIN) return kNothingNow;
+        if (errno != EINTR) return fail_errno(errno, "can't read");
+    }
+}
+
+Result<std::size_t> write_some(int fd, const void* data, std::size_t size) {
+    for (;;) {
+        const ssize_t n = ::write(fd, data, size);
+        if (n >= 0) return static_cast<std::size_t>(n);
+        if (errno == EAGAIN) return std::size_t{0};
+        if (errno != EINTR) return fail_errno(errno, "can't write");
+    }
+}
+
+Status write_all(int fd, const void* data, std::size_t size) {
+    const char* from = static_cast<const char*>(data);
+    while (size > 0) {
+        const ssize_t n = ::write(fd, from, size);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return fail_errno(n < 0 ? errno : EIO, "can't write");
+        from += n;
+        size -= static_cast<std::size_t>(n);
+    }
+    return {};
+}
+
+}  // namespace abide::kernel

@@ -1,0 +1,226 @@
+// kernel/files.cc -- opening, reading and writing files; see files.hpp.  Trees are in tree.cc.
+#include "kernel/files.hpp"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstdlib>
+#include <memory>
+
+namespace abide::kernel {
+namespace {
+
+constexpr unsigned kNoExecSeal = 0x0008U;  // MFD_NOEXEC_SEAL: memfd_create(2), since 6.3
+
+std::unexpected<Error> cannot(const char* verb, std::string_view path) {
+    const int err = errno;
+    const ErrorKind kind = err == ENOENT ? ErrorKind::not_found : err == EACCES ? ErrorKind::not_permitted : ErrorKind::failed;
+    return std::unexpected(Error{kind, std::string("can't ") + verb + " " + std::string(path), err, {}});
+}
+
+// No absolute path and no "..": what openat2 refuses by RESOLVE_BENEATH.
+bool stays_beneath(std::string_view path) {
+    if (path.empty() || path.front() == '/' || path.find('\0') != std::string_view::npos) return false;
+    for (std::size_t at = 0; at <= path.size();) {
+        const std::size_t end = std::min(path.find('/', at), path.size());
+        if (path.substr(at, end - at) == "..") return false;
+        at = end + 1;
+    }
+    return true;
+}
+
+}  // namespace
+
+Result<Fd> open_file(const std::string& path, int flags, mode_t mode) {
+    for (;;) {
+        Fd fd(::open(path.c_str(), flags | O_CLOEXEC, mode));
+        if (fd) return fd;
+        if (errno != EINTR) return cannot("open", path);
+    }
+}
+
+Result<Fd> open_directory(const std::string& path) { return open_file(path, O_RDONLY | O_DIRECTORY); }
+
+Result<Fd> open_beneath(int directory, std::string_view path, int flags, mode_t mode) {
+    if (!stays_beneath(path)) return fail(ErrorKind::refused, "not a path below its folder: " + std::string(path));
+    const std::string text(path);
+    open_how how{};
+    how.flags = static_cast<std::uint64_t>(flags | O_CLOEXEC);
+    how.mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? mode : 0;
+    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
+    for (int round = 0; round < 16; ++round) {
+        Fd fd(static_cast<int>(::syscall(SYS_openat2, directory, text.c_str(), &how, sizeof(how))));
+        if (fd) return fd;
+        if (errno == ENOSYS || errno == EPERM) return open_beneath_by_steps(directory, path, flags, mode);
+        // EAGAIN: a rename was under way (openat2(2)).
+        if (errno != EINTR && errno != EAGAIN) break;
+    }
+    return cannot("open", path);
+}
+
+Result<Fd> open_beneath_by_steps(int directory, std::string_view path, int flags, mode_t mode) {
+    if (!stays_beneath(path)) return fail(ErrorKind::refused, "not a path below its folder: " + std::string(path));
+    Fd folder;
+    int at = directory;
+    std::string_view rest = path;
+    for (std::size_t slash = 0; (slash = rest.find('/')) != std::string_view::npos; rest.remove_prefix(slash + 1)) {
+        const std::string name(rest.substr(0, slash));
+        if (name.empty()) continue;
+        Fd next(::openat(at, name.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+        if (!next) return cannot("open", path);
+        folder = std::move(next);
+        at = folder.get();
+    }
+    const std::string name(rest.empty() ? "." : rest);
+    Fd fd(::openat(at, name.c_str(), flags | O_NOFOLLOW | O_CLOEXEC, mode));
+    if (!fd) return cannot("open", path);
+    return fd;
+}
+
+Result<std::string> read_all(int fd, std::size_t bound) {
+    std::string out;
+    std::size_t piece = 4096;
+    struct stat info{};
+    if (::fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0) {
+        piece = std::min<std::size_t>(static_cast<std::size_t>(info.st_size), bound) + 1;
+    }
+    for (;;) {
+        const std::size_t had = out.size();
+        out.resize(had + piece);
+        const Result<std::size_t> n = read_some(fd, out.data() + had, piece);
+        if (!n) return std::unexpected(n.error());
+        if (*n == kNothingNow) return fail_errno(EAGAIN, "nothing to read yet");
+        out.resize(had + *n);
+        if (*n == 0) return out;
+        if (out.size() > bound) return fail(ErrorKind::refused, "larger than " + std::to_string(bound) + " bytes");
+        piece = std::max<std::size_t>(4096, std::min<std::size_t>(out.size(), 1u << 20));
+    }
+}
+
+Result<std::string> read_file(const std::string& path, std::size_t bound) {
+    const Result<Fd> fd = open_file(path, O_RDONLY);
+    if (!fd) return std::unexpected(fd.error());
+    Result<std::string> text = read_all(fd->get(), bound);
+    if (!text) text.error().what = path + ": " + text.error().what;
+    return text;
+}
+
+Result<std::string> read_file_beneath(int directory, std::string_view path, std::size_t bound) {
+    const Result<Fd> fd = open_beneath(directory, path, O_RDONLY);
+    if (!fd) return std::unexpected(fd.error());
+    return read_all(fd->get(), bound);
+}
+
+Status write_file_atomic(const std::string& path, std::string_view content, mode_t mode) {
+    const std::string temporary = path + ".new-" + std::to_string(::getpid());
+    Fd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode));
+    if (!fd) return cannot("write", temporary);
+    Status written = write_all(fd.get(), content.data(), content.size());
+    if (written && ::fsync(fd.get()) != 0) written = cannot("sync", temporary);
+    fd.reset();
+    if (written && ::rename(temporary.c_str(), path.c_str()) != 0) written = cannot("replace", path);
+    if (!written) ::unlink(temporary.c_str());
+    return written;
+}
+
+Status write_control_file(int directory, std::string_view path, std::string_view content) {
+    const Result<Fd> fd = open_beneath(directory, path, O_WRONLY);
+    if (!fd) return std::unexpected(fd.error());
+    for (;;) {
+        const ssize_t n = ::write(fd->get(), content.data(), content.size());
+        if (n == static_cast<ssize_t>(content.size())) return {};
+        if (n < 0 && errno == EINTR) continue;
+        if (n >= 0) errno = EIO;
+        return cannot("write to", path);
+    }
+}
+
+Result<Fd> make_memfd(const std::string& name, std::string_view content) {
+    constexpr unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+    Fd fd(::memfd_create(name.c_str(), flags | kNoExecSeal));
+    if (!fd && errno == EINVAL) fd = Fd(::memfd_create(name.c_str(), flags));  // before 6.3
+    if (!fd) return fail_errno(errno, "no memory file");
+    if (Status s = write_all(fd.get(), content.data(), content.size()); !s) return std::unexpected(s.error());
+    return fd;
+}
+
+Status seal_memfd(int fd) {
+    if (::fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
+        return fail_errno(errno, "can't seal a memory file");
+    }
+    return {};
+}
+
+Status lock_exclusive(int fd) {
+    while (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        if (errno == EWOULDBLOCK) return fail(ErrorKind::refused, "somebody else holds the lock");
+        if (errno != EINTR) return fail_errno(errno, "can't lock");
+    }
+    return {};
+}
+
+Result<bool> is_locked(const std::string& path) {
+    const Result<Fd> fd = open_file(path, O_RDONLY | O_NOFOLLOW);
+    if (!fd) {
+        if (fd.error().err == ENOENT) return false;
+        return std::unexpected(fd.error());
+    }
+    // A shared try doesn't disturb others who only ask.
+    if (::flock(fd->get(), LOCK_SH | LOCK_NB) == 0) return false;
+    if (errno == EWOULDBLOCK) return true;
+    return fail_errno(errno, "can't ask for the lock");
+}
+
+namespace {
+
+FileStatus convert(const struct stat& info) {
+    FileStatus out;
+    out.device = info.st_dev;
+    out.inode = info.st_ino;
+    out.size = static_cast<std::uint64_t>(info.st_size);
+    out.uid = info.st_uid;
+    out.gid = info.st_gid;
+    out.mode = info.st_mode & 07777;
+    out.modified_ns = info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec;
+    out.is_directory = S_ISDIR(info.st_mode);
+    out.is_regular = S_ISREG(info.st_mode);
+    out.is_socket = S_ISSOCK(info.st_mode);
+    out.is_symlink = S_ISLNK(info.st_mode);
+    return out;
+}
+
+}  // namespace
+
+Result<FileStatus> file_status(const std::string& path) {
+    struct stat info{};
+    if (::lstat(path.c_str(), &info) != 0) return cannot("look at", path);
+    return convert(info);
+}
+
+Result<FileStatus> fd_status(int fd) {
+    struct stat info{};
+    if (::fstat(fd, &info) != 0) return fail_errno(errno, "can't look at a descriptor");
+    return convert(info);
+}
+
+Result<Fd> reopen(int fd, int flags) { return open_file("/proc/self/fd/" + std::to_string(fd), flags); }
+
+Result<std::string> real_path(const std::string& path) {
+    struct Free {
+        void operator()(char* p) const { std::free(p); }
+    };
+    const std::unique_ptr<char, Free> real(::realpath(path.c_str(), nullptr));
+    if (!real) return cannot("resolve", path);
+    return std::string(real.get());
+}
+
+Result<std::string> current_directory() { return real_path("."); }
+
+}  // namespace abide::kernel

@@ -1,0 +1,20 @@
+// kernel/rlimit.hpp -- resource limits.  The manager raises its own soft limit of descriptors to the hard one; its children get
+// the original back.
+#pragma once
+
+#include <cstdint>
+
+#include "base/result.hpp"
+
+namespace abide::kernel {
+
+struct ResourceLimitValue {
+    int resource = 0;  // RLIMIT_*
+    std::uint64_t soft = 0, hard = 0;
+};
+Result<ResourceLimitValue> get_limit(int resource);
+Status set_limit(const ResourceLimitValue& limit);
+// Returns what was set before, for the children.
+Result<ResourceLimitValue> raise_descriptor_limit();
+
+}  // namespace abide::kernel

@@ -1,0 +1,105 @@
+// kernel/spawn_pool.cc -- see spawn_pool.hpp.
+#include "kernel/spawn_pool.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/check.hpp"
+
+namespace abide::kernel {
+namespace {
+
+constexpr int kFirst = 3;
+constexpr int kLeastCapacity = 12;
+constexpr std::size_t kGuardBytes = 4096;
+constexpr std::size_t kSlotBytes = kGuardBytes + StackPool::kStackBytes;
+
+}  // namespace
+
+Result<StagingArea> StagingArea::create() {
+    StagingArea area;
+    Fd any(::open("/", O_PATH | O_CLOEXEC));
+    if (!any) return fail_errno(errno, "can't open / as a placeholder");
+    Result<Fd> high = any.duplicate(kStagingEnd);
+    if (!high) return std::unexpected(high.error());
+    any.reset();
+    area.placeholder_ = std::move(*high);
+    for (;;) {
+        const int number = ::fcntl(area.placeholder_.get(), F_DUPFD_CLOEXEC, 0);
+        if (number < 0) return fail_errno(errno, "can't reserve descriptor numbers");
+        Fd fd(number);
+        if (number >= kStagingEnd) break;
+        if (number >= kFirst) area.use_[static_cast<std::size_t>(number)] = Use::placeholder;
+        area.kept_.push_back(std::move(fd));
+    }
+    int row = 0;
+    for (const Use use : area.use_) {
+        row = use == Use::placeholder ? row + 1 : 0;
+        if (row > area.capacity_) area.capacity_ = row;
+    }
+    if (area.capacity_ < kLeastCapacity) {
+        return fail(ErrorKind::refused, "too few free descriptor numbers below 64 for starting processes",
+                    "make the Spawner before other descriptors");
+    }
+    return area;
+}
+
+int StagingArea::allocate(int count) {
+    int row = 0;
+    for (int number = kStagingEnd - 1; number >= kFirst; --number) {
+        row = use_[static_cast<std::size_t>(number)] == Use::placeholder ? row + 1 : 0;
+        if (row < count) continue;
+        for (int i = 0; i < count; ++i) use_[static_cast<std::size_t>(number + i)] = Use::taken;
+        return number;
+    }
+    return -1;
+}
+
+Status StagingArea::put(int number, int source) {
+    CHECK(use_[static_cast<std::size_t>(number)] == Use::taken, "staging at a number that isn't allocated");
+    if (::dup3(source, number, O_CLOEXEC) < 0) return fail_errno(errno, "can't stage a descriptor");
+    return {};
+}
+
+void StagingArea::release(int begin, int count) {
+    for (int number = begin; number < begin + count; ++number) {
+        CHECK(use_[static_cast<std::size_t>(number)] == Use::taken, "releasing a number that isn't allocated");
+        // Replaces in one step: the number is never free.  It can't fail with two open descriptors, but for EBUSY and EINTR
+        // (dup(2)), which are passing.
+        while (::dup3(placeholder_.get(), number, O_CLOEXEC) < 0) {
+            CHECK(errno == EBUSY || errno == EINTR, "a staged descriptor can't be replaced");
+        }
+        use_[static_cast<std::size_t>(number)] = Use::placeholder;
+    }
+}
+
+StackPool::~StackPool() {
+    for (std::byte* group : groups_) ::munmap(group, kGroup * kSlotBytes);
+}
+
+Result<std::byte*> StackPool::take() {
+    if (free_.empty()) {
+        void* raw = ::mmap(nullptr, kGroup * kSlotBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+        if (raw == MAP_FAILED) return fail_errno(errno, "no memory for a child's stack");
+        auto* group = static_cast<std::byte*>(raw);
+        for (std::size_t i = 0; i < kGroup; ++i) {
+            std::byte* stack = group + i * kSlotBytes + kGuardBytes;
+            if (::mprotect(stack, kStackBytes, PROT_READ | PROT_WRITE) != 0) {
+                const int err = errno;
+                ::munmap(raw, kGroup * kSlotBytes);
+                for (; i > 0; --i) free_.pop_back();
+                return fail_errno(err, "no memory for a child's stack");
+            }
+            free_.push_back(stack + kStackBytes);
+        }
+        groups_.push_back(group);
+    }
+    std::byte* top = free_.back();
+    free_.pop_back();
+    return top;
+}
+
+}  // namespace abide::kernel

@@ -1,0 +1,58 @@
+// kernel/spawn_pool.hpp -- the two things that every child in flight takes a share of: descriptor numbers below 64, where it
+// finds what was staged for it, and a small stack.  Known to the Spawner only.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <vector>
+
+#include "kernel/fd.hpp"
+
+namespace abide::kernel {
+
+// Invariant: no number below kStagingEnd is ever free, so that nothing else lands there; what isn't staged is a placeholder.
+class StagingArea {
+  public:
+    static Result<StagingArea> create();
+    StagingArea(StagingArea&& other) noexcept = default;
+    StagingArea& operator=(StagingArea&& other) noexcept = default;
+    ~StagingArea() = default;
+
+    // The first of `count` numbers in a row, or -1 when there is no room now.  From the top, away from usual targets.
+    int allocate(int count);
+    Status put(int number, int source);
+    void release(int begin, int count);
+    // What could be allocated with nothing in flight.
+    [[nodiscard]] int capacity() const { return capacity_; }
+
+  private:
+    enum class Use : unsigned char { foreign, placeholder, taken };
+
+    StagingArea() = default;
+    std::array<Use, kStagingEnd> use_{};
+    int capacity_ = 0;
+    Fd placeholder_;           // above the area
+    std::vector<Fd> kept_;     // the numbers themselves, closed with us
+};
+
+// Stacks with a guard page below, mapped in groups and used again, the last one first.
+class StackPool {
+  public:
+    static constexpr std::size_t kStackBytes = 16 * 1024;
+
+    StackPool() = default;
+    StackPool(StackPool&&) = delete;
+    ~StackPool();
+
+    // The top of a stack (stacks grow down), or an error.
+    Result<std::byte*> take();
+    void give(std::byte* top) { free_.push_back(top); }
+    // A child may still run on one of them: leave them mapped when we go.
+    void abandon() { groups_.clear(); }
+
+  private:
+    static constexpr std::size_t kGroup = 16;
+    std::vector<std::byte*> groups_, free_;
+};
+
+}  // namespace abide::kernel

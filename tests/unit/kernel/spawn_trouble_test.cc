@@ -1,0 +1,300 @@
+// Spawning when something is in the way: hangs, kills, fences, a manager that dies in the window, and thousands of descriptors.
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+#include "spawn_fixture.hpp"
+
+namespace abide::kernel {
+namespace {
+
+// A pipe with no room left: a child that writes its record there stays between clone and exec for as long as we like.
+class FullPipe {
+  public:
+    FullPipe() : pipe_(std::move(*make_pipe(true))) {
+        const std::string block(4096, 'x');
+        while (write_some(pipe_.write.get(), block.data(), block.size()).value_or(0) > 0) {
+        }
+        while (write_some(pipe_.write.get(), "x", 1).value_or(0) > 0) {
+        }
+        EXPECT_TRUE(set_nonblocking(pipe_.write.get(), false));
+    }
+    void drain() {
+        std::string bytes(1u << 20, '\0');
+        while (true) {
+            const Result<std::size_t> n = read_some(pipe_.read.get(), bytes.data(), bytes.size());
+            if (!n || *n == kNothingNow || *n == 0) return;
+        }
+    }
+    [[nodiscard]] PidRecord record() const { return PidRecord{pipe_.write.get(), std::vector<std::byte>(16), 4, 0, 0, 4, 16}; }
+
+  private:
+    Pipe pipe_;
+};
+
+class SpawnTrouble : public testing::TestWithParam<Way> {};
+INSTANTIATE_TEST_SUITE_P(All, SpawnTrouble, testing::ValuesIn(all_ways()),
+                         [](const testing::TestParamInfo<Way>& w) { return std::string(w.param.name); });
+
+std::uint32_t crc32c(const std::byte* from, std::size_t count) {
+    std::uint32_t crc = ~0U;
+    for (std::size_t i = 0; i < count; ++i) {
+        crc ^= static_cast<std::uint32_t>(from[i]);
+        for (int bit = 0; bit < 8; ++bit) crc = (crc & 1) != 0 ? (crc >> 1) ^ 0x82F63B78U : crc >> 1;
+    }
+    return ~crc;
+}
+
+TEST_P(SpawnTrouble, PidIsRecordedBeforeExec) {
+    ASSERT_EQ(crc32c(reinterpret_cast<const std::byte*>("123456789"), 9), 0xE3069283U) << "the known check value of CRC-32C";
+    SpawnBench bench(GetParam().options);
+    const Result<Fd> journal = make_memfd("journal");
+    SpawnRequest request = command({"true"});
+    request.pid_record = PidRecord{journal->get(), std::vector<std::byte>(24, std::byte{0xAA}), 8, 0, 0, 4, 24};
+    Outcome& binary = bench.run(std::move(request));
+    ASSERT_TRUE(binary.executed);
+    exit_code(binary);
+    request = command({"true"});
+    const Result<Fd> texts = make_memfd("journal");
+    request.pid_record = PidRecord{texts->get(), std::vector<std::byte>(24, std::byte{'-'}), 8, 10, 0, 4, 24};
+    Outcome& text = bench.run(std::move(request));
+    ASSERT_TRUE(text.executed);
+    exit_code(text);
+
+    std::string bytes(24, '\0');
+    ASSERT_EQ(::pread(journal->get(), bytes.data(), 24, 0), 24);
+    std::uint32_t crc = 0, pid = 0;
+    std::memcpy(&crc, bytes.data(), 4);
+    std::memcpy(&pid, bytes.data() + 8, 4);
+    EXPECT_EQ(pid, static_cast<std::uint32_t>(binary.pid));
+    EXPECT_EQ(crc, crc32c(reinterpret_cast<const std::byte*>(bytes.data()) + 4, 20));
+    ASSERT_EQ(::pread(texts->get(), bytes.data(), 24, 0), 24);
+    std::string padded = std::to_string(text.pid);
+    padded.insert(0, 10 - padded.size(), ' ');
+    EXPECT_EQ(bytes.substr(4), "----" + padded + "------");
+}
+
+TEST_P(SpawnTrouble, ASealedJournalFencesTheChild) {
+    SpawnBench bench(GetParam().options);
+    const Scratch scratch;
+    const Result<Fd> journal = make_memfd("journal");
+    ASSERT_TRUE(seal_memfd(journal->get()));
+    SpawnRequest request = shell("touch " + scratch / "ran");
+    request.pid_record = PidRecord{journal->get(), std::vector<std::byte>(16), 4, 0, 0, 4, 16};
+    Outcome& o = bench.run(std::move(request));
+    EXPECT_TRUE(o.failed);
+    EXPECT_EQ(o.stage, SpawnStage::record);
+    EXPECT_EQ(o.err, EPERM);
+    EXPECT_EQ(exit_code(o), 77);
+    EXPECT_FALSE(file_status(scratch / "ran"));
+}
+
+TEST_P(SpawnTrouble, AHangingChildBlocksNobody) {
+    SpawnBench bench(GetParam().options);
+    FullPipe full;
+    SpawnRequest request = command({"true"});
+    request.pid_record = full.record();
+    const std::uint64_t hanging = bench.start(std::move(request));
+    for (int i = 0; i < 50; ++i) {
+        const Mono before = mono_now();
+        Outcome& o = bench.run(command({"true"}));
+        ASSERT_TRUE(o.executed);
+        EXPECT_LT((mono_now() - before).ns, seconds(2).ns);
+        exit_code(o);
+    }
+    EXPECT_TRUE(bench.outcomes[hanging].started);
+    EXPECT_FALSE(bench.outcomes[hanging].settled());
+    full.drain();
+    EXPECT_TRUE(bench.finish(hanging).executed);
+    EXPECT_EQ(exit_code(bench.outcomes[hanging]), 0);
+}
+
+TEST_P(SpawnTrouble, KilledBeforeItsExecIsAFailedSpawn) {
+    SpawnBench bench(GetParam().options);
+    FullPipe full;
+    SpawnRequest request = command({"true"});
+    request.pid_record = full.record();
+    const std::uint64_t token = bench.start(std::move(request));
+    ASSERT_TRUE(bench.until([&] { return bench.outcomes[token].started; }));
+    ASSERT_TRUE(send_signal(bench.outcomes[token].pidfd.get(), SIGKILL));
+    Outcome& o = bench.finish(token);
+    EXPECT_TRUE(o.failed);
+    EXPECT_EQ(o.stage, SpawnStage::killed);
+    EXPECT_EQ(exit_code(o), 128 + SIGKILL);
+    EXPECT_EQ(bench.spawner->in_flight(), 0U);
+}
+
+TEST_P(SpawnTrouble, KilledAtAnyInstantEndsInOneOutcome) {
+    SpawnBench bench(GetParam().options);
+    int failed = 0, executed = 0;
+    for (int i = 0; i < 300; ++i) {
+        const std::uint64_t token = bench.start(command({"sleep", "100"}));
+        bench.take(bench.spawner->drain());
+        Outcome& o = bench.outcomes[token];
+        ASSERT_TRUE(o.started);
+        for (int spin = 0; spin < (i % 30) * 100; ++spin) asm volatile("" ::: "memory");
+        ASSERT_TRUE(send_signal(o.pidfd.get(), SIGKILL));
+        bench.finish(token);
+        if (o.failed) {
+            EXPECT_EQ(o.stage, SpawnStage::killed) << spawn_stage_name(o.stage) << o.err;
+        }
+        (o.failed ? failed : executed)++;
+        EXPECT_EQ(exit_code(o), 128 + SIGKILL);
+    }
+    EXPECT_EQ(failed + executed, 300);
+    EXPECT_GT(failed, 0) << "no kill came before an exec, so nothing was tried";
+    EXPECT_EQ(bench.spawner->in_flight(), 0U);
+}
+
+TEST_P(SpawnTrouble, AChildOutlivesItsManagerInTheWindow) {
+    ASSERT_TRUE(become_subreaper());
+    FullPipe full;
+    const Scratch scratch;
+    Result<Pipe> pipe = make_pipe();
+    const pid_t manager = ::fork();
+    if (manager == 0) {
+        SpawnBench bench(GetParam().options);
+        SpawnRequest request = shell("echo done > " + scratch / "ran");
+        request.as_parents_child = true;
+        request.pid_record = full.record();
+        const std::uint64_t token = bench.start(std::move(request));
+        bench.until([&] { return bench.outcomes[token].started; });
+        const pid_t child = bench.outcomes[token].pid;
+        static_cast<void>(write_all(pipe->write.get(), &child, sizeof(child)));
+        ::pause();
+        ::_exit(0);
+    }
+    pid_t child = 0;
+    ASSERT_EQ(read_some(pipe->read.get(), &child, sizeof(child)).value_or(0), sizeof(child));
+    ::kill(manager, SIGKILL);
+    int status = 0;
+    ASSERT_EQ(::waitpid(manager, &status, 0), manager);
+    EXPECT_EQ(WTERMSIG(status), SIGKILL);
+    EXPECT_FALSE(file_status(scratch / "ran"));
+    full.drain();
+    ASSERT_EQ(::waitpid(child, &status, __WALL), child);
+    EXPECT_EQ(status, 0);
+    EXPECT_EQ(read_file(scratch / "ran", 100).value_or(""), "done\n");
+}
+
+TEST_P(SpawnTrouble, TheSpawnerMayGoWhileAChildIsOnItsWay) {
+    FullPipe full;
+    Fd pidfd;
+    {
+        SpawnBench bench(GetParam().options);
+        SpawnRequest request = command({"true"});
+        request.pid_record = full.record();
+        const std::uint64_t token = bench.start(std::move(request));
+        ASSERT_TRUE(bench.until([&] { return bench.outcomes[token].started; }));
+        pidfd = std::move(bench.outcomes[token].pidfd);
+    }
+    full.drain();
+    EXPECT_EQ(reap(pidfd.get(), true)->value, 0);
+}
+
+TEST(SpawnAlone, ADeadFileSystemUnderAnExecBlocksNobody) {
+    if (::geteuid() != 0) GTEST_SKIP() << "mounting needs root";
+    Fd fuse(::open("/dev/fuse", O_RDWR | O_CLOEXEC));
+    if (!fuse) GTEST_SKIP() << "no /dev/fuse";
+    const Scratch scratch;
+    const std::string options = "fd=" + std::to_string(fuse.get()) + ",rootmode=40000,user_id=0,group_id=0";
+    if (::mount("fuse", scratch.path.c_str(), "fuse", MS_NOSUID, options.c_str()) != 0) {
+        GTEST_SKIP() << "mounting is not permitted: " << std::strerror(errno);
+    }
+    SpawnBench bench;
+    const std::uint64_t hanging = bench.start(command({scratch / "program"}));
+    for (int i = 0; i < 20; ++i) {
+        Outcome& o = bench.run(command({"true"}));
+        ASSERT_TRUE(o.executed);
+        exit_code(o);
+    }
+    EXPECT_TRUE(bench.outcomes[hanging].started);
+    EXPECT_FALSE(bench.outcomes[hanging].settled());
+    fuse.reset();  // the server dies: the kernel gives up
+    Outcome& o = bench.finish(hanging);
+    EXPECT_TRUE(o.failed);
+    EXPECT_EQ(o.stage, SpawnStage::exec);
+    EXPECT_EQ(o.err, ENOTCONN) << std::strerror(o.err);
+    exit_code(o);
+    ::umount2(scratch.path.c_str(), MNT_DETACH);
+}
+
+double microseconds_a_spawn(SpawnBench& bench) {
+    std::vector<double> rounds;
+    for (int i = 0; i < 60; ++i) {
+        const Mono before = mono_now();
+        Outcome& o = bench.run(command({"/bin/true"}));
+        rounds.push_back(static_cast<double>((mono_now() - before).ns) / 1000);
+        EXPECT_TRUE(o.executed);
+        exit_code(o);
+    }
+    std::ranges::sort(rounds);
+    return rounds[rounds.size() / 2];
+}
+
+TEST(SpawnAlone, TenThousandDescriptorsCostNothing) {
+    const Result<ResourceLimitValue> before = raise_descriptor_limit();
+    ASSERT_TRUE(before);
+    if (get_limit(RLIMIT_NOFILE)->soft < 11'000) GTEST_SKIP() << "too low a limit of descriptors";
+    SpawnBench bench;
+    const double few = microseconds_a_spawn(bench);
+    std::vector<Fd> many;
+    const Result<Fd> null = open_file("/dev/null", O_RDWR);
+    for (int i = 0; i < 10'000; ++i) many.push_back(std::move(*null->duplicate()));
+    const double lots = microseconds_a_spawn(bench);
+    std::printf("median of a spawn up to its exec: %.0f us with few descriptors, %.0f us with 10,000\n", few, lots);
+    EXPECT_LT(lots, few * 3);
+    Result<Pipe> input = make_pipe();
+    SpawnRequest request = shell("read line");
+    request.descriptors = {{input->read.get(), 0}};
+    Outcome& o = bench.run(std::move(request));
+    const Result<Fd> folder = open_directory("/proc/" + std::to_string(o.pid) + "/fd");
+    EXPECT_EQ(list_directory(folder->get()).value(), (std::vector<std::string>{"0"}));
+    input->write.reset();
+    exit_code(o);
+    many.clear();
+    ASSERT_TRUE(set_limit(*before));
+}
+
+TEST(SpawnAlone, NoLeakOverManySpawns) {
+    const auto count = [] { return list_directory(open_directory("/proc/self/fd")->get())->size(); };
+    const std::size_t before = count();
+    {
+        SpawnBench bench;
+        const std::size_t with_spawner = count();
+        for (int i = 0; i < 100; ++i) {
+            Outcome& good = bench.run(command({"true"}));
+            exit_code(good);
+            Outcome& bad = bench.run(command({"/nonexistent"}));
+            exit_code(bad);
+            bench.outcomes.clear();
+        }
+        EXPECT_EQ(count(), with_spawner);
+    }
+    EXPECT_EQ(count(), before);
+}
+
+TEST(SpawnAlone, NoProcessToBeHadIsAFailureOfTheClone) {
+    // In a process of its own: the limit counts all processes of a user.
+    const pid_t tester = ::fork();
+    if (tester == 0) {
+        if (::geteuid() == 0 && (::setresgid(54321, 54321, 54321) != 0 || ::setresuid(54321, 54321, 54321) != 0)) ::_exit(9);
+        if (!set_limit({RLIMIT_NPROC, 1, 1})) ::_exit(8);
+        SpawnBench bench;
+        const Outcome& o = bench.run(command({"true"}));
+        ::_exit(o.failed && !o.started && o.stage == SpawnStage::clone && o.err == EAGAIN ? 0 : 1);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(tester, &status, 0), tester);
+    EXPECT_EQ(status, 0);
+}
+
+}  // namespace
+}  // namespace abide::kernel

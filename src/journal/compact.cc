@@ -1,0 +1,77 @@
+// journal/compact.cc -- see the header.
+#include "journal/compact.hpp"
+
+#include "base/check.hpp"
+
+namespace abide::journal {
+namespace {
+
+Live live_of(const Recovered& recovered, std::string_view program) {
+    Live live;
+    if (recovered.instance) live.instance = &*recovered.instance;
+    live.specs = &recovered.specs;
+    for (const model::Service& service : recovered.services) live.services.push_back(&service);
+    for (const model::Operation& operation : recovered.operations) live.operations.push_back(&operation);
+    live.environment = &recovered.environment;
+    if (recovered.boot) live.boot = &*recovered.boot;
+    live.descriptors = &recovered.descriptors;
+    live.pids = &recovered.pids;
+    live.program = program;
+    return live;
+}
+
+std::string_view first_difference(std::string_view wanted, std::string_view found) {
+    if (wanted.size() > found.size()) return "something is missing";
+    if (wanted.size() < found.size()) return "something is there that should not be";
+    return "something differs";
+}
+
+}  // namespace
+
+std::string_view compact(Writer& writer, const Live& live) {
+    CHECK(writer.empty(), "an image is compacted within a batch");
+    writer.append_header(own_header(live.program));
+    if (live.boot) writer.append_boot(*live.boot);
+    if (live.instance) writer.append_instance(*live.instance);
+    if (live.environment && !live.environment->variables.empty()) writer.append_environment(*live.environment);
+    if (live.descriptors) {
+        for (const auto& [key, descriptor] : *live.descriptors) writer.append_descriptor(descriptor);
+    }
+    if (live.specs) {
+        for (const auto& [hash, spec] : *live.specs) writer.append_spec(hash, spec);
+    }
+    for (const model::Service* service : live.services) writer.append_service(*service);
+    for (const model::Operation* operation : live.operations) writer.append_operation(*operation);
+    writer.append_kept();
+    if (live.pids) {
+        for (const auto& [spawn, entry] : *live.pids) writer.append_pid(entry);
+    }
+    return writer.take();
+}
+
+std::string_view compact(Writer& writer, const Recovered& recovered, std::string_view program) {
+    return compact(writer, live_of(recovered, program));
+}
+
+Status verify(std::string_view image, const Live& live) {
+    const Recovered recovered = read(image);
+    if (!recovered.problems.empty()) return fail(ErrorKind::failed, "the compacted journal: " + recovered.problems.front());
+    if (recovered.statistics.records == 0) return fail(ErrorKind::failed, "the compacted journal is empty");
+    const Frame first = read_frame(std::as_bytes(std::span(image.data(), image.size())).data());
+    // Written again from what was read, and from what should be in it, it must be the same to the byte.
+    Writer again(Epoch{first.epoch}, first.sequence - 1, recovered.kept);
+    const std::string_view copy = compact(again, recovered, live.program);
+    if (copy != image) {
+        return fail(ErrorKind::failed, "the compacted journal does not read as it was written: " +
+                                           std::string(first_difference(image, copy)));
+    }
+    Writer fresh(Epoch{first.epoch}, first.sequence - 1, recovered.kept);
+    const std::string_view wanted = compact(fresh, live);
+    if (wanted != image) {
+        return fail(ErrorKind::failed,
+                    "the compacted journal is not what it should be: " + std::string(first_difference(wanted, image)));
+    }
+    return {};
+}
+
+}  // namespace abide::journal

@@ -1,0 +1,131 @@
+// journal/reader.cc -- the second half of reading: what the records that stand mean.
+#include "journal/reader.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "journal/walk.hpp"
+#include "model/codec.hpp"
+
+namespace abide::journal {
+namespace {
+
+std::string_view type_name(RecordType type) {
+    switch (type) {
+        case RecordType::header: return "header";
+        case RecordType::spec: return "specification";
+        case RecordType::service: return "service";
+        case RecordType::operation: return "operation";
+        case RecordType::instance: return "instance";
+        case RecordType::environment: return "environment";
+        case RecordType::pid: return "pid";
+        case RecordType::descriptor: return "descriptor";
+        case RecordType::boot: return "boot";
+    }
+    return {};
+}
+
+class Meaning {
+  public:
+    explicit Meaning(Recovered& result) : result_(result) {}
+
+    void take(RecordKey id, const Standing& record) {
+        switch (static_cast<RecordType>(id.type)) {
+            case RecordType::header:
+                if (auto header = decode<Header>(id, record)) take_header(std::move(*header));
+                return;
+            case RecordType::spec:
+                if (auto spec = decode<model::ServiceSpec>(id, record)) result_.specs.emplace(id.key, std::move(*spec));
+                return;
+            case RecordType::service:
+                if (auto service = decode<model::Service>(id, record, [&](const model::Service& s) {
+                        return name_key(s.name) == id.key;
+                    })) {
+                    result_.services.push_back(std::move(*service));
+                }
+                return;
+            case RecordType::operation:
+                if (auto operation = decode<model::Operation>(id, record, [&](const model::Operation& o) {
+                        return o.id.value == id.key;
+                    })) {
+                    result_.operations.push_back(std::move(*operation));
+                }
+                return;
+            case RecordType::instance: result_.instance = decode<model::Instance>(id, record); return;
+            case RecordType::environment:
+                result_.environment = decode<Environment>(id, record).value_or(Environment{});
+                return;
+            case RecordType::boot: result_.boot = decode<BootRecord>(id, record); return;
+            case RecordType::descriptor:
+                if (auto descriptor = decode<Descriptor>(id, record, [&](const Descriptor& d) {
+                        return d.key.value == id.key;
+                    })) {
+                    result_.descriptors.emplace(FdKey{id.key}, std::move(*descriptor));
+                }
+                return;
+            case RecordType::pid: break;  // never here: the walk took them
+        }
+        ++result_.statistics.unknown;
+        keep(id, record);
+    }
+
+  private:
+    template <class T>
+    std::optional<T> decode(RecordKey id, const Standing& record) {
+        return decode<T>(id, record, [](const T&) { return true; });
+    }
+
+    template <class T, class Matches>
+    std::optional<T> decode(RecordKey id, const Standing& record, Matches matches) {
+        model::Unknown unknown;
+        Result<T> value = model::decode<T>(record.payload, unknown);
+        if (!value || !matches(*value)) {
+            ++result_.statistics.undecodable;
+            add_problem(result_, std::string(type_name(static_cast<RecordType>(id.type))) + " record " + std::to_string(id.key) +
+                                     " is not understood and was put aside: " +
+                                     (value ? "it speaks of something else than its key" : value.error().what));
+            keep(id, record);
+            return std::nullopt;
+        }
+        if (unknown.critical()) {
+            result_.refused = true;
+            add_problem(result_, std::string(type_name(static_cast<RecordType>(id.type))) + " record " + std::to_string(id.key) +
+                                     " has a critical member of a newer version");
+        }
+        if (!unknown.empty()) result_.kept.members.emplace(id, std::move(unknown));
+        return std::move(*value);
+    }
+
+    void keep(RecordKey id, const Standing& record) {
+        result_.kept.records.emplace(id, RawRecord{record.schema, std::string(record.payload)});
+    }
+
+    void take_header(Header header) {
+        if (header.magic != kMagic || header.min_reader > kFormat) {
+            result_.refused = true;
+            add_problem(result_, "the journal was written in format " + std::to_string(header.format) +
+                                     " and may be read from format " + std::to_string(header.min_reader) +
+                                     " on; this program reads format " + std::to_string(kFormat));
+        }
+        if (header.min_writer > kFormat) result_.must_compact = true;
+        result_.header = std::move(header);
+    }
+
+    Recovered& result_;
+};
+
+}  // namespace
+
+Recovered read(std::span<const std::byte> image) {
+    Recovered result;
+    const std::map<RecordKey, Standing> standing = Walk(image, result).run();
+    Meaning meaning(result);
+    for (const auto& [id, record] : standing) meaning.take(id, record);
+    std::ranges::sort(result.services, {}, &model::Service::name);
+    if (!result.header && result.statistics.records > 0) add_problem(result, "the journal has no header that can be read");
+    return result;
+}
+
+Recovered read(std::string_view image) { return read(std::as_bytes(std::span(image.data(), image.size()))); }
+
+}  // namespace abide::journal

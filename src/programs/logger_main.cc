@@ -1,0 +1,35 @@
+// programs/logger_main.cc -- the logger's story: take the manager's descriptor, read pipes until told to stop.
+#include "programs/logger_main.hpp"
+
+#include <memory>
+
+#include "fmt/format.h"
+#include "kernel/fd.hpp"
+#include "kernel/rlimit.hpp"
+#include "logger/logger.hpp"
+#include "protocol/log.hpp"
+
+namespace {
+
+constexpr int kStandardError = 2;
+
+int give_up(const abide::Error& error) {
+    const std::string line = fmt::format("abide-logger: {} (error {})\n", error.what, error.err);
+    (void)abide::kernel::write_some(kStandardError, line.data(), line.size());
+    return 1;
+}
+
+}  // namespace
+
+int logger_main(int /*argc*/, char** /*argv*/) {
+    // 1. The manager's pair is ours alone: no child ever gets it.
+    abide::kernel::Fd control(abide::protocol::log::kLoggerControlFd);
+    if (const abide::Status ok = abide::kernel::set_cloexec(control.get()); !ok) return give_up(ok.error());
+    // 2. One descriptor a pipe: as many as we are allowed.
+    if (const auto before = abide::kernel::raise_descriptor_limit(); !before) return give_up(before.error());
+    // 3. Read, write, rotate, until the manager says so, or it and all services are gone.
+    auto logger = abide::logger::Logger::create(std::move(control), kStandardError);
+    if (!logger) return give_up(logger.error());
+    const abide::Status ran = (*logger)->run();
+    return ran ? 0 : give_up(ran.error());
+}

@@ -1,0 +1,75 @@
+// cli/commands.hpp -- every command: its options as the parser fills them in, and the function that carries it out.
+//
+// Each returns the exit status of docs/reference.md, or an Error that run() prints and turns into one.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/context.hpp"
+
+namespace abide::cli {
+
+// Operations on services (commands_operate.cc).
+struct OperateOptions {
+    control::Method method = control::Method::start;
+    std::vector<std::string> names;
+    bool no_wait = false;
+    std::string timeout;  // a duration; empty: none
+};
+CommandResult operate_command(Context& context, const OperateOptions& options);
+
+struct KillOptions {
+    std::string name, signal = "TERM", who = "main";
+};
+CommandResult kill_command(Context& context, const KillOptions& options);
+CommandResult remove_command(Context& context, const std::vector<std::string>& names);
+// Told to the instance that is up, if any, and kept for the next one.
+CommandResult enable_command(Context& context, bool enable, const std::vector<std::string>& names);
+
+struct DownOptions {
+    std::string timeout;
+};
+CommandResult down_command(Context& context, const DownOptions& options);
+
+// Asking (commands_ask.cc).
+CommandResult status_command(Context& context, const std::vector<std::string>& names);
+CommandResult why_command(Context& context, const std::string& name);
+CommandResult where_command(Context& context);
+CommandResult version_command(Context& context);
+
+// Configuration (commands_config.cc).
+CommandResult check_command(Context& context, const std::vector<std::string>& files);
+CommandResult plan_command(Context& context);
+CommandResult reload_config_command(Context& context);
+CommandResult add_command(Context& context, const std::string& file);
+CommandResult graph_command(Context& context, bool dot);
+
+// Logs (commands_logs.cc).
+struct LogsOptions {
+    std::vector<std::string> names;
+    bool follow = false;
+    std::optional<std::size_t> lines;
+    std::string since;
+};
+CommandResult logs_command(Context& context, const LogsOptions& options);
+
+// Starting an instance (up.cc).
+struct UpOptions {
+    std::vector<std::string> names;
+    bool detach = false;
+    bool init = false;     // behave as PID 1 does
+    std::int64_t print_since_ns = 0;  // not 0: the child of `up --init`; only prints, from this instant on
+};
+CommandResult up_command(Context& context, const UpOptions& options);
+
+// "10s" of the command line; an Error names the option.
+Result<Duration> duration_option(const std::string& text, std::string_view option);
+// The end of an operation: what failed is told on standard error; the exit status.
+int report_operation(Context& context, const control::OperationReply& reply);
+// The whole command line; argv[0] included.
+int run(int argc, char** argv);
+
+}  // namespace abide::cli

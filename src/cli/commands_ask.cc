@@ -1,0 +1,122 @@
+// cli/commands_ask.cc -- status, why, where, version: what only reads.
+#include "cli/commands.hpp"
+#include "cli/status_view.hpp"
+#include "cli/version.hpp"
+#include "kernel/clock.hpp"
+#include "logger/read.hpp"
+
+namespace abide::cli {
+
+namespace {
+
+constexpr std::size_t kStoryLogLines = 10;
+
+std::vector<std::string> last_lines(const Places& places, const std::string& name) {
+    std::vector<std::string> out;
+    auto reader = logger::LogReader::open(places.log, {name});
+    if (!reader) return out;
+    if (const auto lines = reader->tail(kStoryLogLines)) {
+        for (const logger::LogLine& line : *lines) out.push_back(line.text);
+    }
+    return out;
+}
+
+CommandResult story(Context& context, Client& client, const std::string& name) {
+    const auto reply = client.call<control::StatusReply>(control::Method::status, control::StatusRequest{{name}, true});
+    if (!reply) return std::unexpected(reply.error());
+    const auto why = client.call<control::WhyReply>(control::Method::why, control::NameRequest{name});
+    if (!why) return std::unexpected(why.error());
+    auto places = context.places();
+    const Look look{context.coloured(), context.columns()};
+    for (const control::ServiceStatus& one : reply->services) {
+        const auto log = places ? last_lines(*places, one.name) : std::vector<std::string>{};
+        context.print(status_story(one, why->lines, log, kernel::now().wall, look));
+    }
+    return 0;
+}
+
+std::string json_list(const std::vector<control::ServiceStatus>& services) {
+    std::string out = "[";
+    for (const control::ServiceStatus& one : services) {
+        if (out.size() > 1) out += ",\n ";
+        control::write(out, one);
+    }
+    return out + "]\n";
+}
+
+}  // namespace
+
+CommandResult status_command(Context& context, const std::vector<std::string>& names) {
+    auto client = context.client();
+    if (!client) return std::unexpected(client.error());
+    if (names.size() == 1 && !context.json()) return story(context, *client, names.front());
+    const std::string request =
+        names.empty() ? std::string("{}") : control::write(control::StatusRequest{names, names.size() == 1});
+    const auto reply = client->call_text(control::Method::status, request);
+    if (!reply) return std::unexpected(reply.error());
+    const auto status = control::read<control::StatusReply>(reply->parameters);
+    if (!status) return fail(ErrorKind::failed, "the supervisor's reply has a wrong `" + status.error() + "`");
+    context.print(context.json() ? json_list(status->services)
+                                 : status_table(status->services, kernel::now().wall, {context.coloured(), context.columns()}));
+    return 0;
+}
+
+CommandResult why_command(Context& context, const std::string& name) {
+    auto client = context.client();
+    if (!client) return std::unexpected(client.error());
+    const auto reply = client->call<control::WhyReply>(control::Method::why, control::NameRequest{name});
+    if (!reply) return std::unexpected(reply.error());
+    if (context.json()) {
+        context.print(control::write(*reply) + "\n");
+        return 0;
+    }
+    for (const std::string& line : reply->lines) context.print(context.foreign(line) + "\n");
+    return 0;
+}
+
+CommandResult where_command(Context& context) {
+    auto places = context.places();
+    if (!places) return std::unexpected(places.error());
+    control::WhereReply where{places->configuration, places->runtime, places->control, places->events,
+                              places->log,           places->apps,    0,               0,              0};
+    Client client(places->control);
+    const auto reply = client.call<control::WhereReply>(control::Method::where, control::Nothing{});
+    if (reply) {
+        // What the instance was started with is true; what it doesn't say follows from the table.
+        const auto prefer = [](std::string& mine, const std::string& theirs) {
+            if (!theirs.empty()) mine = theirs;
+        };
+        prefer(where.configuration, reply->configuration);
+        prefer(where.runtime, reply->runtime);
+        prefer(where.control, reply->control);
+        prefer(where.events, reply->events);
+        prefer(where.log, reply->log);
+        prefer(where.apps, reply->apps);
+        where.anchor_pid = reply->anchor_pid;
+        where.manager_pid = reply->manager_pid;
+        where.logger_pid = reply->logger_pid;
+    } else if (reply.error().kind != ErrorKind::unreachable) {
+        return std::unexpected(reply.error());
+    }
+    if (context.json()) {
+        context.print(control::write(where) + "\n");
+        return 0;
+    }
+    const auto pid = [](std::int64_t number) { return number > 0 ? std::to_string(number) : std::string("not running"); };
+    std::vector<std::vector<Cell>> rows;
+    for (const auto& [label, text] : std::initializer_list<std::pair<const char*, std::string>>{
+             {"configuration", where.configuration}, {"runtime", where.runtime}, {"control", where.control},
+             {"events", where.events}, {"log", where.log}, {"apps", where.apps}, {"anchor", pid(where.anchor_pid)},
+             {"manager", pid(where.manager_pid)}, {"logger", pid(where.logger_pid)}}) {
+        rows.push_back({{label, Colour::dim}, {safe(text)}});
+    }
+    context.print(render_table(rows, context.coloured(), 0));
+    return 0;
+}
+
+CommandResult version_command(Context& context) {
+    context.print(context.json() ? "{\"version\":\"" + std::string(kVersion) + "\"}\n" : "abide " + std::string(kVersion) + "\n");
+    return 0;
+}
+
+}  // namespace abide::cli

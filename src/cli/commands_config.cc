@@ -1,0 +1,184 @@
+// cli/commands_config.cc -- check, plan, reload-config, add, graph: the configuration as files, and its way to the supervisor.
+#include "base/limits.hpp"
+#include "cli/commands.hpp"
+#include "cli/configuration.hpp"
+#include "kernel/fd.hpp"
+#include "kernel/files.hpp"
+#include "model/codec.hpp"
+#include "model/text.hpp"
+
+namespace abide::cli {
+
+namespace {
+
+constexpr int kStandardInput = 0;
+
+std::string encoded(const model::Configuration& configuration) {
+    std::string out;
+    model::encode(out, configuration);
+    return out;
+}
+
+std::string json_of(const std::vector<config::Diagnostic>& diagnostics) {
+    std::string out = "[";
+    for (const config::Diagnostic& one : diagnostics) {
+        if (out.size() > 1) out += ",\n ";
+        out += one.severity == config::Severity::error ? "{\"severity\":\"error\",\"file\":" : "{\"severity\":\"warning\",\"file\":";
+        varlink::append_json_string(out, one.file);
+        out += ",\"line\":" + std::to_string(one.line) + ",\"column\":" + std::to_string(one.column) + ",\"text\":";
+        varlink::append_json_string(out, one.text);
+        out += ",\"advice\":";
+        varlink::append_json_string(out, one.advice);
+        out += '}';
+    }
+    return out + "]\n";
+}
+
+void show_changes(Context& context, const control::ChangesReply& reply, std::string_view when_none) {
+    if (context.json()) {
+        context.print(control::write(reply) + "\n");
+        return;
+    }
+    if (reply.changes.empty()) {
+        context.print(std::string(when_none) + "\n");
+        return;
+    }
+    std::vector<std::vector<Cell>> rows;
+    for (const control::Change& one : reply.changes) {
+        const Colour colour = one.change == "remove" ? Colour::red : one.change == "add" ? Colour::green : Colour::yellow;
+        rows.push_back({{safe(one.change), colour}, {safe(one.name), Colour::bold}, {safe(one.detail)}});
+    }
+    context.print(render_table(rows, context.coloured(), context.columns()));
+}
+
+// Plan or Apply of the instance's own files.
+CommandResult send_configuration(Context& context, control::Method method, std::string_view when_none) {
+    auto places = context.places(true);
+    if (!places) return std::unexpected(places.error());
+    Client client(places->control);
+    if (places->forced_socket) {
+        const auto where = client.call<control::WhereReply>(control::Method::where, control::Nothing{});
+        if (!where) return std::unexpected(where.error());
+        if (!where->configuration.empty()) places->configuration = where->configuration;
+    }
+    const auto loaded = load_instance(context, *places);
+    if (!loaded) return std::unexpected(loaded.error());
+    const auto reply =
+        client.call<control::ChangesReply>(method, control::ConfigurationRequest{encoded(loaded->configuration), false});
+    if (!reply) return std::unexpected(reply.error());
+    const bool accepted = reply->outcome.empty() || reply->outcome == "done" || reply->outcome == "pending";
+    if (!accepted) return fail(ErrorKind::refused, "the configuration was not applied: " + reply->detail);
+    show_changes(context, *reply, when_none);
+    return 0;
+}
+
+std::string edge_label(const model::Dependency& one) {
+    std::string out = model::to_text(one.relation);
+    if (one.await != model::Await::none) out += " (" + model::to_text(one.await) + ")";
+    return out;
+}
+
+std::string as_dot(const model::Configuration& configuration) {
+    std::string out = "digraph abide {\n    rankdir=LR;\n    node [shape=box];\n";
+    for (const model::ServiceSpec& service : configuration.services) {
+        if (service.is_template) continue;
+        out += "    \"" + service.name + "\";\n";
+        for (const model::Dependency& one : service.dependencies) {
+            const bool strong = one.relation == model::Relation::requires_ || one.relation == model::Relation::binds_to;
+            out += "    \"" + service.name + "\" -> \"" + one.target + "\" [label=\"" + edge_label(one) + "\"" +
+                   (strong ? "" : ", style=dashed") + "];\n";
+        }
+    }
+    return out + "}\n";
+}
+
+std::string as_json(const model::Configuration& configuration) {
+    std::string out = "[";
+    for (const model::ServiceSpec& service : configuration.services) {
+        if (service.is_template) continue;
+        if (out.size() > 1) out += ",\n ";
+        out += "{\"name\":";
+        varlink::append_json_string(out, service.name);
+        out += ",\"kind\":\"" + model::to_text(service.kind) + "\",\"dependencies\":[";
+        bool first = true;
+        for (const model::Dependency& one : service.dependencies) {
+            if (!first) out += ',';
+            first = false;
+            control::write(out, control::DependencyStatus{model::to_text(one.relation), one.target, model::to_text(one.await)});
+        }
+        out += "]}";
+    }
+    return out + "]\n";
+}
+
+std::string as_lines(const model::Configuration& configuration) {
+    std::string out;
+    for (const model::ServiceSpec& service : configuration.services) {
+        if (service.is_template) continue;
+        out += service.name + "\n";
+        for (const model::Dependency& one : service.dependencies) out += "    " + edge_label(one) + " " + one.target + "\n";
+    }
+    return out;
+}
+
+}  // namespace
+
+CommandResult check_command(Context& context, const std::vector<std::string>& files) {
+    auto places = context.places(files.empty());
+    if (!places) return std::unexpected(places.error());
+    std::vector<std::string> entries = files.empty() ? std::vector{places->configuration} : files;
+    for (std::string& entry : entries) {
+        auto real = kernel::real_path(entry);
+        if (!real) return fail(ErrorKind::usage, entry + ": there is no such file");
+        entry = std::move(*real);
+    }
+    const config::Loaded loaded = load_files(*places, entries);
+    if (context.json()) {
+        context.print(json_of(loaded.diagnostics));
+    } else {
+        tell(context, loaded.diagnostics);
+        const std::size_t count = loaded.configuration.services.size();
+        if (loaded.ok) context.print(std::to_string(count) + (count == 1 ? " service, no error\n" : " services, no error\n"));
+    }
+    return loaded.ok ? 0 : exit_status_of(ErrorKind::usage);
+}
+
+CommandResult plan_command(Context& context) {
+    return send_configuration(context, control::Method::plan, "nothing would change");
+}
+
+CommandResult reload_config_command(Context& context) {
+    return send_configuration(context, control::Method::apply, "nothing has changed");
+}
+
+CommandResult add_command(Context& context, const std::string& file) {
+    auto places = context.places();
+    if (!places) return std::unexpected(places.error());
+    RealFiles files;
+    auto text = file == "-" ? kernel::read_all(kStandardInput, limits::kConfigFileBytes) : files.read(file);
+    if (!text) return fail(ErrorKind::usage, file + ": " + text.error().what);
+    const config::Loaded loaded = config::load_text(file == "-" ? "standard input" : file, std::move(*text), files,
+                                                    load_context(*places));
+    tell(context, loaded.diagnostics);
+    if (!loaded.ok) return fail(ErrorKind::usage, "nothing was added", "correct what is named above");
+    Client client(places->control);
+    const auto reply = client.call<control::ChangesReply>(control::Method::apply,
+                                                          control::ConfigurationRequest{encoded(loaded.configuration), true});
+    if (!reply) return std::unexpected(reply.error());
+    const bool accepted = reply->outcome.empty() || reply->outcome == "done" || reply->outcome == "pending";
+    if (!accepted) return fail(ErrorKind::refused, "nothing was added: " + reply->detail);
+    show_changes(context, *reply, "nothing has changed");
+    return 0;
+}
+
+CommandResult graph_command(Context& context, bool dot) {
+    auto places = context.places(true);
+    if (!places) return std::unexpected(places.error());
+    const auto loaded = load_instance(context, *places);
+    if (!loaded) return std::unexpected(loaded.error());
+    const model::Configuration& configuration = loaded->configuration;
+    context.print(dot ? as_dot(configuration) : context.json() ? as_json(configuration) : as_lines(configuration));
+    return 0;
+}
+
+}  // namespace abide::cli

@@ -1,0 +1,69 @@
+// cli/configuration.cc -- see configuration.hpp.
+#include "cli/configuration.hpp"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/limits.hpp"
+#include "core/graph.hpp"
+#include "kernel/files.hpp"
+#include "kernel/users.hpp"
+
+namespace abide::cli {
+
+Result<std::string> RealFiles::read(const std::string& path) {
+    auto text = kernel::read_file(path, limits::kConfigFileBytes);
+    if (!text && (text.error().err == ENOENT || text.error().err == ENOTDIR)) {
+        text.error().kind = ErrorKind::not_found;
+    }
+    return text;
+}
+
+Result<std::vector<std::string>> RealFiles::list(const std::string& directory, std::string_view suffix) {
+    std::vector<std::string> out;
+    const auto folder = kernel::open_directory(directory);
+    if (!folder) {
+        if (folder.error().err == ENOENT || folder.error().err == ENOTDIR) return out;
+        return std::unexpected(folder.error());
+    }
+    auto names = kernel::list_directory(folder->get(), limits::kConfigFiles * 4);
+    if (!names) return std::unexpected(names.error());
+    for (const std::string& name : *names) {
+        if (name.ends_with(suffix) && !name.starts_with('.')) out.push_back(directory + "/" + name);
+    }
+    std::ranges::sort(out);
+    return out;
+}
+
+config::LoadContext load_context(const Places& places) {
+    return {places.start_directory, places.name, places.mode, kernel::effective_uid() == 0};
+}
+
+config::Loaded load_files(const Places& places, const std::vector<std::string>& entries) {
+    RealFiles files;
+    config::Loaded loaded = config::load(entries, files, load_context(places));
+    if (!loaded.ok) return loaded;
+    for (core::Problem& problem : core::validate(loaded.configuration)) {
+        loaded.diagnostics.push_back({config::Severity::error, std::move(problem.where.file), problem.where.line, 0,
+                                      std::move(problem.text), std::move(problem.advice)});
+        loaded.ok = false;
+    }
+    return loaded;
+}
+
+void tell(Context& context, const std::vector<config::Diagnostic>& diagnostics) {
+    for (const config::Diagnostic& one : diagnostics) context.note(config::format(one));
+}
+
+Result<config::Loaded> load_instance(Context& context, const Places& places) {
+    config::Loaded loaded = load_files(places, {places.configuration});
+    tell(context, loaded.diagnostics);
+    if (loaded.ok) return loaded;
+    const auto errors = std::ranges::count(loaded.diagnostics, config::Severity::error, &config::Diagnostic::severity);
+    return fail(ErrorKind::usage,
+                places.configuration + " has " + std::to_string(errors) + (errors == 1 ? " error" : " errors") +
+                    "; nothing was changed",
+                "correct what is named above, and look again with `abide check`");
+}
+
+}  // namespace abide::cli

@@ -1,0 +1,27 @@
+// cli/configuration.hpp -- from the files of an instance to a checked model::Configuration, with everything that is wrong said.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cli/context.hpp"
+#include "config/load.hpp"
+
+namespace abide::cli {
+
+// The real file system, read with the caller's rights.
+class RealFiles final : public config::FileView {
+  public:
+    Result<std::string> read(const std::string& path) override;
+    Result<std::vector<std::string>> list(const std::string& directory, std::string_view suffix) override;
+};
+
+config::LoadContext load_context(const Places& places);
+// Loads and validates (cycles, missing names).  All problems are in the diagnostics; `ok` counts both kinds.
+config::Loaded load_files(const Places& places, const std::vector<std::string>& entries);
+// Says the diagnostics on standard error, one line each.
+void tell(Context& context, const std::vector<config::Diagnostic>& diagnostics);
+// load_files of the instance's own configuration.  A configuration with errors has been told: the error says how many.
+Result<config::Loaded> load_instance(Context& context, const Places& places);
+
+}  // namespace abide::cli

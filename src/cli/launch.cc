@@ -1,0 +1,243 @@
+// cli/launch.cc -- see launch.hpp.
+#include "cli/launch.hpp"
+
+#include <fcntl.h>
+
+#include <cerrno>
+
+#include "cli/seed.hpp"
+#include "kernel/clock.hpp"
+#include "kernel/files.hpp"
+#include "kernel/process.hpp"
+#include "kernel/program.hpp"
+#include "kernel/socket.hpp"
+#include "kernel/spawn.hpp"
+#include "kernel/users.hpp"
+#include "protocol/anchor.hpp"
+#include "protocol/control.hpp"
+
+namespace abide::cli {
+
+namespace {
+
+constexpr int kFirstTarget = 10;  // of descriptors handed to the anchor; 3 is the manager's socket there
+constexpr std::uint32_t kAnybodyWrites = 022;
+constexpr mode_t kPrivate = 0700, kPassable = 0711;
+
+std::string folder_of(const std::string& path) { return path.substr(0, path.rfind('/')); }
+
+bool is_program(const std::string& path) {
+    const auto status = kernel::file_status(path);
+    return status && status->is_regular && (status->mode & 0111) != 0;
+}
+
+// A folder for us: made, or there already and ours alone to write in.
+Status own_folder(const std::string& path, mode_t mode) {
+    if (const Status made = kernel::make_directories(path, mode); !made) return made;
+    const auto status = kernel::file_status(path);
+    if (!status) return std::unexpected(status.error());
+    const bool ours = status->is_directory && status->uid == kernel::effective_uid();
+    if (ours && (status->mode & kAnybodyWrites) == 0) return {};
+    return fail(ErrorKind::refused, path + (ours ? " is writable by others" : " belongs to somebody else, or is no folder"),
+                "remove it, or choose another place with --runtime");
+}
+
+// Services with a user of their own, and callers of [control] groups, must be able to pass through.
+mode_t runtime_mode(const model::InstanceSpec& spec) {
+    const bool others = kernel::effective_uid() == 0 || !spec.read.empty() || !spec.operate.empty();
+    return others ? kPassable : kPrivate;
+}
+
+std::string minimal_environment() {
+    const std::string path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    return path + '\0' + "LANG=C.UTF-8" + '\0';
+}
+
+std::string own_environment() {
+    std::string out;
+    for (const std::string& one : kernel::environment()) out += one + '\0';
+    return out;
+}
+
+Result<std::string> journal_of(const Places& places, Wishes& wishes) {
+    Seed seed;
+    seed.configuration = std::move(wishes.configuration);
+    seed.chosen = std::move(wishes.chosen);
+    auto enabled = read_enabled(places);
+    if (!enabled) return std::unexpected(enabled.error());
+    seed.enabled = std::move(*enabled);
+    seed.now = kernel::now();
+    const auto boot = kernel::boot_id();
+    if (!boot) return std::unexpected(boot.error());
+    seed.boot = {*boot, seed.now.wall, seed.now.boot, places.runtime,
+                 kernel::cgroup_of(kernel::own_pid()).value_or(std::string())};
+    if (const Status drawn = kernel::random_bytes(&seed.random, sizeof seed.random); !drawn) {
+        return std::unexpected(drawn.error());
+    }
+    seed.random |= 1;
+    return seed_journal(std::move(seed));
+}
+
+// The runtime folder, and the word where it is when that isn't where every shell looks.
+Status make_runtime(const Places& places, const model::InstanceSpec& spec) {
+    if (const Status made = own_folder(places.runtime, runtime_mode(spec)); !made) return made;
+    if (places.runtime != places.record) return kernel::write_file_atomic(places.location_file(), places.runtime + "\n", 0644);
+    const auto record = kernel::open_directory(places.record);
+    if (!record) return std::unexpected(record.error());
+    (void)kernel::unlink_beneath(record->get(), "location");  // there is none, usually
+    return {};
+}
+
+Result<kernel::Fd> memfd(const char* name, std::string_view content) { return kernel::make_memfd(name, content); }
+
+std::vector<std::string> anchor_arguments(const Prepared& prepared, std::vector<std::pair<int, int>>& descriptors) {
+    std::vector<std::string> words{anchor::kAnchorName};
+    int target = kFirstTarget;
+    descriptors.emplace_back(prepared.manager_program.get(), target);
+    words.push_back("--manager=" + std::to_string(target++));
+    for (const auto& [key, fd] : prepared.keys) {
+        descriptors.emplace_back(fd.get(), target);
+        words.push_back("--key=" + std::to_string(key) + "=" + std::to_string(target++));
+    }
+    words.emplace_back("--");
+    words.push_back(prepared.instance);
+    return words;
+}
+
+// Waits for the exec of the one child of this spawner.
+Result<Anchor> started(kernel::Spawner& spawner, const std::string& what) {
+    Anchor child;
+    for (;;) {
+        for (kernel::SpawnEvent& event : spawner.drain()) {
+            if (event.kind == kernel::SpawnEventKind::started) child = {std::move(event.pidfd), event.pid};
+            if (event.kind == kernel::SpawnEventKind::executed) return child;
+            if (event.kind == kernel::SpawnEventKind::failed) {
+                return fail_errno(event.err, "can't start " + what + " (" + std::string(spawn_stage_name(event.stage)) + ")");
+            }
+        }
+        const int fd = spawner.fd();
+        if (const auto waited = kernel::wait_readable({&fd, 1}, kNever); !waited) return std::unexpected(waited.error());
+    }
+}
+
+}  // namespace
+
+Result<Programs> find_programs() {
+    const auto self = kernel::program_path();
+    if (!self) return std::unexpected(self.error());
+    Programs out;
+    out.manager = *self;
+    const std::string here = folder_of(*self);
+    for (const std::string& candidate : {here + "/abide", folder_of(folder_of(here)) + "/bin/abide"}) {
+        if (out.abide.empty() && is_program(candidate)) out.abide = candidate;
+    }
+    if (is_program(here + "/abide-hold")) out.hold = here + "/abide-hold";
+    if (out.abide.empty()) {
+        return fail(ErrorKind::failed, "the program `abide` is neither in " + here + " nor in ../../bin from there",
+                    "the two programs are installed together");
+    }
+    return out;
+}
+
+Result<kernel::Fd> take_lock(const Places& places) {
+    const mode_t mode = kernel::effective_uid() == 0 ? kPassable : kPrivate;
+    if (const Status made = own_folder(places.record, mode); !made) return std::unexpected(made.error());
+    auto lock = kernel::open_file(places.lock_file(), O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+    if (!lock) return lock;
+    if (const Status locked = kernel::lock_exclusive(lock->get()); !locked) return std::unexpected(locked.error());
+    return lock;
+}
+
+Result<Prepared> prepare(Places places, kernel::Fd lock, Wishes wishes) {
+    Prepared out;
+    auto programs = find_programs();
+    if (!programs) return std::unexpected(programs.error());
+    out.programs = std::move(*programs);
+    out.instance = wishes.configuration.instance.name;
+    const model::InstanceSpec spec = wishes.configuration.instance;
+    if (const Status made = make_runtime(places, spec); !made) return std::unexpected(made.error());
+    // A read-only project has no log files: what services say goes where the instance's own output goes.
+    if (!kernel::make_directories(places.log, 0750) || !kernel::open_directory(places.log)) places.log.clear();
+    auto journal = journal_of(places, wishes);
+    if (!journal) return std::unexpected(journal.error());
+    const bool groups = !spec.read.empty() || !spec.operate.empty();
+    auto control = kernel::listen_unix(places.control, groups ? 0666 : 0600);
+    if (!control) return std::unexpected(control.error());
+    const control::WhereReply where{places.configuration, places.runtime, places.control, places.events,
+                                    places.log,           places.apps,    0,               0,              0};
+    const auto keep = [&](anchor::Key key, Result<kernel::Fd> fd) -> Status {
+        if (!fd) return std::unexpected(fd.error());
+        out.keys.emplace_back(static_cast<std::uint64_t>(key), std::move(*fd));
+        return {};
+    };
+    const std::string environment = wishes.whole_environment ? own_environment() : minimal_environment();
+    using anchor::Key;
+    Status kept = keep(Key::control, std::move(control));
+    if (kept) kept = keep(Key::lock, std::move(lock));
+    if (kept) kept = keep(Key::journal, memfd("abide-journal", *journal));
+    if (kept) kept = keep(Key::runtime, kernel::open_directory(places.runtime));
+    if (kept) kept = keep(Key::environment, memfd("abide-environment", environment));
+    if (kept) kept = keep(Key::places, memfd("abide-places", control::write(where)));
+    if (kept) kept = keep(Key::logger_program, kernel::open_file(out.programs.manager, O_PATH));
+    if (kept && !out.programs.hold.empty()) kept = keep(Key::hold_program, kernel::open_file(out.programs.hold, O_PATH));
+    if (!kept) return std::unexpected(kept.error());
+    auto manager = kernel::open_file(out.programs.manager, O_PATH);
+    if (!manager) return std::unexpected(manager.error());
+    out.manager_program = std::move(*manager);
+    out.places = std::move(places);
+    return out;
+}
+
+Result<Anchor> spawn_anchor(Prepared prepared, int output, int error_output) {
+    auto spawner = kernel::Spawner::create();
+    if (!spawner) return std::unexpected(spawner.error());
+    auto nothing = kernel::open_file("/dev/null", O_RDWR);
+    if (!nothing) return std::unexpected(nothing.error());
+    kernel::SpawnRequest request;
+    request.descriptors = {{nothing->get(), 0}, {output, 1}, {error_output, 2}};
+    request.argv = anchor_arguments(prepared, request.descriptors);
+    request.candidates = {prepared.programs.abide};
+    request.envp = kernel::environment();
+    request.directory = "/";
+    const std::string program = prepared.programs.abide;
+    request.owned.push_back(std::move(*nothing));
+    request.owned.push_back(std::move(prepared.manager_program));
+    for (auto& [key, fd] : prepared.keys) request.owned.push_back(std::move(fd));
+    if (const Status asked = (*spawner)->spawn(std::move(request), 1); !asked) return std::unexpected(asked.error());
+    return started(**spawner, program);
+}
+
+Status become_anchor(Prepared prepared) {
+    std::vector<std::pair<int, int>> descriptors{{0, 0}, {1, 1}, {2, 2}};
+    const std::vector<std::string> words = anchor_arguments(prepared, descriptors);
+    return kernel::replace_program(prepared.programs.abide, words, kernel::environment(), descriptors);
+}
+
+Status spawn_printer(const std::vector<std::string>& arguments) {
+    const auto programs = find_programs();
+    if (!programs) return std::unexpected(programs.error());
+    auto spawner = kernel::Spawner::create();
+    if (!spawner) return std::unexpected(spawner.error());
+    kernel::SpawnRequest request;
+    request.argv = {"abide"};
+    request.argv.insert(request.argv.end(), arguments.begin(), arguments.end());
+    request.candidates = {programs->manager};
+    request.envp = kernel::environment();
+    request.descriptors = {{0, 0}, {1, 1}, {2, 2}};
+    if (const Status asked = (*spawner)->spawn(std::move(request), 1); !asked) return asked;
+    const auto child = started(**spawner, programs->manager);
+    return child ? Status{} : std::unexpected(child.error());
+}
+
+void tidy(const Places& places) {
+    if (places.forced_socket) return;
+    const auto locked = kernel::is_locked(places.lock_file());
+    if (!locked || *locked) return;
+    const auto runtime = kernel::open_directory(places.runtime);
+    if (!runtime) return;
+    // What is gone already, or can't be taken away, hurts nobody: the next start replaces it.
+    (void)kernel::unlink_beneath(runtime->get(), "control");
+    (void)kernel::remove_tree_beneath(runtime->get(), "notify");
+}
+
+}  // namespace abide::cli

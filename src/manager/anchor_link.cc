@@ -1,0 +1,233 @@
+// manager/anchor_link.cc -- see the header.
+#include "manager/anchor_link.hpp"
+
+#include <array>
+#include <cstring>
+#include <span>
+
+#include "base/check.hpp"
+#include "kernel/clock.hpp"
+#include "kernel/socket.hpp"
+#include "manager/complain.hpp"
+
+namespace abide::manager {
+
+namespace {
+
+using anchor::Header;
+using anchor::Verb;
+
+constexpr Duration kStartPatience = seconds(8);
+
+template <class T>
+std::string bytes_of(const T& value) {
+    return std::string(reinterpret_cast<const char*>(&value), sizeof value);
+}
+
+template <class T>
+std::vector<T> items_of(std::string_view body, std::uint32_t count) {
+    std::vector<T> items(body.size() / sizeof(T) < count ? body.size() / sizeof(T) : count);
+    if (!items.empty()) std::memcpy(items.data(), body.data(), items.size() * sizeof(T));
+    return items;
+}
+
+bool can_share_frame(Verb verb) {
+    return verb == Verb::put || verb == Verb::drop || verb == Verb::reap || verb == Verb::peek || verb == Verb::mark;
+}
+
+}  // namespace
+
+void AnchorLink::put(std::uint64_t key, SharedFd fd, bool ours) {
+    queue_.push_back({Verb::put, ours ? anchor::kOurs : std::uint16_t{0}, ++last_tag_, bytes_of(key), std::move(fd)});
+}
+
+void AnchorLink::drop(std::uint64_t key, bool ours) {
+    queue_.push_back({Verb::drop, ours ? anchor::kOurs : std::uint16_t{0}, 0, bytes_of(key), {}});
+}
+
+void AnchorLink::get(std::vector<std::uint64_t> keys, std::function<void(Kept)> done) {
+    CHECK(keys.size() <= anchor::kBatch, "too many keys in one question to the anchor");
+    const std::uint32_t tag = ++last_tag_;
+    questions_.emplace(tag, std::move(done));
+    queue_.push_back({Verb::get, 0, tag,
+                      std::string(reinterpret_cast<const char*>(keys.data()), keys.size() * sizeof(std::uint64_t)), {}});
+}
+
+void AnchorLink::reap(std::int32_t pid) { queue_.push_back({Verb::reap, 0, 0, bytes_of(pid), {}}); }
+void AnchorLink::peek(std::int32_t pid) { queue_.push_back({Verb::peek, 0, 0, bytes_of(pid), {}}); }
+void AnchorLink::mark(std::int32_t pid, std::uint32_t flags) {
+    queue_.push_back({Verb::mark, 0, 0, bytes_of(anchor::Mark{pid, flags}), {}});
+}
+void AnchorLink::ready() { queue_.push_back({Verb::ready, 0, 0, {}, {}}); }
+void AnchorLink::working(std::uint64_t extend_ms) {
+    queue_.push_back({Verb::working, 0, 0, bytes_of(anchor::Working{extend_ms}), {}});
+}
+void AnchorLink::took_wish(const News::Wished& wished) {
+    queue_.push_back({Verb::wish, anchor::kAnswer, wished.tag, bytes_of(wished.wish), {}});
+}
+void AnchorLink::end(std::int32_t status, std::uint32_t grace_ms) {
+    queue_.push_back({Verb::end, 0, ++last_tag_, bytes_of(anchor::End{status, grace_ms}), {}});
+}
+
+bool AnchorLink::flush() {
+    while (!queue_.empty()) {
+        if (!send_front()) return false;
+    }
+    return true;
+}
+
+// One frame of as many entries from the front as may share one.
+bool AnchorLink::send_front() {
+    const Entry& first = queue_.front();
+    std::size_t taken = 1;
+    if (can_share_frame(first.verb)) {
+        while (taken < queue_.size() && taken < anchor::kBatch && queue_[taken].verb == first.verb &&
+               queue_[taken].flags == first.flags) {
+            ++taken;
+        }
+    }
+    std::string frame(sizeof(Header), '\0');
+    std::vector<int> fds;
+    for (std::size_t i = 0; i < taken; ++i) {
+        frame += queue_[i].body;
+        if (queue_[i].fd) fds.push_back(queue_[i].fd->get());
+    }
+    Header header;
+    header.verb = static_cast<std::uint16_t>(first.verb);
+    header.flags = first.flags;
+    header.tag = first.tag;
+    header.count = static_cast<std::uint32_t>(taken);
+    if (first.verb == Verb::get) header.count = static_cast<std::uint32_t>(first.body.size() / sizeof(std::uint64_t));
+    if (first.verb == Verb::ready) header.count = 0;
+    std::memcpy(frame.data(), &header, sizeof header);
+    const Result<bool> sent = kernel::send(socket_.get(), std::as_bytes(std::span(frame)), fds);
+    if (sent && !*sent) return false;
+    if (!sent) complain("anchor: " + describe(sent.error()));  // its end shows as end of file on the next read
+    queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(taken));
+    return true;
+}
+
+AnchorLink::News AnchorLink::read() {
+    News news = std::exchange(early_, {});
+    while (!news.closed && take_frame(news)) {
+    }
+    return news;
+}
+
+bool AnchorLink::take_frame(News& news) {
+    std::array<std::byte, anchor::kMaxFrameBytes> buffer;
+    Result<kernel::Received> got = kernel::receive(socket_.get(), buffer);
+    if (!got) {
+        complain("anchor: " + describe(got.error()));
+        news.closed = got.error().err == ECONNRESET || got.error().err == ENOTCONN;
+        return !news.closed;
+    }
+    if (got->end_of_stream) news.closed = true;
+    if (got->nothing_now || got->end_of_stream) return false;
+    if (got->size < sizeof(Header)) return true;
+    Header header;
+    std::memcpy(&header, buffer.data(), sizeof header);
+    const std::string_view body(reinterpret_cast<const char*>(buffer.data()) + sizeof header, got->size - sizeof header);
+    dispatch(header, body, std::move(got->fds), news);
+    return true;
+}
+
+void AnchorLink::dispatch(const Header& header, std::string_view body, std::vector<kernel::Fd> fds, News& news) {
+    const auto verb = static_cast<Verb>(header.verb);
+    const bool answer = (header.flags & anchor::kAnswer) != 0;
+    if (verb == Verb::exited && !answer) {
+        for (const anchor::Exit& exit : items_of<anchor::Exit>(body, header.count)) news.exits.push_back(exit);
+    } else if (verb == Verb::wish && !answer) {
+        for (const anchor::Wish& wish : items_of<anchor::Wish>(body, header.count)) news.wishes.push_back({header.tag, wish});
+    } else if (verb == Verb::peek && answer) {
+        for (const anchor::Exit& exit : items_of<anchor::Exit>(body, header.count)) news.peeked.push_back(exit);
+    } else if (verb == Verb::get && answer) {
+        const auto keys = items_of<std::uint64_t>(body, header.count);
+        Kept kept;
+        for (std::size_t i = 0; i < keys.size() && i < fds.size(); ++i) kept.insert_or_assign(keys[i], std::move(fds[i]));
+        if (auto question = questions_.extract(header.tag)) question.mapped()(std::move(kept));
+    } else if ((verb == Verb::hello || verb == Verb::list) && answer) {
+        if (now_done_) now_done_(header, body);
+    } else if (answer && header.status != 0) {
+        complain("anchor: verb " + std::to_string(header.verb) + " was refused: " + std::strerror(static_cast<int>(header.status)));
+        if (auto question = questions_.extract(header.tag)) question.mapped()({});
+    } else if (auto question = questions_.extract(header.tag)) {
+        question.mapped()({});
+    }
+}
+
+// Sends and receives until `done`; used at the start, when there is nothing else to do.
+Status AnchorLink::pump_until(const bool& done) {
+    Result<kernel::Epoll> epoll = kernel::Epoll::create();
+    if (!epoll) return std::unexpected(epoll.error());
+    if (Status added = epoll->add(socket_.get(), EPOLLIN, 0); !added) return added;
+    const Mono deadline = kernel::mono_now() + kStartPatience;
+    while (!done) {
+        const bool all_sent = flush();
+        if (Status set = epoll->modify(socket_.get(), EPOLLIN | (all_sent ? 0u : EPOLLOUT), 0); !set) return set;
+        const auto ready = epoll->wait(deadline);
+        if (!ready) return std::unexpected(ready.error());
+        while (!early_.closed && take_frame(early_)) {
+        }
+        if (early_.closed) return fail(ErrorKind::unreachable, "the anchor closed the connection");
+        if (!done && kernel::mono_now() >= deadline) return fail(ErrorKind::timed_out, "the anchor does not answer");
+    }
+    return {};
+}
+
+Result<anchor::HelloAnswer> AnchorLink::hello_now() {
+    bool done = false;
+    anchor::HelloAnswer result;
+    now_done_ = [&](const Header&, std::string_view body) {
+        std::memcpy(&result, body.data(), std::min(body.size(), sizeof result));
+        done = true;
+    };
+    queue_.push_front({Verb::hello, 0, 0, bytes_of(anchor::Hello{}), {}});
+    const Status pumped = pump_until(done);
+    now_done_ = {};
+    if (!pumped) return std::unexpected(pumped.error());
+    return result;
+}
+
+Result<std::vector<std::uint64_t>> AnchorLink::list_now() {
+    std::vector<std::uint64_t> all;
+    while (true) {
+        bool done = false;
+        std::vector<std::uint64_t> keys;
+        now_done_ = [&](const Header& header, std::string_view body) {
+            keys = items_of<std::uint64_t>(body, header.count);
+            done = true;
+        };
+        const std::uint64_t after = all.empty() ? 0 : all.back();
+        queue_.push_back({Verb::list, 0, 0, bytes_of(after), {}});
+        const Status pumped = pump_until(done);
+        now_done_ = {};
+        if (!pumped) return std::unexpected(pumped.error());
+        if (keys.empty()) return all;
+        all.insert(all.end(), keys.begin(), keys.end());
+    }
+}
+
+Result<AnchorLink::Kept> AnchorLink::get_now(const std::vector<std::uint64_t>& keys) {
+    Kept all;
+    for (std::size_t begin = 0; begin < keys.size(); begin += anchor::kBatch) {
+        const std::size_t end = std::min(keys.size(), begin + anchor::kBatch);
+        bool done = false;
+        get({keys.begin() + static_cast<std::ptrdiff_t>(begin), keys.begin() + static_cast<std::ptrdiff_t>(end)},
+            [&](Kept kept) {
+                all.merge(kept);
+                done = true;
+            });
+        if (const Status pumped = pump_until(done); !pumped) return std::unexpected(pumped.error());
+    }
+    return all;
+}
+
+Status AnchorLink::put_now(std::uint64_t key, SharedFd fd) {
+    put(key, std::move(fd), true);
+    bool done = false;
+    questions_.emplace(last_tag_, [&](Kept) { done = true; });
+    return pump_until(done);
+}
+
+}  // namespace abide::manager

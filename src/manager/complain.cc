@@ -1,0 +1,31 @@
+// manager/complain.cc -- see the header.
+#include "manager/complain.hpp"
+
+#include <cstring>
+
+#include "base/text.hpp"
+#include "kernel/fd.hpp"
+
+namespace abide::manager {
+
+namespace {
+
+constexpr int kStandardError = 2;
+constexpr std::size_t kLineBytes = 1000;
+
+}  // namespace
+
+void complain(std::string_view text) {
+    const std::string line = "abide: " + printable(text, kLineBytes) + "\n";
+    // Nobody is left to tell when this fails.
+    static_cast<void>(kernel::write_some(kStandardError, line.data(), line.size()));
+}
+
+std::string describe(const Error& error) {
+    std::string text = error.what;
+    if (error.err != 0) text += std::string(": ") + std::strerror(error.err);
+    if (!error.advice.empty()) text += "; " + error.advice;
+    return text;
+}
+
+}  // namespace abide::manager

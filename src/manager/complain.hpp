@@ -1,0 +1,16 @@
+// manager/complain.hpp -- the manager's diagnostics: one line a problem on the instance's standard error, nothing else.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/result.hpp"
+
+namespace abide::manager {
+
+// "abide: TEXT" in one write, so that lines of several programs don't mix.  Control bytes are escaped.
+void complain(std::string_view text);
+// "what: reason of errno; advice", as far as they are there.
+std::string describe(const Error& error);
+
+}  // namespace abide::manager

@@ -1,0 +1,98 @@
+// manager/control.hpp -- the control server: connections, and whose turn it is on each of them.
+//
+// Owns the client sockets, their buffers and the calls that wait.  Knows no policy: what a call means is methods.hpp's, who may
+// call is permissions.hpp's.  Invariants: replies leave in the order of the calls of a connection (one call at a time); nothing that
+// a client does or omits holds memory beyond the bounds of limits.hpp or delays another one; a client that leaves changes
+// nothing but its own place.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/ids.hpp"
+#include "base/time.hpp"
+#include "core/engine.hpp"
+#include "kernel/epoll.hpp"
+#include "kernel/fd.hpp"
+#include "manager/inbox.hpp"
+#include "manager/methods.hpp"
+#include "manager/permissions.hpp"
+#include "protocol/varlink.hpp"
+
+namespace abide::manager {
+
+class Control {
+  public:
+    Control(kernel::Epoll& epoll, const core::Engine& engine, Inbox& inbox) : epoll_(epoll), engine_(engine), inbox_(inbox) {}
+
+    // Takes the listening socket that the anchor keeps.
+    Status listen(kernel::Fd listener);
+    void set_places(Places places) { places_ = std::move(places); }
+
+    void on_listener();
+    void on_connection(std::uint64_t id, std::uint32_t events, const Now& now);
+    // The engine took the input of this call: `operation` is what it made of it.
+    void stepped(const Ticket& ticket, OperationId operation, const Now& now);
+    // Something in the engine may have changed: cached answers are stale, progress is worth telling.
+    void changed() { ++version_; }
+    // An operation ended.
+    void ended(OperationId operation, const Now& now);
+    // The end of a turn: progress, and what can be written.
+    void flush(const Now& now);
+
+    [[nodiscard]] Mono next_deadline() const;
+    void expire(const Now& now);
+    // Nothing is waiting to be sent.
+    [[nodiscard]] bool drained() const;
+    [[nodiscard]] std::size_t clients() const { return connections_.size(); }
+
+  private:
+    struct Waiting {
+        std::uint64_t call = 0;
+        OperationId operation;  // none: the engine has not taken it yet
+        Answer answer;
+        std::string told;       // the last progress reply
+        bool oneway = false;
+    };
+    struct Connection {
+        kernel::Fd socket;
+        Caller caller;
+        varlink::MessageReader reader;
+        std::string out;
+        std::size_t sent = 0;
+        std::optional<Waiting> waiting;
+        Mono stalled = kNever;       // half a call, or a reply that is not taken: closed then
+        std::uint32_t watched = 0;   // as registered with epoll
+        bool closing = false;        // after `out` has left
+    };
+    void serve(std::uint64_t id, Connection& connection, const Now& now);
+    void take(std::uint64_t id, Connection& connection, std::string_view message, const Now& now);
+    void read_from(Connection& connection, const Now& now);
+    void write_to(Connection& connection, const Now& now);
+    void settle(Connection& connection, const model::Operation& operation);
+    void tell_progress(Connection& connection);
+    void update(std::uint64_t id, Connection& connection);
+    void close(std::uint64_t id);
+    std::string status_from_cache(const varlink::Call& call, const model::Requester& requester, const Now& now);
+
+    kernel::Epoll& epoll_;
+    const core::Engine& engine_;
+    Inbox& inbox_;
+    kernel::Fd listener_;
+    Permissions permissions_;
+    Places places_;
+    std::map<std::uint64_t, Connection> connections_;
+    std::map<std::uint32_t, std::size_t> per_user_;
+    std::uint64_t last_id_ = 0, last_call_ = 0;
+    std::uint64_t version_ = 1;          // of the engine's state
+    std::uint64_t progress_version_ = 0; // last told
+    std::uint64_t cached_version_ = 0;
+    std::string cached_status_;          // the reply to Status without names and detail
+    bool accepting_ = true;
+    std::size_t writing_ = 0;            // connections with a stall deadline
+};
+
+}  // namespace abide::manager

@@ -1,0 +1,164 @@
+// manager/executor.cc -- see the header.
+#include "manager/executor.hpp"
+
+#include "base/text.hpp"
+#include "kernel/files.hpp"
+#include "kernel/process.hpp"
+#include "manager/complain.hpp"
+#include "manager/token.hpp"
+
+namespace abide::manager {
+
+using namespace model;
+
+namespace {
+
+constexpr int kKill = 9;
+constexpr std::size_t kPidFileBytes = 64;
+
+}  // namespace
+
+void Executor::carry_out(const std::vector<Effect>& effects, const Now& now) {
+    now_ = &now;
+    for (const Effect& effect : effects) {
+        std::visit([this](const auto& one) { run(one); }, effect);
+    }
+    now_ = nullptr;
+}
+
+const Run* Executor::run_of(const std::string& service, RunNumber number) const {
+    const Service* found = uses_.engine.find(service);
+    if (found == nullptr) return nullptr;
+    for (const Run& run : found->runs) {
+        if (run.number == number) return &run;
+    }
+    return nullptr;
+}
+
+void Executor::run(const out::Spawn& effect) { uses_.launcher.launch(effect, *now_); }
+
+void Executor::signal_process(SpawnId spawn, int signal, const std::string& service) {
+    const Processes::Tracked* process = uses_.processes.find(spawn);
+    if (process == nullptr || !process->pidfd) return;  // its exit is on its way
+    const Status sent = kernel::send_signal(process->pidfd.get(), signal);
+    if (!sent && sent.error().kind != ErrorKind::not_found) complain(service + ": " + describe(sent.error()));
+}
+
+void Executor::run(const out::Signal& effect) {
+    if (effect.scope == StopScope::all) {
+        const Status sent = uses_.tracking.signal_all(effect.service, effect.run, effect.signal);
+        if (!sent) complain(effect.service + ": " + describe(sent.error()));
+        return;
+    }
+    const Run* run = run_of(effect.service, effect.run);
+    if (run == nullptr) return;
+    for (const Process& process : run->processes) {
+        if (process.role == Role::main) signal_process(process.spawn, effect.signal, effect.service);
+    }
+}
+
+void Executor::run(const out::KillAll& effect) {
+    const Status killed = uses_.tracking.kill_all(effect.service, effect.run);
+    if (!killed) complain(effect.service + ": " + describe(killed.error()));
+    // Without control groups a process may have left its session: those that we know are killed by name.
+    if (uses_.tracking.has_cgroups()) return;
+    if (const Run* run = run_of(effect.service, effect.run)) {
+        for (const Process& process : run->processes) signal_process(process.spawn, kKill, effect.service);
+    }
+}
+
+void Executor::run(const out::KillProcess& effect) { signal_process(effect.spawn, kKill, "a command"); }
+
+void Executor::run(const out::Adopt& effect) {
+    Result<kernel::Fd> pidfd = kernel::open_checked(effect.pid, effect.start_ticks);
+    if (!pidfd) {
+        ExitStatus unknown;
+        unknown.time = now_->wall;
+        uses_.inbox.push(InputClass::process, in::Exited{effect.spawn, unknown});
+        return;
+    }
+    // Were it a child of the anchor, which orphans become, then its exit status must be kept for us.
+    uses_.anchor.mark(effect.pid, anchor::kManaged);
+    const Status watched = uses_.epoll.add(pidfd->get(), EPOLLIN, token_of(Watched::process, effect.spawn.value));
+    if (!watched) complain(effect.service + ": " + describe(watched.error()));
+    uses_.processes.add(effect.spawn, effect.pid, std::move(*pidfd), false, true);
+}
+
+void Executor::on_peeked(const anchor::Exit& exit, const Now& now) {
+    if (static_cast<anchor::Ended>(exit.kind) == anchor::Ended::running) return;  // its exit will be told
+    const std::optional<Processes::Ended> ended = uses_.processes.ended(exit, false);
+    if (ended) uses_.inbox.push(InputClass::process, in::Exited{ended->spawn, exit_status_of(ended->exit, now.wall)});
+}
+
+void Executor::run(const out::Freeze& effect) {
+    const Status done = uses_.tracking.freeze(effect.service, effect.run, effect.frozen);
+    if (!done) return complain(effect.service + ": " + describe(done.error()));
+    uses_.inbox.push(InputClass::notification, in::Frozen{effect.service, effect.run, effect.frozen});
+}
+
+void Executor::run(const out::Probe& effect) {
+    in::Probed question{effect.service, effect.run, effect.probe, false, {}};
+    const Run* run = run_of(effect.service, effect.run);
+    if (run == nullptr) return;
+    const ServiceSpec& spec = uses_.engine.spec_of(*run);
+    const model::Probe& probe = effect.health ? spec.health.or_default().probe : spec.ready.or_default().probe;
+    const Result<std::string> target = uses_.launcher.expanded(spec, probe.target, effect.service, effect.run);
+    if (!target) {
+        question.detail = describe(target.error());
+        uses_.inbox.push(InputClass::notification, std::move(question));
+        return;
+    }
+    switch (probe.kind) {
+        case ProbeKind::tcp:
+        case ProbeKind::unix_:
+        case ProbeKind::http: return uses_.probes.ask(question, probe.kind, *target, now_->mono + effect.timeout);
+        case ProbeKind::pidfile: return probe_pid_file(question, *target, effect.health);
+        case ProbeKind::exec_success:
+        case ProbeKind::notify:
+        case ProbeKind::fd:
+        case ProbeKind::exec:
+        case ProbeKind::log:
+        case ProbeKind::delay: break;
+    }
+    question.detail = "this kind of probe is never asked";
+    uses_.inbox.push(InputClass::notification, std::move(question));
+}
+
+// Readiness by a pid file also says which process is the main one; it must be of this run.
+void Executor::probe_pid_file(const in::Probed& question, const std::string& path, bool health) {
+    in::Probed answer = question;
+    const Result<std::string> text = kernel::read_file(path, kPidFileBytes);
+    const std::optional<std::int64_t> pid = text ? parse_integer(trim(*text), 1, INT32_MAX) : std::nullopt;
+    if (!pid) {
+        answer.detail = text ? "no pid in " + path : describe(text.error());
+    } else {
+        const auto number = static_cast<std::int32_t>(*pid);
+        const Result<kernel::ProcessStat> stat = kernel::process_stat(number);
+        if (stat && stat->state != 'Z' && uses_.tracking.contains(question.service, question.run, number)) {
+            if (!health) {
+                uses_.inbox.push(InputClass::notification,
+                                 in::BecameReady{question.service, question.run, number, stat->start_ticks});
+                return;
+            }
+            answer.healthy = true;
+        }
+        if (!answer.healthy) answer.detail = "process " + std::to_string(number) + " of " + path + " is not of this service";
+    }
+    uses_.inbox.push(InputClass::notification, std::move(answer));
+}
+
+void Executor::run(const out::WatchEmpty& effect) {
+    if (!uses_.tracking.watch_empty(effect.service, effect.run)) return;
+    uses_.inbox.push(InputClass::process, in::Emptied{effect.service, effect.run});
+}
+
+void Executor::run(const out::Release& effect) {
+    uses_.tracking.release(effect.service, effect.run);
+    uses_.runs.release(effect.service, effect.run);
+}
+
+void Executor::run(const out::Reply& effect) { replies_.push_back(effect.operation); }
+void Executor::run(const out::Publish& effect) { uses_.events.append(effect.event); }
+void Executor::run(const out::EndInstance& effect) { ended_ = effect.exit_status; }
+
+}  // namespace abide::manager

@@ -1,0 +1,139 @@
+// manager/journal_store.cc -- see the header.
+#include "manager/journal_store.hpp"
+
+#include <fcntl.h>
+
+#include <cerrno>
+#include <cstdlib>
+
+#include "kernel/files.hpp"
+#include "manager/complain.hpp"
+#include "manager/methods.hpp"
+
+namespace abide::manager {
+
+namespace {
+
+constexpr std::size_t kImageBytes = std::size_t{1} << 30;
+constexpr int kAppend = O_RDWR | O_APPEND | O_CLOEXEC;
+constexpr int kExitJournal = 70;
+
+[[noreturn]] void give_up(const std::string& why) {
+    complain("the journal can't be written: " + why + "; the manager ends, its successor goes on from what is written");
+    std::_Exit(kExitJournal);
+}
+
+}  // namespace
+
+journal::Live JournalStore::live_of(const core::Snapshot& snapshot) const {
+    journal::Live live;
+    live.instance = &snapshot.instance;
+    live.specs = &snapshot.specs;
+    for (const model::Service& service : snapshot.services) live.services.push_back(&service);
+    for (const model::Operation& operation : snapshot.operations) live.operations.push_back(&operation);
+    live.environment = &environment_;
+    live.boot = boot_ ? &*boot_ : nullptr;
+    live.descriptors = &descriptors_;
+    live.program = std::string(kVersion);
+    return live;
+}
+
+Result<core::Snapshot> JournalStore::open(kernel::Fd memfd, std::uint64_t epoch, bool sealed, AnchorLink& anchor) {
+    // A description of our own: the position and the flags of the anchor's copy are not ours to change.
+    Result<kernel::Fd> file = kernel::reopen(memfd.get(), sealed ? O_RDONLY | O_CLOEXEC : kAppend);
+    if (!file) return std::unexpected(file.error());
+    const Result<std::string> image = kernel::read_all(file->get(), kImageBytes);
+    if (!image) return std::unexpected(image.error());
+    journal::Recovered recovered = journal::read(*image);
+    for (const std::string& problem : recovered.problems) complain("journal: " + problem);
+    if (recovered.refused) return fail(ErrorKind::refused, "the journal is of a newer program", "start that one");
+    if (!recovered.instance) return fail(ErrorKind::failed, "the journal says nothing of an instance");
+    file_ = std::move(*file);
+    size_ = live_size_ = image->size();
+    environment_ = std::move(recovered.environment);
+    boot_ = std::move(recovered.boot);
+    descriptors_ = std::move(recovered.descriptors);
+    for (const auto& [spawn, entry] : recovered.pids) children_.emplace(spawn, entry.pid);
+    writer_.emplace(Epoch{epoch}, recovered.last_sequence, std::move(recovered.kept));
+    core::Snapshot snapshot{std::move(*recovered.instance), std::move(recovered.specs), std::move(recovered.services),
+                            std::move(recovered.operations)};
+    if (!sealed && !recovered.must_compact) return snapshot;
+    journal::Live live = live_of(snapshot);
+    live.pids = &recovered.pids;
+    if (Status replaced = replace(journal::compact(*writer_, live), live); !replaced) return std::unexpected(replaced.error());
+    Result<kernel::Fd> copy = file_.duplicate();
+    if (!copy) return std::unexpected(copy.error());
+    if (Status put = anchor.put_now(static_cast<std::uint64_t>(anchor::Key::journal), share(std::move(*copy))); !put) {
+        return std::unexpected(put.error());
+    }
+    return snapshot;
+}
+
+void JournalStore::write(const core::Engine& engine, const core::Changes& changes) {
+    if (changes.empty()) return;
+    journal::Writer& writer = *writer_;
+    for (const std::uint64_t hash : changes.specs) {
+        if (const auto spec = engine.specs().find(hash); spec != engine.specs().end()) writer.append_spec(hash, spec->second);
+    }
+    for (const std::string& name : changes.services) {
+        if (const model::Service* service = engine.find(name)) writer.append_service(*service);
+    }
+    for (const std::string& name : changes.removed_services) writer.append_removed_service(name);
+    for (const std::uint64_t hash : changes.dropped_specs) writer.append_removed_spec(hash);
+    for (const OperationId id : changes.operations) {
+        if (const model::Operation* operation = engine.operation(id)) writer.append_operation(*operation);
+    }
+    for (const OperationId id : changes.dropped_operations) writer.append_removed_operation(id);
+    if (changes.instance) writer.append_instance(engine.instance());
+    if (writer.empty()) return;
+    const std::string_view batch = writer.take();
+    const Result<std::size_t> written = kernel::write_some(file_.get(), batch.data(), batch.size());
+    if (!written) give_up(describe(written.error()));
+    if (*written != batch.size()) give_up("no memory for it");
+    size_ += *written;
+}
+
+// A new memfd with this image becomes ours when reading it gives the same facts.
+Status JournalStore::replace(std::string_view image, const journal::Live& live) {
+    Result<kernel::Fd> made = kernel::make_memfd("abide-journal", image);
+    if (!made) return std::unexpected(made.error());
+    Result<kernel::Fd> file = kernel::reopen(made->get(), kAppend);
+    if (!file) return std::unexpected(file.error());
+    const Result<std::string> again = kernel::read_all(file->get(), kImageBytes);
+    if (!again) return std::unexpected(again.error());
+    if (Status same = journal::verify(*again, live); !same) return same;
+    file_ = std::move(*file);
+    size_ = live_size_ = again->size();
+    return {};
+}
+
+void JournalStore::compact_when_due(const core::Engine& engine, AnchorLink& anchor, bool children_writing) {
+    if (children_writing || !journal::should_compact(size_, live_size_) || !anchor.flushed()) return;
+    const core::Snapshot snapshot = engine.snapshot();
+    const journal::Live live = live_of(snapshot);
+    if (const Status replaced = replace(journal::compact(*writer_, live), live); !replaced) {
+        complain("the journal was not compacted: " + describe(replaced.error()));
+        live_size_ = size_;  // not again before it has doubled
+        return;
+    }
+    Result<kernel::Fd> copy = file_.duplicate();
+    if (!copy) give_up(describe(copy.error()));
+    anchor.put(static_cast<std::uint64_t>(anchor::Key::journal), share(std::move(*copy)), true);
+    // The next record goes to the new image only, so the anchor must have it by then.
+    if (!anchor.flush()) give_up("the anchor does not take the new image");
+}
+
+std::optional<kernel::PidRecord> JournalStore::pid_record(SpawnId spawn) const {
+    if (!writer_) return std::nullopt;
+    const journal::PidRecord prepared = journal::PidRecord::prepare(writer_->epoch(), spawn);
+    kernel::PidRecord record;
+    record.fd = file_.get();
+    record.bytes.assign(prepared.bytes.begin(), prepared.bytes.end());
+    record.pid_offset = journal::PidRecord::kPidOffset;
+    record.crc_offset = journal::PidRecord::kCrcOffset;
+    record.crc_begin = journal::PidRecord::kCrcBegin;
+    record.crc_end = journal::PidRecord::kCrcEnd;
+    return record;
+}
+
+}  // namespace abide::manager

@@ -1,0 +1,55 @@
+// manager/journal_store.hpp -- the journal as a file: a memfd that the anchor keeps.
+//
+// Owns the descriptor and when to compact.  Knows no meaning of a record.  Invariants: one turn is one write(2); a journal that
+// can't be written ends the manager at once (what was not journaled must not be done, and a successor starts from what was);
+// the anchor gets a compacted image only after it was read back and found equal.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "core/engine.hpp"
+#include "journal/compact.hpp"
+#include "journal/reader.hpp"
+#include "journal/writer.hpp"
+#include "kernel/fd.hpp"
+#include "kernel/spawn.hpp"
+#include "manager/anchor_link.hpp"
+
+namespace abide::manager {
+
+class JournalStore {
+  public:
+    // Reads what is there.  `sealed`: it can't be appended to, so a copy is made and given to the anchor.
+    Result<core::Snapshot> open(kernel::Fd memfd, std::uint64_t epoch, bool sealed, AnchorLink& anchor);
+
+    // Everything that changed, as one batch.  Does not return when it can't be written.
+    void write(const core::Engine& engine, const core::Changes& changes);
+    // Only while no child may be writing its own record, which would go to the old image.
+    void compact_when_due(const core::Engine& engine, AnchorLink& anchor, bool children_writing);
+
+    // What a child appends before its exec; none before the journal is open.
+    [[nodiscard]] std::optional<kernel::PidRecord> pid_record(SpawnId spawn) const;
+    // What children of the predecessor appended.
+    [[nodiscard]] const std::map<SpawnId, std::int32_t>& children() const { return children_; }
+    void forget_children() { children_.clear(); }
+    [[nodiscard]] const std::vector<model::Variable>& environment() const { return environment_.variables; }
+
+  private:
+    Status replace(std::string_view image, const journal::Live& live);
+    journal::Live live_of(const core::Snapshot& snapshot) const;
+
+    kernel::Fd file_;
+    std::optional<journal::Writer> writer_;
+    std::size_t size_ = 0, live_size_ = 0;
+    journal::Environment environment_;
+    std::optional<journal::BootRecord> boot_;
+    std::map<FdKey, journal::Descriptor> descriptors_;
+    std::map<SpawnId, std::int32_t> children_;
+};
+
+}  // namespace abide::manager

@@ -1,0 +1,228 @@
+// manager/launcher.cc -- see the header.
+#include "manager/launcher.hpp"
+
+#include <fcntl.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "config/expand.hpp"
+#include "kernel/cgroup.hpp"
+#include "kernel/files.hpp"
+#include "kernel/process.hpp"
+#include "kernel/socket.hpp"
+#include "manager/complain.hpp"
+#include "manager/run_key.hpp"
+#include "manager/token.hpp"
+
+namespace abide::manager {
+
+using model::Role;
+
+namespace {
+
+constexpr std::size_t kPreparedAtOnce = 32;  // bounds what a start of thousands keeps in memory
+
+}  // namespace
+
+Status Launcher::prepare(std::vector<model::Variable> environment, kernel::ResourceLimitValue descriptor_limit) {
+    Result<kernel::Fd> null = kernel::open_file("/dev/null", O_RDWR);
+    if (!null) return std::unexpected(null.error());
+    null_ = std::move(*null);
+    environment_ = std::move(environment);
+    descriptor_limit_ = descriptor_limit;
+    return {};
+}
+
+void Launcher::fail(const model::out::Spawn& effect, std::string stage, const Error& error) {
+    complain(effect.service + ": " + stage + ": " + describe(error));
+    const int err = error.err != 0 ? error.err : EINVAL;
+    uses_.inbox.push(InputClass::process, model::in::SpawnFailed{effect.spawn, std::move(stage), err});
+}
+
+void Launcher::launch(const model::out::Spawn& effect, const Now& now) {
+    const core::Engine::Owner owner = uses_.engine.owner_of(effect.spawn);
+    if (owner.run == nullptr) return;
+    const model::ServiceSpec& spec = uses_.engine.spec_of(*owner.run);
+    const Result<RunThings*> things = uses_.runs.prepare(*owner.service, *owner.run, spec, now);
+    if (!things) return fail(effect, "descriptors", things.error());
+    std::vector<std::uint64_t> keys;
+    if ((*things)->has_log && !(*things)->log_write) {
+        keys.push_back(anchor_key(Keep::log_pipe, run_key(effect.service, effect.run)));
+    }
+    if (effect.role == Role::main) {
+        for (const model::SocketSpec& socket : spec.sockets) {
+            const std::uint64_t key = anchor_key(Keep::listener, service_key(effect.service, socket.name, socket.address));
+            if (uses_.runs.has_listener(key)) keys.push_back(key);
+        }
+    }
+    if (keys.empty()) return launch_with(effect, {});
+    uses_.anchor.get(std::move(keys), [this, effect](AnchorLink::Kept kept) { launch_with(effect, std::move(kept)); });
+}
+
+// Every process of a run writes into the same pipe; only its read end is kept, so later writers reopen it.
+Result<kernel::Fd> Launcher::log_output(RunThings& things, AnchorLink::Kept& kept) {
+    if (things.log_write) return std::move(things.log_write);
+    const auto pipe = kept.find(anchor_key(Keep::log_pipe, run_key(things.service, things.run)));
+    if (pipe == kept.end()) return kernel::Fd{};
+    return kernel::reopen(pipe->second.get(), O_WRONLY | O_CLOEXEC);
+}
+
+Result<std::vector<kernel::Fd>> Launcher::listeners(const model::ServiceSpec& spec, const model::out::Spawn& effect,
+                                                    AnchorLink::Kept& kept) {
+    std::vector<kernel::Fd> all;
+    for (const model::SocketSpec& socket : spec.sockets) {
+        const std::uint64_t key = anchor_key(Keep::listener, service_key(effect.service, socket.name, socket.address));
+        if (auto known = kept.extract(key)) {
+            all.push_back(std::move(known.mapped()));
+            continue;
+        }
+        const Result<std::string> text = expanded(spec, socket.address, effect.service, effect.run);
+        if (!text) return std::unexpected(text.error());
+        const Result<kernel::Address> address = kernel::parse_address(*text);
+        if (!address) return std::unexpected(address.error());
+        Result<kernel::Fd> made = kernel::listen_on(*address, socket.backlog, socket.mode);
+        if (!made) return std::unexpected(made.error());
+        // Services expect a blocking socket unless they change it (sd_listen_fds(3)).
+        if (Status set = kernel::set_nonblocking(made->get(), false); !set) return std::unexpected(set.error());
+        Result<kernel::Fd> copy = made->duplicate();
+        if (!copy) return std::unexpected(copy.error());
+        uses_.anchor.put(key, share(std::move(*copy)), false);
+        uses_.runs.made_listener(key);
+        all.push_back(std::move(*made));
+    }
+    return all;
+}
+
+Result<std::string> Launcher::expanded(const model::ServiceSpec& spec, const std::string& text, std::string_view service,
+                                       RunNumber run) {
+    if (text.find('$') == std::string::npos) return text;
+    ProcessFacts facts;
+    facts.service = service;
+    facts.run = run;
+    const Result<std::vector<model::Variable>> environment = process_environment(environment_, spec, facts);
+    if (!environment) return std::unexpected(environment.error());
+    return config::expand_from(text, *environment);
+}
+
+void Launcher::set_cgroup_limits(int leaf, const model::ServiceSpec& spec) {
+    const model::Limits& limits = spec.limits.or_default();
+    const auto set = [&](std::string_view file, std::uint64_t value) {
+        if (value == 0) return;
+        const Status done = kernel::cgroup_set(leaf, file, std::to_string(value));
+        if (!done) complain(spec.name + ": " + std::string(file) + " is not in force: " + describe(done.error()));
+    };
+    set("memory.max", limits.memory_max);
+    set("memory.high", limits.memory_high);
+    set("pids.max", limits.pids_max);
+    set("cpu.weight", limits.cpu_weight);
+}
+
+void Launcher::launch_with(const model::out::Spawn& effect, AnchorLink::Kept kept) {
+    const core::Engine::Owner owner = uses_.engine.owner_of(effect.spawn);
+    RunThings* things = uses_.runs.find(effect.service, effect.run);
+    if (owner.run == nullptr || things == nullptr) return;  // stopped while the anchor was asked
+    const model::ServiceSpec& spec = uses_.engine.spec_of(*owner.run);
+    const bool is_main = effect.role == Role::main;
+    Result<kernel::Fd> output = log_output(*things, kept);
+    if (!output) return fail(effect, "descriptors", output.error());
+    std::vector<kernel::Fd> listening;
+    if (is_main && !spec.sockets.empty()) {
+        Result<std::vector<kernel::Fd>> made = listeners(spec, effect, kept);
+        if (!made) return fail(effect, "sockets", made.error());
+        listening = std::move(*made);
+    }
+    const std::string notify = things->notify ? uses_.runs.notify_path(run_key(effect.service, effect.run)) : std::string{};
+    ProcessFacts facts{effect.service, effect.run, effect.role, notify, {}, 0, owner.run->stop_reason, nullptr};
+    LaunchThings given;
+    given.null = null_.get();
+    given.output = output->get();
+    given.environment = &environment_;
+    given.descriptor_limit = descriptor_limit_;
+    if (is_main) given.ready = things->ready_write.get();
+    for (std::size_t i = 0; i < listening.size(); ++i) {
+        facts.listen_names.push_back(spec.sockets[i].name);
+        given.listeners.push_back(listening[i].get());
+    }
+    for (const model::Process& process : owner.run->processes) {
+        if (process.role == Role::main) facts.main_pid = process.pid;
+    }
+    auto request = launch_request(uses_.engine, owner, std::move(facts), given, identities_);
+    if (!request) return fail(effect, request.error().stage, request.error().error);
+    Result<kernel::Fd> leaf = uses_.tracking.leaf_for_spawn(effect.service, effect.run);
+    if (!leaf) return fail(effect, "cgroup", leaf.error());
+    request->cgroup_fd = leaf->get();
+    if (*leaf && spec.limits) set_cgroup_limits(leaf->get(), spec);
+    request->owned.push_back(std::move(*output));
+    if (*leaf) request->owned.push_back(std::move(*leaf));
+    if (is_main && things->ready_write) request->owned.push_back(std::move(things->ready_write));
+    for (kernel::Fd& one : listening) request->owned.push_back(std::move(one));
+    request->pid_record = uses_.journal.pid_record(effect.spawn);
+    prepared_.push_back({effect, std::move(*request)});
+    if (prepared_.size() >= kPreparedAtOnce) spawn_prepared();
+}
+
+void Launcher::spawn_prepared() {
+    if (prepared_.empty() || !uses_.anchor.flush()) return;  // the anchor is behind: the next turn goes on
+    uses_.logger.flush();
+    for (Prepared& one : std::exchange(prepared_, {})) {
+        const Status asked = uses_.spawner.spawn(std::move(one.request), one.effect.spawn.value);
+        if (!asked) fail(one.effect, "clone", asked.error());
+    }
+}
+
+void Launcher::started(SpawnId spawn, kernel::SpawnEvent& event) {
+    const core::Engine::Owner owner = uses_.engine.owner_of(spawn);
+    std::uint32_t marks = anchor::kManaged;
+    if (owner.run != nullptr) {
+        uses_.tracking.add_session(run_key(owner.service->name, owner.run->number), event.pid);
+        const bool never = uses_.engine.spec_of(*owner.run).stop.or_default().final_ == model::StopFinal::never;
+        if (never) marks |= anchor::kNeverKill;
+    }
+    uses_.anchor.mark(event.pid, marks);
+    const Status watched = uses_.epoll.add(event.pidfd.get(), EPOLLIN, token_of(Watched::process, spawn.value));
+    if (!watched) complain(describe(watched.error()));  // the anchor tells its exit as well, a little later
+    uses_.processes.add(spawn, event.pid, std::move(event.pidfd), true, false);
+    const Result<std::uint64_t> ticks = kernel::start_ticks(event.pid);
+    uses_.inbox.push(InputClass::process, model::in::Spawned{spawn, event.pid, ticks ? *ticks : 0});
+}
+
+void Launcher::report_failure(SpawnId spawn, const kernel::SpawnEvent& event) const {
+    const core::Engine::Owner owner = uses_.engine.owner_of(spawn);
+    if (owner.run == nullptr) return;
+    const model::Command* command = command_of(uses_.engine.spec_of(*owner.run), owner.process->role, owner.process->step);
+    const std::string program = command == nullptr || command->argv.empty() ? std::string{} : " of " + command->argv.front();
+    complain(owner.service->name + ": " + std::string(kernel::spawn_stage_name(event.stage)) + program + ": " +
+             std::strerror(event.err));
+}
+
+void Launcher::on_spawner(const Now& now) {
+    for (kernel::SpawnEvent& event : uses_.spawner.drain()) {
+        if (event.token == kLoggerToken) {
+            uses_.logger.on_spawn(std::move(event));
+            continue;
+        }
+        const SpawnId spawn{event.token};
+        std::optional<Processes::Ended> ended;
+        switch (event.kind) {
+            case kernel::SpawnEventKind::started: started(spawn, event); break;
+            case kernel::SpawnEventKind::held: break;
+            case kernel::SpawnEventKind::executed:
+                uses_.inbox.push(InputClass::process, model::in::Executed{spawn});
+                ended = uses_.processes.settle(spawn, false);
+                break;
+            case kernel::SpawnEventKind::failed:
+                report_failure(spawn, event);
+                uses_.inbox.push(InputClass::process,
+                                 model::in::SpawnFailed{spawn, std::string(kernel::spawn_stage_name(event.stage)), event.err});
+                ended = uses_.processes.settle(spawn, true);
+                break;
+        }
+        if (ended) {
+            uses_.inbox.push(InputClass::process, model::in::Exited{ended->spawn, exit_status_of(ended->exit, now.wall)});
+        }
+    }
+    if (uses_.spawner.in_flight() == 0) uses_.processes.spawner_idle();
+}
+
+}  // namespace abide::manager

@@ -1,0 +1,75 @@
+// manager/launcher.hpp -- carries out out::Spawn, and says what became of it: Spawned, then Executed or SpawnFailed.
+//
+// Owns the way from an effect to a child: what must first be asked of the anchor, what the child gets, and the order of the news
+// about it.  Knows no policy.  Invariant: each Spawn is answered exactly once with a failure or with Spawned and an outcome.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/engine.hpp"
+#include "kernel/spawn.hpp"
+#include "manager/anchor_link.hpp"
+#include "manager/inbox.hpp"
+#include "manager/journal_store.hpp"
+#include "manager/launch_request.hpp"
+#include "manager/logger_keeper.hpp"
+#include "manager/processes.hpp"
+#include "manager/runs.hpp"
+#include "manager/tracking.hpp"
+#include "model/effect.hpp"
+
+namespace abide::manager {
+
+class Launcher {
+  public:
+    struct Uses {
+        const core::Engine& engine;
+        kernel::Epoll& epoll;
+        kernel::Spawner& spawner;
+        AnchorLink& anchor;
+        Inbox& inbox;
+        Processes& processes;
+        Runs& runs;
+        Tracking& tracking;
+        LoggerKeeper& logger;
+        JournalStore& journal;
+    };
+    explicit Launcher(Uses uses) : uses_(uses) {}
+    // /dev/null, the inherited environment, and the descriptor limit that children get back.
+    Status prepare(std::vector<model::Variable> environment, kernel::ResourceLimitValue descriptor_limit);
+
+    // Prepares the child; spawn_prepared() starts it.
+    void launch(const model::out::Spawn& effect, const Now& now);
+    // Starts what is prepared, after what it needs is with the anchor.  Also called by launch() when many are prepared.
+    void spawn_prepared();
+    // The Spawner's descriptor is readable.
+    void on_spawner(const Now& now);
+    void end_turn() { identities_.forget(); }
+    // A text of a run's configuration, expanded from the environment its main process has.
+    Result<std::string> expanded(const model::ServiceSpec& spec, const std::string& text, std::string_view service, RunNumber run);
+
+  private:
+    void launch_with(const model::out::Spawn& effect, AnchorLink::Kept kept);
+    Result<kernel::Fd> log_output(RunThings& things, AnchorLink::Kept& kept);
+    Result<std::vector<kernel::Fd>> listeners(const model::ServiceSpec& spec, const model::out::Spawn& effect,
+                                              AnchorLink::Kept& kept);
+    void set_cgroup_limits(int leaf, const model::ServiceSpec& spec);
+    void fail(const model::out::Spawn& effect, std::string stage, const Error& error);
+    void report_failure(SpawnId spawn, const kernel::SpawnEvent& event) const;
+    void started(SpawnId spawn, kernel::SpawnEvent& event);
+
+    Uses uses_;
+    kernel::Fd null_;
+    std::vector<model::Variable> environment_;
+    kernel::ResourceLimitValue descriptor_limit_;
+    Identities identities_;
+    struct Prepared {
+        model::out::Spawn effect;
+        kernel::SpawnRequest request;
+    };
+    std::vector<Prepared> prepared_;
+};
+
+}  // namespace abide::manager

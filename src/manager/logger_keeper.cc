@@ -1,0 +1,255 @@
+// manager/logger_keeper.cc -- see the header.
+#include "manager/logger_keeper.hpp"
+
+#include <algorithm>
+#include <array>
+#include <span>
+
+#include "base/text.hpp"
+#include "kernel/clock.hpp"
+#include "kernel/files.hpp"
+#include "kernel/process.hpp"
+#include "kernel/socket.hpp"
+#include "manager/complain.hpp"
+#include "manager/run_key.hpp"
+#include "manager/token.hpp"
+
+namespace abide::manager {
+
+namespace {
+
+namespace wire = protocol::log;
+
+constexpr Duration kRestartDelay = seconds(1);
+constexpr std::uint64_t kSocketKey = anchor_key(Keep::logger, 1);
+constexpr std::uint64_t kPidfdKey = anchor_key(Keep::logger, 2);
+
+// 0: it has ended.
+std::int32_t pid_of(int pidfd) {
+    const Result<std::string> text = kernel::read_file("/proc/self/fdinfo/" + std::to_string(pidfd), 4096);
+    if (!text) return 0;
+    constexpr std::string_view kLabel = "Pid:";
+    const std::size_t at = text->find(kLabel);
+    if (at == std::string::npos) return 0;
+    const std::string_view line = trim(std::string_view(*text).substr(at + kLabel.size()));
+    const auto pid = parse_integer(line.substr(0, line.find('\n')), -1, INT32_MAX);
+    return pid && *pid > 0 ? static_cast<std::int32_t>(*pid) : 0;
+}
+
+}  // namespace
+
+void LoggerKeeper::adopt(AnchorLink::Kept& kept) {
+    auto socket = kept.extract(kSocketKey), pidfd = kept.extract(kPidfdKey);
+    if (!socket || !pidfd || kernel::has_ended(pidfd.mapped().get())) return;
+    pid_ = pid_of(pidfd.mapped().get());
+    if (pid_ == 0) return;
+    socket_ = std::move(socket.mapped());
+    pidfd_ = std::move(pidfd.mapped());
+    started_ = kernel::mono_now();
+    static_cast<void>(epoll_.add(socket_.get(), EPOLLIN, token_of(Watched::logger)));
+    anchor_.mark(pid_, anchor::kManaged);
+}
+
+void LoggerKeeper::ensure(Mono now) {
+    if (running() || ending_ || pipes_.empty()) return;
+    if (restart_at_ != kNever && now < restart_at_) return;
+    restart_at_ = kNever;
+    start();
+}
+
+void LoggerKeeper::start() {
+    Result<std::pair<kernel::Fd, kernel::Fd>> pair = kernel::make_socket_pair(SOCK_SEQPACKET, true);
+    if (!pair) {
+        complain("logger: " + describe(pair.error()));
+        restart_at_ = kernel::mono_now() + kRestartDelay;
+        return;
+    }
+    socket_ = std::move(pair->first);
+    Result<kernel::Fd> null = kernel::open_file("/dev/null", 02);
+    kernel::SpawnRequest request;
+    request.argv = {"abide-logger"};
+    // The logger is the manager's own program under another name, whatever happened to its file meanwhile.
+    request.candidates = {"/proc/self/exe"};
+    request.as_parents_child = true;
+    request.descriptors = {{null ? null->get() : 2, 0}, {1, 1}, {2, 2}, {pair->second.get(), wire::kLoggerControlFd}};
+    request.owned.push_back(std::move(pair->second));
+    if (null) request.owned.push_back(std::move(*null));
+    if (const Status asked = spawner_.spawn(std::move(request), kLoggerToken); !asked) {
+        complain("logger: " + describe(asked.error()));
+        restart_at_ = kernel::mono_now() + kRestartDelay;
+        socket_.reset();
+        return;
+    }
+    starting_ = true;
+    started_ = kernel::mono_now();
+    static_cast<void>(epoll_.add(socket_.get(), EPOLLIN, token_of(Watched::logger)));
+    if (Result<kernel::Fd> copy = socket_.duplicate()) anchor_.put(kSocketKey, share(std::move(*copy)), true);
+    tell_all();
+}
+
+// What a logger that knows nothing must know: the directory and every open pipe.
+void LoggerKeeper::tell_all() {
+    queue_.clear();
+    std::vector<SharedFd> directory;
+    if (!directory_.empty()) {
+        static_cast<void>(kernel::make_directories(directory_, 0755));
+        Result<kernel::Fd> opened = kernel::open_directory(directory_);
+        if (opened) directory.push_back(share(std::move(*opened)));
+        else complain("logs are shown, not kept: " + directory_ + ": " + describe(opened.error()));
+    }
+    say(wire::encode(wire::ToLogger{wire::Configure{}}), std::move(directory));
+    std::vector<std::uint64_t> keys;
+    for (const auto& [key, pipe] : pipes_) {
+        const bool in_hand = std::ranges::any_of(opening_, [&](const auto& one) { return one.first.key == key; });
+        if (!in_hand) keys.push_back(key);
+    }
+    for (std::size_t begin = 0; begin < keys.size(); begin += wire::kItems) {
+        const std::size_t end = std::min(keys.size(), begin + wire::kItems);
+        const auto first = keys.begin() + static_cast<std::ptrdiff_t>(begin);
+        anchor_.get({first, keys.begin() + static_cast<std::ptrdiff_t>(end)}, [this](AnchorLink::Kept kept) {
+            for (auto& [key, fd] : kept) {
+                const auto pipe = pipes_.find(key);
+                if (pipe == pipes_.end()) continue;
+                opening_.emplace_back(pipe->second.item, share(std::move(fd)));
+            }
+            flush();
+            for (auto& [key, fd] : kept) {
+                const auto pipe = pipes_.find(key);
+                if (pipe != pipes_.end() && pipe->second.pattern) say(wire::encode(wire::ToLogger{*pipe->second.pattern}), {});
+            }
+        });
+    }
+}
+
+void LoggerKeeper::open(wire::OpenItem item, SharedFd read_end) {
+    pipes_.insert_or_assign(item.key, Pipe{item, std::nullopt});
+    opening_.emplace_back(std::move(item), std::move(read_end));
+}
+
+void LoggerKeeper::reopen(wire::OpenItem item) {
+    const std::uint64_t key = item.key;
+    pipes_.insert_or_assign(key, Pipe{std::move(item), std::nullopt});
+}
+
+void LoggerKeeper::watch_for(wire::Pattern pattern) {
+    const auto pipe = pipes_.find(pattern.key);
+    if (pipe == pipes_.end()) return;
+    pipe->second.pattern = pattern;
+    flush();  // its pipe comes first
+    if (running()) say(wire::encode(wire::ToLogger{std::move(pattern)}), {});
+}
+
+void LoggerKeeper::close(std::uint64_t key) {
+    if (pipes_.erase(key) == 0) return;
+    std::erase_if(opening_, [&](const auto& one) { return one.first.key == key; });
+    closing_.push_back(key);
+}
+
+void LoggerKeeper::say(std::string packet, std::vector<SharedFd> fds) { queue_.push_back({std::move(packet), std::move(fds)}); }
+
+void LoggerKeeper::flush() {
+    if (!running()) return;
+    for (std::size_t begin = 0; begin < opening_.size(); begin += wire::kItems) {
+        const std::size_t end = std::min(opening_.size(), begin + wire::kItems);
+        std::vector<wire::OpenItem> items;
+        std::map<std::uint64_t, SharedFd> by_key;
+        for (std::size_t i = begin; i < end; ++i) {
+            by_key.insert_or_assign(opening_[i].first.key, opening_[i].second);
+            items.push_back(std::move(opening_[i].first));
+        }
+        for (wire::Open& batch : wire::batches(std::move(items))) {
+            std::vector<SharedFd> fds;
+            for (const wire::OpenItem& item : batch.items) fds.push_back(by_key[item.key]);
+            say(wire::encode(wire::ToLogger{std::move(batch)}), std::move(fds));
+        }
+    }
+    opening_.clear();
+    for (std::size_t begin = 0; begin < closing_.size(); begin += wire::kItems) {
+        const auto first = closing_.begin() + static_cast<std::ptrdiff_t>(begin);
+        const auto last = closing_.begin() + static_cast<std::ptrdiff_t>(std::min(closing_.size(), begin + wire::kItems));
+        say(wire::encode(wire::ToLogger{wire::Close{{first, last}}}), {});
+    }
+    closing_.clear();
+    while (!queue_.empty()) {
+        std::vector<int> fds;
+        for (const SharedFd& fd : queue_.front().fds) fds.push_back(fd->get());
+        const Result<bool> sent = kernel::send(socket_.get(), std::as_bytes(std::span(queue_.front().bytes)), fds);
+        if (sent && !*sent) break;
+        queue_.pop_front();
+        if (!sent) {
+            complain("logger: " + describe(sent.error()));
+            break;
+        }
+    }
+    const bool waits = !queue_.empty();
+    if (waits == watches_out_) return;
+    watches_out_ = waits;
+    static_cast<void>(epoll_.modify(socket_.get(), EPOLLIN | (waits ? EPOLLOUT : 0u), token_of(Watched::logger)));
+}
+
+void LoggerKeeper::hang_up() {
+    if (socket_) static_cast<void>(epoll_.remove(socket_.get()));
+    socket_.reset();
+    pidfd_.reset();
+    pid_ = 0;
+    starting_ = false;
+    watches_out_ = false;
+    queue_.clear();
+    opening_.clear();
+    closing_.clear();
+}
+
+void LoggerKeeper::on_spawn(kernel::SpawnEvent event) {
+    if (event.kind == kernel::SpawnEventKind::started) {
+        pid_ = event.pid;
+        pidfd_ = std::move(event.pidfd);
+        starting_ = false;
+        anchor_.mark(pid_, anchor::kManaged);
+        if (Result<kernel::Fd> copy = pidfd_.duplicate()) anchor_.put(kPidfdKey, share(std::move(*copy)), true);
+    } else if (event.kind == kernel::SpawnEventKind::failed) {
+        complain("logger: " + std::string(kernel::spawn_stage_name(event.stage)) + " failed with error " + std::to_string(event.err));
+        if (pid_ == 0) on_exit(kernel::mono_now());
+    }
+}
+
+void LoggerKeeper::on_exit(Mono now) {
+    const bool young = now - started_ < kRestartDelay;
+    hang_up();
+    if (ending_) return;
+    restart_at_ = young ? now + kRestartDelay : now;
+}
+
+std::vector<wire::Matched> LoggerKeeper::on_ready(std::uint32_t events) {
+    std::vector<wire::Matched> matched;
+    std::array<std::byte, wire::kMessageBytes> buffer;
+    while (socket_ && (events & (EPOLLIN | EPOLLHUP)) != 0) {
+        const Result<kernel::Received> got = kernel::receive(socket_.get(), buffer);
+        if (!got || got->nothing_now) break;
+        if (got->end_of_stream) {
+            // Its exit is told by the anchor; until then nothing can be said to it.
+            static_cast<void>(epoll_.remove(socket_.get()));
+            break;
+        }
+        const auto message = wire::decode_to_manager({reinterpret_cast<const char*>(buffer.data()), got->size});
+        if (!message) continue;
+        if (const auto* line = std::get_if<wire::Matched>(&*message)) {
+            if (const auto pipe = pipes_.find(line->key); pipe != pipes_.end()) pipe->second.pattern.reset();
+            matched.push_back(*line);
+        } else if (const auto* problem = std::get_if<wire::Problem>(&*message)) {
+            complain("log: " + problem->text);
+        } else if (const auto* refused = std::get_if<wire::Refused>(&*message)) {
+            complain("log: " + refused->why);
+        }
+    }
+    return matched;
+}
+
+void LoggerKeeper::drain() {
+    ending_ = true;
+    if (!running()) return;
+    flush();
+    say(wire::encode(wire::ToLogger{wire::DrainAndExit{}}), {});
+    flush();
+}
+
+}  // namespace abide::manager

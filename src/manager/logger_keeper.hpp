@@ -1,0 +1,91 @@
+// manager/logger_keeper.hpp -- keeps one logger alive and tells it which pipes to read (protocol/log.hpp).
+//
+// Owns the manager's end of the pair, the logger's pidfd, and what is still to be said.  Knows no policy.  The anchor keeps
+// duplicates of both, so a logger survives the manager and the next manager finds it again.  Invariant: a pipe that is open here
+// is told to every new logger, with the descriptor that the anchor keeps; nothing waits for the logger.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/time.hpp"
+#include "kernel/epoll.hpp"
+#include "kernel/fd.hpp"
+#include "kernel/spawn.hpp"
+#include "manager/anchor_link.hpp"
+#include "protocol/anchor.hpp"
+#include "protocol/log.hpp"
+
+namespace abide::manager {
+
+// The Spawner's token of the logger; no SpawnId has it.
+inline constexpr std::uint64_t kLoggerToken = ~std::uint64_t{0};
+
+class LoggerKeeper {
+  public:
+    LoggerKeeper(kernel::Epoll& epoll, AnchorLink& anchor, kernel::Spawner& spawner)
+        : epoll_(epoll), anchor_(anchor), spawner_(spawner) {}
+
+    // Takes over a living logger, if `kept` (descriptors of Keep::logger) has one.
+    void adopt(AnchorLink::Kept& kept);
+    void set_directory(std::string path) { directory_ = std::move(path); }
+
+    // Starts a logger if there should be one and is none.
+    void ensure(Mono now);
+    // A pipe to be read; its read end goes to the anchor under item.key first.  Starts the logger when it is the first one.
+    void open(protocol::log::OpenItem item, SharedFd read_end);
+    // A pipe of a predecessor's time: the living logger has it, or gets it from the anchor.
+    void reopen(protocol::log::OpenItem item);
+    void watch_for(protocol::log::Pattern pattern);
+    void close(std::uint64_t key);
+
+    // News of the Spawner and of the anchor about the logger's process.
+    void on_spawn(kernel::SpawnEvent event);
+    [[nodiscard]] bool is_logger(std::int32_t pid) const { return pid != 0 && pid == pid_; }
+    void on_exit(Mono now);
+    // The socket is ready: lines that matched.
+    std::vector<protocol::log::Matched> on_ready(std::uint32_t events);
+    void flush();
+
+    // At the end of the instance: write everything, then exit.
+    void drain();
+    [[nodiscard]] bool running() const { return pid_ != 0 || starting_; }
+    [[nodiscard]] std::int32_t pid() const { return pid_; }
+    [[nodiscard]] Mono next_deadline() const { return restart_at_; }
+
+  private:
+    void start();
+    void tell_all();
+    void say(std::string packet, std::vector<SharedFd> fds);
+    void hang_up();
+
+    struct Packet {
+        std::string bytes;
+        std::vector<SharedFd> fds;
+    };
+    struct Pipe {
+        protocol::log::OpenItem item;
+        std::optional<protocol::log::Pattern> pattern;
+    };
+
+    kernel::Epoll& epoll_;
+    AnchorLink& anchor_;
+    kernel::Spawner& spawner_;
+    std::string directory_;
+    kernel::Fd socket_, pidfd_;
+    std::int32_t pid_ = 0;
+    bool starting_ = false, ending_ = false;
+    bool watches_out_ = false;
+    Mono started_{};
+    Mono restart_at_ = kNever;
+    std::map<std::uint64_t, Pipe> pipes_;  // by key
+    std::vector<std::pair<protocol::log::OpenItem, SharedFd>> opening_;
+    std::vector<std::uint64_t> closing_;
+    std::deque<Packet> queue_;
+};
+
+}  // namespace abide::manager

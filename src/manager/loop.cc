@@ -1,0 +1,174 @@
+// manager/loop.cc -- the turn.  See the header; the start is in start.cc, the end in finish.cc.
+#include "manager/loop.hpp"
+
+#include <algorithm>
+
+#include "kernel/clock.hpp"
+#include "manager/complain.hpp"
+#include "manager/token.hpp"
+
+namespace abide::manager {
+
+namespace {
+
+constexpr Duration kPatienceWithAnchor = milliseconds(1);
+constexpr std::size_t kManyEnded = 16;  // more than that at once: most of their signals were lost
+
+}  // namespace
+
+Loop::Loop(kernel::Epoll epoll, std::unique_ptr<kernel::Spawner> spawner, AnchorLink anchor)
+    : epoll_(std::move(epoll)),
+      spawner_(std::move(spawner)),
+      anchor_(std::move(anchor)),
+      logger_(epoll_, anchor_, *spawner_),
+      runs_(epoll_, anchor_, logger_),
+      probes_(epoll_),
+      notify_(engine_, inbox_, tracking_, runs_, anchor_),
+      launcher_({engine_, epoll_, *spawner_, anchor_, inbox_, processes_, runs_, tracking_, logger_, journal_}),
+      executor_({engine_, epoll_, anchor_, inbox_, processes_, runs_, tracking_, launcher_, probes_, events_}),
+      control_(epoll_, engine_, inbox_) {}
+
+int Loop::run() {
+    while (!anchor_gone_) {
+        turn();
+        if (ending_ == Ending::told && anchor_.flushed()) return 0;
+    }
+    complain("the anchor is gone; the manager ends");
+    return 1;
+}
+
+void Loop::turn() {
+    const auto ready = epoll_.wait(inbox_.empty() ? deadline() : Mono{});
+    const Now now = kernel::now();
+    if (!ready) return complain(describe(ready.error()));
+    // Copied: handlers may wait for nothing, but the span is the epoll object's.
+    for (const kernel::Ready& one : *ready) on_ready(one, now);
+    look_at_clocks(now);
+    decide(now);
+    act(now);
+    speak(now);
+    if (ending_ != Ending::no) go_on_ending(now);
+}
+
+Mono Loop::deadline() const {
+    return std::min({engine_.next_deadline(), probes_.next_deadline(), control_.next_deadline(), tracking_.next_look(),
+                     logger_.next_deadline(), peek_at_, end_deadline_});
+}
+
+void Loop::on_ready(const kernel::Ready& ready, const Now& now) {
+    const std::uint64_t id = id_of(ready.token);
+    switch (kind_of(ready.token)) {
+        case Watched::anchor: return on_anchor(now);
+        case Watched::spawner: return launcher_.on_spawner(now);
+        case Watched::cgroups: break;  // look_at_clocks() drains them in every turn
+        case Watched::logger:
+            for (const protocol::log::Matched& line : logger_.on_ready(ready.events)) {
+                const RunThings* things = runs_.find(id_of(line.key));
+                if (things == nullptr) continue;
+                inbox_.push(InputClass::notification, model::in::BecameReady{things->service, things->run, 0, 0});
+            }
+            return;
+        case Watched::control: return control_.on_listener();
+        case Watched::connection: return control_.on_connection(id, ready.events, now);
+        case Watched::process: return on_process(SpawnId{id}, now);
+        case Watched::notify: return notify_.on_ready(id);
+        case Watched::ready_pipe: return notify_.on_ready_pipe(id, epoll_);
+        case Watched::probe: return probes_.on_ready(id);
+    }
+}
+
+void Loop::on_anchor(const Now& now) {
+    // What the Spawner knows about a start comes before what the anchor knows about its end.
+    launcher_.on_spawner(now);
+    const AnchorLink::News news = anchor_.read();
+    anchor_gone_ = anchor_gone_ || news.closed;
+    for (const anchor::Exit& exit : news.exits) on_exit(exit, now);
+    for (const anchor::Exit& exit : news.peeked) executor_.on_peeked(exit, now);
+    for (const AnchorLink::News::Wished& wished : news.wishes) {
+        inbox_.push(InputClass::notification, model::in::Signalled{wished.wish.signal});
+        anchor_.took_wish(wished);  // sent after the turn's journal write
+    }
+}
+
+void Loop::on_exit(const anchor::Exit& exit, const Now& now) {
+    if (logger_.is_logger(exit.pid)) {
+        logger_.on_exit(now.mono);
+        processes_.acknowledge(exit.pid);
+        return;
+    }
+    const bool spawning = spawner_->in_flight() + spawner_->queued() != 0;
+    const std::optional<Processes::Ended> ended = processes_.ended(exit, spawning);
+    if (ended) inbox_.push(InputClass::process, model::in::Exited{ended->spawn, exit_status_of(ended->exit, now.wall)});
+}
+
+// A process has ended.  Usually the anchor is about to say so; it is asked when it does not, since its signals coalesce.
+void Loop::on_process(SpawnId spawn, const Now& now) {
+    const Processes::Tracked* process = processes_.find(spawn);
+    if (process == nullptr || !process->pidfd) return;
+    static_cast<void>(epoll_.remove(process->pidfd.get()));
+    unheard_.push_back(spawn);
+    peek_at_ = unheard_.size() >= kManyEnded ? now.mono : std::min(peek_at_, now.mono + kPatienceWithAnchor);
+}
+
+void Loop::ask_about_unheard() {
+    for (const SpawnId spawn : std::exchange(unheard_, {})) {
+        if (const Processes::Tracked* process = processes_.find(spawn)) anchor_.peek(process->pid);
+    }
+    peek_at_ = kNever;
+}
+
+void Loop::look_at_clocks(const Now& now) {
+    if (peek_at_ <= now.mono) ask_about_unheard();
+    for (Tracking::Empty& empty : tracking_.drain(now.mono)) {
+        inbox_.push(InputClass::process, model::in::Emptied{std::move(empty.service), empty.run});
+    }
+    probes_.expire(now.mono);
+    for (model::in::Probed& answer : probes_.take()) inbox_.push(InputClass::notification, std::move(answer));
+    control_.expire(now);
+    logger_.ensure(now.mono);
+    if (engine_.next_deadline() <= now.mono) inbox_.push(InputClass::notification, model::in::Ticked{});
+}
+
+// The engine takes what happened; what changed goes to the journal with one write.
+void Loop::decide(const Now& now) {
+    const std::vector<Inbox::Item> items = inbox_.take();
+    if (items.empty()) return;
+    for (const Inbox::Item& item : items) {
+        std::vector<model::Effect> effects = engine_.step(item.input, now);
+        std::ranges::move(effects, std::back_inserter(effects_));
+        if (item.ticket.connection != 0) stepped_.emplace_back(item.ticket, engine_.instance().last_operation);
+    }
+    control_.changed();
+    journal_.write(engine_, engine_.take_changes());
+}
+
+void Loop::act(const Now& now) {
+    executor_.carry_out(effects_, now);
+    effects_.clear();
+    launcher_.spawn_prepared();
+    launcher_.end_turn();
+    for (const std::int32_t pid : processes_.take_acknowledged()) anchor_.reap(pid);
+    if (const std::optional<std::int32_t> status = executor_.ended(); status && ending_ == Ending::no) begin_end(*status, now);
+}
+
+void Loop::speak(const Now& now) {
+    anchor_.flush();
+    logger_.flush();
+    events_.flush();
+    for (const auto& [ticket, operation] : stepped_) control_.stepped(ticket, operation, now);
+    stepped_.clear();
+    for (const OperationId operation : executor_.take_replies()) control_.ended(operation, now);
+    control_.flush(now);
+    journal_.compact_when_due(engine_, anchor_, spawner_->in_flight() + spawner_->queued() != 0);
+    watch_anchor_room();
+}
+
+void Loop::watch_anchor_room() {
+    const bool wants = !anchor_.flushed();
+    if (wants == anchor_wants_room_) return;
+    anchor_wants_room_ = wants;
+    const Status set = epoll_.modify(anchor_.fd(), EPOLLIN | (wants ? EPOLLOUT : 0u), token_of(Watched::anchor));
+    if (!set) complain(describe(set.error()));
+}
+
+}  // namespace abide::manager

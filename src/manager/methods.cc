@@ -1,0 +1,299 @@
+// manager/methods.cc -- see the header.
+#include "manager/methods.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "config/load.hpp"
+#include "model/codec.hpp"
+#include "model/signal.hpp"
+
+namespace abide::manager {
+
+namespace {
+
+using control::Method;
+using model::Verb;
+
+constexpr std::size_t kProgressLines = 32;
+constexpr std::size_t kProgressTargets = 64;
+
+struct Asked {
+    const varlink::Call& call;
+    const model::Requester& requester;
+    const core::Engine& engine;
+    const Places& places;
+    const Now& now;
+};
+
+Answer say(std::string message) {
+    Answer answer;
+    answer.message = std::move(message);
+    return answer;
+}
+template <class T>
+Answer say_value(const T& value) {
+    return say(varlink::build_reply(control::write(value)));
+}
+Answer say_error(ErrorKind kind, std::string what, std::string advice = {}) {
+    return say(control::error_message(Error{kind, std::move(what), 0, std::move(advice)}));
+}
+
+// A timeout of 0 means "at once": the engine's 0 is "none".
+Duration timeout_of(const std::optional<std::int64_t>& ms) {
+    if (!ms) return {};
+    return *ms <= 0 ? Duration{1} : Duration{std::min<std::int64_t>(*ms, INT64_MAX / 2'000'000) * 1'000'000};
+}
+
+// Instances of templates that are started by name and do not exist yet.
+Result<model::Configuration> missing_instances(const core::Engine& engine, const std::vector<std::string>& names) {
+    model::Configuration made;
+    made.instance = engine.instance().spec;
+    for (const std::string& name : names) {
+        const std::size_t at = name.find('@');
+        if (at == std::string::npos || at + 1 == name.size() || engine.find(name) != nullptr) continue;
+        const model::Service* pattern = engine.find(name.substr(0, at + 1));
+        if (pattern == nullptr) continue;
+        Result<model::ServiceSpec> spec = config::instantiate(engine.spec_of(*pattern), name.substr(at + 1));
+        if (!spec) return std::unexpected(spec.error());
+        made.services.push_back(std::move(*spec));
+    }
+    std::ranges::sort(made.services, {}, &model::ServiceSpec::name);
+    return made;
+}
+
+Answer status(const Asked& asked) {
+    const auto request = control::read<control::StatusRequest>(asked.call.parameters);
+    if (!request) return say(varlink::invalid_parameter(request.error()));
+    control::StatusReply reply;
+    const auto add = [&](const model::Service& service) {
+        const model::ServiceSpec& spec = asked.engine.spec_of(service);
+        reply.services.push_back(control::status_of(service, spec, asked.engine.waiting_for(service)));
+        if (request->detail) reply.services.back().detail = control::detail_of(service, spec);
+    };
+    if (request->names.empty()) {
+        for (const model::Service* service : asked.engine.services()) add(*service);
+    }
+    for (const std::string& name : request->names) {
+        const model::Service* service = asked.engine.find(name);
+        if (service == nullptr) return say_error(ErrorKind::not_found, "no service '" + name + "'");
+        add(*service);
+    }
+    return say_value(reply);
+}
+
+Answer why(const Asked& asked) {
+    const auto request = control::read<control::NameRequest>(asked.call.parameters);
+    if (!request) return say(varlink::invalid_parameter(request.error()));
+    const model::Service* service = asked.engine.find(request->name);
+    if (service == nullptr) return say_error(ErrorKind::not_found, "no service '" + request->name + "'");
+    return say_value(control::WhyReply{asked.engine.why(*service, asked.now)});
+}
+
+Answer operations(const Asked& asked) {
+    control::OperationsReply reply;
+    for (const auto& [id, operation] : asked.engine.operations()) reply.operations.push_back(control::operation_of(operation));
+    return say_value(reply);
+}
+
+Answer ping(const Asked& asked) {
+    const model::Instance& instance = asked.engine.instance();
+    return say_value(control::PingReply{std::string(kVersion), instance.spec.name,
+                                        static_cast<std::int64_t>(asked.places.epoch), instance.shutting_down});
+}
+
+Answer wait_for(const Asked& asked) {
+    const auto request = control::read<control::OperationRequest>(asked.call.parameters);
+    if (!request) return say(varlink::invalid_parameter(request.error()));
+    const OperationId id{static_cast<std::uint64_t>(request->operation)};
+    if (asked.engine.operation(id) == nullptr) {
+        return say_error(ErrorKind::not_found, "no operation " + std::to_string(request->operation) + " is remembered");
+    }
+    Answer answer;
+    answer.operation = id;
+    answer.progress = asked.call.more;
+    if (request->timeout_ms) answer.until = asked.now.mono + timeout_of(request->timeout_ms);
+    return answer;
+}
+
+Answer targets(const Asked& asked, Verb verb) {
+    auto request = control::read<control::TargetsRequest>(asked.call.parameters);
+    if (!request) return say(varlink::invalid_parameter(request.error()));
+    if (request->names.empty() && verb != Verb::start) return say(varlink::invalid_parameter("names"));
+    Answer answer;
+    if (verb == Verb::start || verb == Verb::restart) {
+        Result<model::Configuration> made = missing_instances(asked.engine, request->names);
+        if (!made) return say(control::error_message(made.error()));
+        if (!made->services.empty()) {
+            model::in::Configured define{std::move(*made), true, asked.requester};
+            define.requester.permission = model::Permission::administer;  // the template was an administrator's
+            answer.inputs.emplace_back(std::move(define));
+        }
+    }
+    model::in::Requested input;
+    input.verb = verb;
+    input.names = std::move(request->names);
+    input.requester = asked.requester;
+    input.timeout = timeout_of(request->timeout_ms);
+    answer.inputs.emplace_back(std::move(input));
+    answer.wait = request->wait;
+    answer.progress = asked.call.more && request->wait;
+    return answer;
+}
+
+Answer kill(const Asked& asked) {
+    const auto request = control::read<control::KillRequest>(asked.call.parameters);
+    if (!request) return say(varlink::invalid_parameter(request.error()));
+    model::in::Requested input;
+    input.verb = Verb::kill;
+    input.names = {request->name};
+    input.requester = asked.requester;
+    input.whole_tree = request->whole_tree;
+    if (!request->signal.empty()) {
+        const std::optional<int> signal = model::parse_signal(request->signal);
+        if (!signal) return say(varlink::invalid_parameter("signal"));
+        input.signal = *signal;
+    }
+    Answer answer;
+    answer.inputs.emplace_back(std::move(input));
+    return answer;
+}
+
+Answer names(const Asked& asked, Verb verb) {
+    auto request = control::read<control::NamesRequest>(asked.call.parameters);
+    if (!request) return say(varlink::invalid_parameter(request.error()));
+    if (request->names.empty()) return say(varlink::invalid_parameter("names"));
+    model::in::Requested input;
+    input.verb = verb;
+    input.names = std::move(request->names);
+    input.requester = asked.requester;
+    Answer answer;
+    answer.inputs.emplace_back(std::move(input));
+    return answer;
+}
+
+Answer cancel(const Asked& asked) {
+    const auto request = control::read<control::OperationRequest>(asked.call.parameters);
+    if (!request) return say(varlink::invalid_parameter(request.error()));
+    model::in::Requested input;
+    input.verb = Verb::cancel;
+    input.operation = OperationId{static_cast<std::uint64_t>(request->operation)};
+    input.requester = asked.requester;
+    Answer answer;
+    answer.inputs.emplace_back(std::move(input));
+    return answer;
+}
+
+Answer down(const Asked& asked) {
+    const auto request = control::read<control::DownRequest>(asked.call.parameters);
+    if (!request) return say(varlink::invalid_parameter(request.error()));
+    model::in::Requested input;
+    input.verb = Verb::shutdown;
+    input.requester = asked.requester;
+    input.timeout = timeout_of(request->timeout_ms);
+    Answer answer;
+    answer.inputs.emplace_back(std::move(input));
+    answer.wait = request->wait;
+    answer.progress = asked.call.more && request->wait;
+    return answer;
+}
+
+std::string_view change_word(core::PlannedChange::What what) {
+    switch (what) {
+        case core::PlannedChange::What::define: return "add";
+        case core::PlannedChange::What::restart: return "restart";
+        case core::PlannedChange::What::adjust: return "update";
+        case core::PlannedChange::What::forget: return "remove";
+    }
+    return "update";
+}
+
+Answer configure(const Asked& asked, bool apply) {
+    const auto request = control::read<control::ConfigurationRequest>(asked.call.parameters);
+    if (!request) return say(varlink::invalid_parameter(request.error()));
+    Result<model::Configuration> configuration = model::decode<model::Configuration>(request->configuration);
+    if (!configuration) return say(control::error_message(configuration.error()));
+    const auto planned = asked.engine.plan(*configuration, request->dynamic);
+    if (!planned) return say(control::error_message(planned.error()));
+    Answer answer;
+    for (const core::PlannedChange& change : *planned) {
+        answer.changes.push_back({change.service, std::string(change_word(change.what)), change.detail});
+    }
+    if (!apply) return say_value(control::ChangesReply{answer.changes, 0, {}, {}});
+    answer.inputs.emplace_back(model::in::Configured{std::move(*configuration), request->dynamic, asked.requester});
+    answer.wait = false;
+    answer.is_apply = true;
+    return answer;
+}
+
+Answer dispatch(const Asked& asked, Method method) {
+    switch (method) {
+        case Method::ping: return ping(asked);
+        case Method::status: return status(asked);
+        case Method::why: return why(asked);
+        case Method::where: return say_value(asked.places.where);
+        case Method::operations: return operations(asked);
+        case Method::wait: return wait_for(asked);
+        case Method::start: return targets(asked, Verb::start);
+        case Method::stop: return targets(asked, Verb::stop);
+        case Method::restart: return targets(asked, Verb::restart);
+        case Method::reload: return targets(asked, Verb::reload);
+        case Method::kill: return kill(asked);
+        case Method::force_destroy: return targets(asked, Verb::force_destroy);
+        case Method::pause: return targets(asked, Verb::pause);
+        case Method::unpause: return targets(asked, Verb::unpause);
+        case Method::cancel: return cancel(asked);
+        case Method::enable: return names(asked, Verb::enable);
+        case Method::disable: return names(asked, Verb::disable);
+        case Method::down: return down(asked);
+        case Method::apply: return configure(asked, true);
+        case Method::plan: return configure(asked, false);
+        case Method::remove: return names(asked, Verb::remove);
+    }
+    return say(varlink::method_not_implemented(asked.call.method));
+}
+
+}  // namespace
+
+Answer answer(const varlink::Call& call, const model::Requester& requester, const core::Engine& engine, const Places& places,
+              const Now& now) {
+    const std::array interfaces = {varlink::Interface{control::kInterface, control::kDescription}};
+    const varlink::ServiceInfo info{"Abide", "abide", kVersion, "", interfaces};
+    if (std::optional<std::string> told = varlink::answer_service(call, info)) return say(std::move(*told));
+    const control::MethodInfo* method = control::find_method(call.method);
+    if (method == nullptr) return say(varlink::method_not_found(call.method));
+    if (requester.permission < method->permission) {
+        return say_error(ErrorKind::not_permitted, "user " + std::to_string(requester.uid) + " may not do this here",
+                         "the owner and root may; [control] in the configuration names groups");
+    }
+    return dispatch(Asked{call, requester, engine, places, now}, method->method);
+}
+
+std::vector<std::string> progress_of(const core::Engine& engine, const model::Operation& operation) {
+    std::vector<std::string> lines;
+    if (operation.targets.size() > kProgressTargets) return lines;
+    for (const model::TargetResult& target : operation.targets) {
+        if (target.outcome != model::Outcome::pending) continue;
+        const model::Service* service = engine.find(target.name);
+        if (service == nullptr) continue;
+        for (const std::string& line : engine.waiting_for(*service)) {
+            if (lines.size() >= kProgressLines) return lines;
+            lines.push_back(target.name + ": " + line);
+        }
+    }
+    return lines;
+}
+
+std::string operation_message(const core::Engine& engine, const model::Operation& operation, bool last) {
+    std::vector<std::string> progress;
+    if (operation.outcome == model::Outcome::pending) progress = progress_of(engine, operation);
+    return varlink::build_reply(control::write(control::operation_of(operation, std::move(progress))), !last);
+}
+
+std::string apply_message(const model::Operation& operation, const std::vector<control::Change>& changes) {
+    const control::OperationReply about = control::operation_of(operation);
+    return varlink::build_reply(
+        control::write(control::ChangesReply{changes, about.operation, about.outcome, about.detail}));
+}
+
+}  // namespace abide::manager

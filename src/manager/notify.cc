@@ -1,0 +1,128 @@
+// manager/notify.cc -- see the header.
+#include "manager/notify.hpp"
+
+#include <array>
+
+#include "base/limits.hpp"
+#include "kernel/process.hpp"
+#include "manager/complain.hpp"
+#include "manager/run_key.hpp"
+
+namespace abide::manager {
+
+namespace {
+
+const model::Run* run_of(const core::Engine& engine, const RunThings& things) {
+    const model::Service* service = engine.find(things.service);
+    if (service == nullptr) return nullptr;
+    for (const model::Run& run : service->runs) {
+        if (run.number == things.run) return &run;
+    }
+    return nullptr;
+}
+
+bool is_known(const model::Run& run, std::int32_t pid) {
+    for (const model::Process& process : run.processes) {
+        if (process.pid == pid) return true;
+    }
+    return false;
+}
+
+// Only a ping: pings of one turn are one.
+bool is_ping(const notify::Message& message) {
+    notify::Message ping;
+    ping.watchdog = true;
+    return message == ping;
+}
+
+}  // namespace
+
+bool Notify::is_genuine(const RunThings& things, const model::Run& run, const kernel::Received& datagram, std::int32_t& last_pid) {
+    if (!datagram.sender.known || datagram.sender.pid <= 0) return false;
+    const std::int32_t pid = datagram.sender.pid;
+    if (pid == last_pid) return true;  // checked a moment ago, in this turn
+    const bool genuine = is_known(run, pid) || tracking_.contains(things.service, things.run, pid);
+    if (genuine) last_pid = pid;
+    return genuine;
+}
+
+void Notify::on_ready(std::uint64_t key) {
+    std::array<std::byte, limits::kNotifyBytes> buffer;
+    std::int32_t last_pid = 0;
+    bool pinged = false;
+    for (std::size_t n = 0; n < limits::kNotifyPerTurn; ++n) {
+        RunThings* things = runs_.find(key);
+        if (things == nullptr || !things->notify) return;
+        Result<kernel::Received> datagram = kernel::receive(things->notify.get(), buffer);
+        if (!datagram) continue;  // longer than any message may be: dropped, with what came along
+        if (datagram->nothing_now) break;
+        const model::Run* run = run_of(engine_, *things);
+        if (run == nullptr) return;
+        if (!is_genuine(*things, *run, *datagram, last_pid)) {
+            ++refused_;
+            if (complained_.insert(key).second) {
+                complain(things->service + ": a notify message of process " + std::to_string(datagram->sender.pid) + ", user " +
+                         std::to_string(datagram->sender.uid) + ", which is not of this service, was dropped");
+            }
+            continue;
+        }
+        const notify::Message message = notify::parse({reinterpret_cast<const char*>(buffer.data()), datagram->size});
+        if (is_ping(message)) {
+            pinged = true;
+            continue;
+        }
+        // A barrier's descriptor closes with `datagram`, after all before it was taken.
+        if (!message.empty()) take(*things, message);
+    }
+    if (!pinged) return;
+    if (const RunThings* things = runs_.find(key)) {
+        model::in::Notified input;
+        input.service = things->service;
+        input.run = things->run;
+        input.watchdog = true;
+        inbox_.push(InputClass::notification, std::move(input));
+    }
+}
+
+void Notify::take(const RunThings& things, const notify::Message& message) {
+    model::in::Notified input;
+    input.service = things.service;
+    input.run = things.run;
+    input.ready = message.ready;
+    input.reloading = message.reloading;
+    input.stopping = message.stopping;
+    input.watchdog = message.watchdog;
+    input.watchdog_trigger = message.watchdog_trigger;
+    input.has_status = message.status.has_value();
+    if (message.status) input.status = *message.status;
+    if (message.error_number) input.error_number = *message.error_number;
+    if (message.watchdog_us) input.watchdog_us = *message.watchdog_us;
+    if (message.extend_timeout_us) input.extend_timeout_us = *message.extend_timeout_us;
+    if (message.main_pid) {
+        const std::int32_t pid = *message.main_pid;
+        const Result<std::uint64_t> ticks = kernel::start_ticks(pid);
+        if (ticks && tracking_.contains(things.service, things.run, pid)) {
+            input.main_pid = pid;
+            input.main_start_ticks = *ticks;
+        } else {
+            complain(things.service + ": MAINPID=" + std::to_string(pid) + " is not a process of this service; ignored");
+        }
+    }
+    inbox_.push(InputClass::notification, std::move(input));
+}
+
+void Notify::on_ready_pipe(std::uint64_t key, kernel::Epoll& epoll) {
+    RunThings* things = runs_.find(key);
+    if (things == nullptr || !things->ready_read) return;
+    std::array<char, 256> buffer;
+    const Result<std::size_t> got = kernel::read_some(things->ready_read.get(), buffer.data(), buffer.size());
+    if (got && *got == kernel::kNothingNow) return;
+    const bool said = got && *got > 0;
+    if (said && std::string_view(buffer.data(), *got).find('\n') == std::string_view::npos) return;
+    static_cast<void>(epoll.remove(things->ready_read.get()));
+    things->ready_read.reset();
+    anchor_.drop(anchor_key(Keep::ready_pipe, key), true);
+    if (said) inbox_.push(InputClass::notification, model::in::BecameReady{things->service, things->run, 0, 0});
+}
+
+}  // namespace abide::manager

@@ -1,0 +1,48 @@
+// manager/notify.hpp -- reads the notify sockets: who says what about which run.
+//
+// Authenticates every datagram: the sender must be a process of the run whose socket it is, by the kernel's credentials and its
+// control group (or session and user).  Knows no policy.  Invariant: one run's flood takes at most limits::kNotifyPerTurn datagrams of
+// a turn; pings of a watchdog are put together.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "core/engine.hpp"
+#include "kernel/socket.hpp"
+#include "manager/inbox.hpp"
+#include "manager/runs.hpp"
+#include "manager/tracking.hpp"
+#include "protocol/notify.hpp"
+
+namespace abide::manager {
+
+class Notify {
+  public:
+    Notify(const core::Engine& engine, Inbox& inbox, Tracking& tracking, Runs& runs, AnchorLink& anchor)
+        : engine_(engine), inbox_(inbox), tracking_(tracking), runs_(runs), anchor_(anchor) {}
+
+    // The notify socket of this run is readable.
+    void on_ready(std::uint64_t key);
+    // The readiness pipe of this run is readable: a newline means ready.
+    void on_ready_pipe(std::uint64_t key, kernel::Epoll& epoll);
+    // Datagrams that were dropped because their sender is not of the run.
+    [[nodiscard]] std::uint64_t refused() const { return refused_; }
+
+  private:
+    bool is_genuine(const RunThings& things, const model::Run& run, const kernel::Received& datagram, std::int32_t& last_pid);
+    void take(const RunThings& things, const notify::Message& message);
+
+    const core::Engine& engine_;
+    Inbox& inbox_;
+    Tracking& tracking_;
+    Runs& runs_;
+    AnchorLink& anchor_;
+    std::uint64_t refused_ = 0;
+    std::set<std::uint64_t> complained_;  // runs whose refused senders were told of
+};
+
+}  // namespace abide::manager

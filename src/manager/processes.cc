@@ -1,0 +1,100 @@
+// manager/processes.cc -- see the header.
+#include "manager/processes.hpp"
+
+#include <utility>
+
+namespace abide::manager {
+
+model::ExitStatus exit_status_of(const anchor::Exit& exit, Wall now) {
+    model::ExitStatus status;
+    status.time = now;
+    status.rusage = {static_cast<std::int64_t>(exit.user_us), static_cast<std::int64_t>(exit.system_us),
+                     static_cast<std::int64_t>(exit.max_rss_kib)};
+    switch (static_cast<anchor::Ended>(exit.kind)) {
+        case anchor::Ended::exited:
+            status.kind = model::ExitKind::code;
+            status.value = exit.status;
+            break;
+        case anchor::Ended::dumped: status.core_dumped = true; [[fallthrough]];
+        case anchor::Ended::killed:
+            status.kind = model::ExitKind::signal;
+            status.value = exit.status;
+            break;
+        case anchor::Ended::running:
+        case anchor::Ended::unknown: status.rusage = {}; break;
+    }
+    return status;
+}
+
+void Processes::add(SpawnId spawn, std::int32_t pid, kernel::Fd pidfd, bool child, bool settled) {
+    by_pid_.insert_or_assign(pid, spawn);
+    by_spawn_.insert_or_assign(spawn, Tracked{std::move(pidfd), pid, child, settled, false});
+}
+
+std::optional<Processes::Ended> Processes::settle(SpawnId spawn, bool failed) {
+    const auto it = by_spawn_.find(spawn);
+    if (it == by_spawn_.end()) return std::nullopt;
+    it->second.settled = true;
+    it->second.failed = failed;
+    const auto early = early_.extract(it->second.pid);
+    if (!early) return std::nullopt;
+    Ended ended = close(it, early.mapped());
+    return failed ? std::nullopt : std::optional(ended);
+}
+
+const Processes::Tracked* Processes::find(SpawnId spawn) const {
+    const auto it = by_spawn_.find(spawn);
+    return it == by_spawn_.end() ? nullptr : &it->second;
+}
+
+std::optional<SpawnId> Processes::by_pid(std::int32_t pid) const {
+    const auto it = by_pid_.find(pid);
+    return it == by_pid_.end() ? std::nullopt : std::optional(it->second);
+}
+
+void Processes::forget(SpawnId spawn) {
+    const auto it = by_spawn_.find(spawn);
+    if (it == by_spawn_.end()) return;
+    by_pid_.erase(it->second.pid);
+    by_spawn_.erase(it);
+}
+
+Processes::Ended Processes::close(std::map<SpawnId, Tracked>::iterator it, const anchor::Exit& exit) {
+    Ended ended{it->first, exit};
+    acknowledged_.push_back(exit.pid);
+    by_pid_.erase(it->second.pid);
+    by_spawn_.erase(it);
+    return ended;
+}
+
+std::optional<Processes::Ended> Processes::ended(const anchor::Exit& exit, bool spawning) {
+    const std::optional<SpawnId> spawn = by_pid(exit.pid);
+    if (!spawn) {
+        if (spawning) early_.insert_or_assign(exit.pid, exit);
+        else acknowledged_.push_back(exit.pid);
+        return std::nullopt;
+    }
+    const auto it = by_spawn_.find(*spawn);
+    if (!it->second.settled) {
+        early_.insert_or_assign(exit.pid, exit);
+        return std::nullopt;
+    }
+    const bool failed = it->second.failed;
+    Ended ended = close(it, exit);
+    return failed ? std::nullopt : std::optional(ended);
+}
+
+void Processes::spawner_idle() {
+    for (auto it = early_.begin(); it != early_.end();) {
+        if (by_pid_.contains(it->first)) {
+            ++it;
+            continue;
+        }
+        acknowledged_.push_back(it->first);
+        it = early_.erase(it);
+    }
+}
+
+std::vector<std::int32_t> Processes::take_acknowledged() { return std::exchange(acknowledged_, {}); }
+
+}  // namespace abide::manager

@@ -1,0 +1,65 @@
+// manager/processes.hpp -- the processes that the engine asked for, as the kernel knows them.
+//
+// Owns one pidfd a process and the order of news about it: started, then executed or failed, then ended.  The anchor tells
+// an exit by pid; the pid is a name here only because the anchor keeps the zombie until reap() is sent, which is done after
+// the exit is in the journal.  Knows no service.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "base/ids.hpp"
+#include "kernel/fd.hpp"
+#include "model/state.hpp"
+#include "protocol/anchor.hpp"
+
+namespace abide::manager {
+
+model::ExitStatus exit_status_of(const anchor::Exit& exit, Wall now);
+
+class Processes {
+  public:
+    struct Tracked {
+        kernel::Fd pidfd;
+        std::int32_t pid = 0;
+        bool child = true;     // of the anchor, which tells its exit; else its pidfd is watched
+        bool settled = false;  // its exec succeeded or failed
+        bool failed = false;   // the engine was told SpawnFailed: the exit says nothing new
+    };
+    struct Ended {
+        SpawnId spawn;
+        anchor::Exit exit;
+    };
+
+    void add(SpawnId spawn, std::int32_t pid, kernel::Fd pidfd, bool child, bool settled);
+    // The exec succeeded or failed; an exit that came before is given back now.
+    std::optional<Ended> settle(SpawnId spawn, bool failed);
+    const Tracked* find(SpawnId spawn) const;
+    [[nodiscard]] std::optional<SpawnId> by_pid(std::int32_t pid) const;
+    // The engine takes another process instead (MAINPID): forget this one, its exit is an unknown process's.
+    void forget(SpawnId spawn);
+
+    // An exit that the anchor told.  Nothing is returned when it must wait for news that come first, or belongs to nobody.
+    // `spawning`: children may exist whose start was not told yet.
+    std::optional<Ended> ended(const anchor::Exit& exit, bool spawning);
+    // Exits that were kept for a start that did not come: belong to nobody.
+    void spawner_idle();
+    // Pids whose exits are dealt with; given to the anchor after the journal was written.
+    std::vector<std::int32_t> take_acknowledged();
+    void acknowledge(std::int32_t pid) { acknowledged_.push_back(pid); }
+
+    [[nodiscard]] std::size_t size() const { return by_spawn_.size(); }
+
+  private:
+    Ended close(std::map<SpawnId, Tracked>::iterator it, const anchor::Exit& exit);
+
+    std::map<SpawnId, Tracked> by_spawn_;
+    std::map<std::int32_t, SpawnId> by_pid_;
+    std::map<std::int32_t, anchor::Exit> early_;  // before their start, or before their exec was settled
+    std::vector<std::int32_t> acknowledged_;
+};
+
+}  // namespace abide::manager

@@ -1,0 +1,121 @@
+// manager/recovery.cc -- see the header.
+#include "manager/recovery.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "kernel/process.hpp"
+#include "manager/complain.hpp"
+#include "manager/token.hpp"
+
+namespace abide::manager {
+
+namespace {
+
+using Found = model::in::Recovered::Found;
+
+class Search {
+  public:
+    Search(const RecoveryUses& uses, const std::map<SpawnId, std::int32_t>& children) : uses_(uses), children_(children) {}
+
+    void process(const model::Service& service, const model::Run& run, const model::Process& process) {
+        Found found;
+        found.spawn = process.spawn;
+        if (process.pid > 0) {
+            known(process, found);
+        } else if (const auto child = children_.find(process.spawn); child != children_.end()) {
+            recorded(child->second, found);
+        } else {
+            unrecorded(service, run, found);
+        }
+        if (found.pid > 0) uses_.tracking.add_session(run_key(service.name, run.number), found.pid);
+        result_.processes.push_back(found);
+    }
+    model::in::Recovered take() { return std::move(result_); }
+
+  private:
+    // Its pid and start time were journaled.
+    void known(const model::Process& process, Found& found) {
+        Result<kernel::Fd> pidfd = kernel::open_checked(process.pid, process.start_ticks);
+        found.pid = process.pid;
+        found.start_ticks = process.start_ticks;
+        taken_.insert(process.pid);
+        if (!pidfd) return lost(process.spawn, process.pid, !process.adopted);
+        keep(process.spawn, process.pid, std::move(*pidfd), !process.adopted, found);
+    }
+
+    // The child wrote its own pid; the news of its start died with the manager.  A child of the anchor with this pid that was
+    // not reported as ended can't be another one: the anchor reaps only what was acknowledged.
+    void recorded(std::int32_t pid, Found& found) {
+        const Result<kernel::ProcessStat> stat = kernel::process_stat(pid);
+        found.pid = pid;
+        taken_.insert(pid);
+        if (!stat || stat->parent != uses_.anchor_pid) return lost(found.spawn, pid, true);
+        found.start_ticks = stat->start_ticks;
+        Result<kernel::Fd> pidfd = kernel::open_checked(pid, stat->start_ticks);
+        if (!pidfd) return lost(found.spawn, pid, true);
+        keep(found.spawn, pid, std::move(*pidfd), true, found);
+    }
+
+    // Asked for, and no word of it: it may still be in the run's own group.
+    void unrecorded(const model::Service& service, const model::Run& run, Found& found) {
+        if (uses_.tracking.has_cgroups()) {
+            for (const std::int32_t pid : uses_.tracking.members(service.name, run.number)) {
+                const Result<kernel::ProcessStat> stat = kernel::process_stat(pid);
+                if (!stat || stat->parent != uses_.anchor_pid || is_taken(run, pid)) continue;
+                return recorded(pid, found);
+            }
+        }
+        found.never_ran = true;
+    }
+
+    bool is_taken(const model::Run& run, std::int32_t pid) const {
+        return taken_.contains(pid) || std::ranges::any_of(run.processes, [&](const model::Process& process) {
+                   return process.pid == pid;
+               });
+    }
+
+    void keep(SpawnId spawn, std::int32_t pid, kernel::Fd pidfd, bool child, Found& found) {
+        found.alive = !kernel::has_ended(pidfd.get());
+        uses_.anchor.mark(pid, anchor::kManaged);
+        const Status watched = uses_.epoll.add(pidfd.get(), EPOLLIN, token_of(Watched::process, spawn.value));
+        if (!watched) complain(describe(watched.error()));
+        uses_.processes.add(spawn, pid, std::move(pidfd), child, true);
+    }
+
+    // No such process: the anchor still has its exit, or nobody knows it.
+    void lost(SpawnId spawn, std::int32_t pid, bool child) {
+        uses_.processes.add(spawn, pid, kernel::Fd{}, child, true);
+        uses_.anchor.peek(pid);
+    }
+
+    const RecoveryUses& uses_;
+    const std::map<SpawnId, std::int32_t>& children_;
+    std::set<std::int32_t> taken_;
+    model::in::Recovered result_;
+};
+
+}  // namespace
+
+Result<model::in::Recovered> recover(const RecoveryUses& uses, const std::map<SpawnId, std::int32_t>& children) {
+    std::vector<std::uint64_t> keys;
+    const std::vector<const model::Service*> services = uses.engine.services();
+    for (const model::Service* service : services) {
+        for (const model::Run& run : service->runs) {
+            const auto more = Runs::keys_of(*service, run, uses.engine.spec_of(run));
+            keys.insert(keys.end(), more.begin(), more.end());
+        }
+    }
+    Result<AnchorLink::Kept> kept = uses.anchor.get_now(keys);
+    if (!kept) return std::unexpected(kept.error());
+    Search search(uses, children);
+    for (const model::Service* service : services) {
+        for (const model::Run& run : service->runs) {
+            uses.runs.recover(*service, run, uses.engine.spec_of(run), *kept);
+            for (const model::Process& process : run.processes) search.process(*service, run, process);
+        }
+    }
+    return search.take();
+}
+
+}  // namespace abide::manager

@@ -1,0 +1,34 @@
+// manager/recovery.hpp -- a manager came back: what does the kernel know about the processes that the journal speaks of?
+//
+// Knows the kernel's side only; what follows is the engine's.  Invariant: a process is taken for ours only by pid and start time
+// together, by a record that the child itself wrote, or by its membership in the run's own control group.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+
+#include "core/engine.hpp"
+#include "kernel/epoll.hpp"
+#include "manager/anchor_link.hpp"
+#include "manager/processes.hpp"
+#include "manager/runs.hpp"
+#include "manager/tracking.hpp"
+#include "model/input.hpp"
+
+namespace abide::manager {
+
+struct RecoveryUses {
+    const core::Engine& engine;
+    kernel::Epoll& epoll;
+    AnchorLink& anchor;
+    Processes& processes;
+    Runs& runs;
+    Tracking& tracking;
+    std::int32_t anchor_pid = 0;
+};
+
+// Fills the tables of processes and runs, and says what was found.  `children`: pids that children recorded themselves.
+Result<model::in::Recovered> recover(const RecoveryUses& uses, const std::map<SpawnId, std::int32_t>& children);
+
+}  // namespace abide::manager

@@ -1,0 +1,161 @@
+// manager/runs.cc -- see the header.
+#include "manager/runs.hpp"
+
+#include "kernel/files.hpp"
+#include "kernel/socket.hpp"
+#include "manager/complain.hpp"
+#include "manager/token.hpp"
+
+namespace abide::manager {
+
+namespace {
+
+bool wants_log(const model::ServiceSpec& spec) { return spec.log.or_default().mode == model::LogMode::file; }
+model::ProbeKind readiness(const model::ServiceSpec& spec) { return spec.ready.or_default().probe.kind; }
+// A watchdog speaks through the notify socket whatever says that it is ready.
+bool wants_notify(const model::ServiceSpec& spec) {
+    return readiness(spec) == model::ProbeKind::notify || spec.watchdog.ns > 0;
+}
+
+protocol::log::OpenItem log_item(std::uint64_t key, const std::string& service, RunNumber run, const model::ServiceSpec& spec) {
+    return {anchor_key(Keep::log_pipe, key), run.value, service, spec.log.or_default()};
+}
+
+protocol::log::Pattern log_pattern(std::uint64_t key, RunNumber run, const model::ServiceSpec& spec, Wall since) {
+    return {anchor_key(Keep::log_pipe, key), run.value, false, spec.ready->probe.target, since.ns};
+}
+
+std::string hexadecimal(std::uint64_t key) {
+    std::string name;
+    for (int shift = 60; shift >= 0; shift -= 4) name += "0123456789abcdef"[(key >> shift) & 15];
+    return name;
+}
+
+}  // namespace
+
+void Runs::set_kept(const std::vector<std::uint64_t>& keys) {
+    for (const std::uint64_t key : keys) {
+        if (keep_of(key) == Keep::listener) kept_.insert(key);
+    }
+}
+
+std::string Runs::notify_path(std::uint64_t key) const { return notify_path_ + "/" + hexadecimal(key); }
+
+RunThings* Runs::find(std::uint64_t key) {
+    const auto it = runs_.find(key);
+    return it == runs_.end() ? nullptr : &it->second;
+}
+
+Result<RunThings*> Runs::prepare(const model::Service& service, const model::Run& run, const model::ServiceSpec& spec, Now now) {
+    const std::uint64_t key = run_key(service.name, run.number);
+    if (RunThings* known = find(key)) return known;
+    RunThings things;
+    things.service = service.name;
+    things.run = run.number;
+    if (wants_log(spec)) {
+        if (const Status made = make_log(things, spec, now); !made) return std::unexpected(made.error());
+    }
+    if (wants_notify(spec)) {
+        if (const Status made = make_notify(things, static_cast<bool>(spec.identity)); !made) return std::unexpected(made.error());
+    }
+    if (readiness(spec) == model::ProbeKind::fd) {
+        if (const Status made = make_ready(things); !made) return std::unexpected(made.error());
+    }
+    return &runs_.insert_or_assign(key, std::move(things)).first->second;
+}
+
+Status Runs::make_log(RunThings& things, const model::ServiceSpec& spec, Now now) {
+    Result<kernel::Pipe> pipe = kernel::make_pipe();
+    if (!pipe) return std::unexpected(pipe.error());
+    const std::uint64_t key = run_key(things.service, things.run);
+    const SharedFd read_end = share(std::move(pipe->read));
+    anchor_.put(anchor_key(Keep::log_pipe, key), read_end, true);
+    logger_.open(log_item(key, things.service, things.run, spec), read_end);
+    if (readiness(spec) == model::ProbeKind::log) logger_.watch_for(log_pattern(key, things.run, spec, now.wall));
+    things.log_write = std::move(pipe->write);
+    things.has_log = true;
+    return {};
+}
+
+Status Runs::make_notify(RunThings& things, bool foreign_user) {
+    const std::uint64_t key = run_key(things.service, things.run);
+    // Everybody may write into the socket of a service with a user of its own: the sender is checked for each message.
+    Result<kernel::Fd> socket = kernel::bind_notify(notify_path(key), foreign_user ? 0666 : 0600);
+    if (!socket) return std::unexpected(socket.error());
+    Result<kernel::Fd> copy = socket->duplicate();
+    if (!copy) return std::unexpected(copy.error());
+    if (Status added = epoll_.add(socket->get(), EPOLLIN, token_of(Watched::notify, key)); !added) return added;
+    anchor_.put(anchor_key(Keep::notify, key), share(std::move(*copy)), true);
+    things.notify = std::move(*socket);
+    return {};
+}
+
+Status Runs::make_ready(RunThings& things) {
+    Result<kernel::Pipe> pipe = kernel::make_pipe();
+    if (!pipe) return std::unexpected(pipe.error());
+    const std::uint64_t key = run_key(things.service, things.run);
+    if (Status set = kernel::set_nonblocking(pipe->read.get()); !set) return set;
+    Result<kernel::Fd> copy = pipe->read.duplicate();
+    if (!copy) return std::unexpected(copy.error());
+    if (Status added = epoll_.add(pipe->read.get(), EPOLLIN, token_of(Watched::ready_pipe, key)); !added) return added;
+    anchor_.put(anchor_key(Keep::ready_pipe, key), share(std::move(*copy)), true);
+    things.ready_read = std::move(pipe->read);
+    things.ready_write = std::move(pipe->write);
+    return {};
+}
+
+std::vector<std::uint64_t> Runs::keys_of(const model::Service& service, const model::Run& run, const model::ServiceSpec& spec) {
+    const std::uint64_t key = run_key(service.name, run.number);
+    std::vector<std::uint64_t> keys;
+    if (wants_notify(spec)) keys.push_back(anchor_key(Keep::notify, key));
+    if (readiness(spec) == model::ProbeKind::fd) keys.push_back(anchor_key(Keep::ready_pipe, key));
+    return keys;
+}
+
+void Runs::recover(const model::Service& service, const model::Run& run, const model::ServiceSpec& spec, AnchorLink::Kept& kept) {
+    const std::uint64_t key = run_key(service.name, run.number);
+    RunThings things;
+    things.service = service.name;
+    things.run = run.number;
+    if (wants_log(spec)) {
+        things.has_log = true;
+        logger_.reopen(log_item(key, service.name, run.number, spec));
+        const bool unread = run.state == model::State::starting && readiness(spec) == model::ProbeKind::log;
+        if (unread) logger_.watch_for(log_pattern(key, run.number, spec, run.started_at));
+    }
+    if (auto socket = kept.extract(anchor_key(Keep::notify, key))) {
+        things.notify = std::move(socket.mapped());
+        static_cast<void>(epoll_.add(things.notify.get(), EPOLLIN, token_of(Watched::notify, key)));
+    } else if (wants_notify(spec)) {
+        if (const Status made = make_notify(things, static_cast<bool>(spec.identity)); !made) {
+            complain(service.name + ": notify socket: " + describe(made.error()));
+        }
+    }
+    if (auto pipe = kept.extract(anchor_key(Keep::ready_pipe, key)); pipe && run.state == model::State::starting) {
+        things.ready_read = std::move(pipe.mapped());
+        static_cast<void>(epoll_.add(things.ready_read.get(), EPOLLIN, token_of(Watched::ready_pipe, key)));
+    }
+    runs_.insert_or_assign(key, std::move(things));
+}
+
+void Runs::release(std::string_view service, RunNumber run) {
+    const std::uint64_t key = run_key(service, run);
+    auto node = runs_.extract(key);
+    if (!node) return;
+    RunThings& things = node.mapped();
+    if (things.has_log) {
+        logger_.close(anchor_key(Keep::log_pipe, key));
+        anchor_.drop(anchor_key(Keep::log_pipe, key), true);
+    }
+    if (things.notify) {
+        static_cast<void>(epoll_.remove(things.notify.get()));
+        anchor_.drop(anchor_key(Keep::notify, key), true);
+        static_cast<void>(kernel::unlink_beneath(notify_directory_.get(), hexadecimal(key)));
+    }
+    if (things.ready_read) {
+        static_cast<void>(epoll_.remove(things.ready_read.get()));
+        anchor_.drop(anchor_key(Keep::ready_pipe, key), true);
+    }
+}
+
+}  // namespace abide::manager

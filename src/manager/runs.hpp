@@ -1,0 +1,75 @@
+// manager/runs.hpp -- what a run has beside its processes: log pipe, notify socket, readiness pipe.
+//
+// Owns the manager's ends.  The other copies are kept by the anchor under keys computed from the run's name, so that they
+// outlive the manager.  Knows no policy.  Invariant: a thing is put at the anchor before a process can use it.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/engine.hpp"
+#include "kernel/epoll.hpp"
+#include "kernel/fd.hpp"
+#include "manager/anchor_link.hpp"
+#include "manager/logger_keeper.hpp"
+#include "manager/run_key.hpp"
+
+namespace abide::manager {
+
+struct RunThings {
+    std::string service;
+    RunNumber run;
+    bool has_log = false;         // a pipe of it is at the anchor
+    kernel::Fd log_write;         // until the first process has it
+    kernel::Fd notify;
+    kernel::Fd ready_read, ready_write;  // write end: until the main process has it
+};
+
+class Runs {
+  public:
+    Runs(kernel::Epoll& epoll, AnchorLink& anchor, LoggerKeeper& logger) : epoll_(epoll), anchor_(anchor), logger_(logger) {}
+
+    // Where notify sockets are made: an absolute path, which services are told, and its descriptor.
+    void set_notify_directory(std::string path, kernel::Fd directory) {
+        notify_path_ = std::move(path);
+        notify_directory_ = std::move(directory);
+    }
+    // Keys that the anchor holds from before.
+    void set_kept(const std::vector<std::uint64_t>& keys);
+
+    // The things of a run, made when it has none yet.
+    Result<RunThings*> prepare(const model::Service& service, const model::Run& run, const model::ServiceSpec& spec, Now now);
+    // After a manager came back: takes over what the anchor kept.
+    void recover(const model::Service& service, const model::Run& run, const model::ServiceSpec& spec, AnchorLink::Kept& kept);
+    // What recover() needs of the anchor.
+    static std::vector<std::uint64_t> keys_of(const model::Service& service, const model::Run& run, const model::ServiceSpec& spec);
+    void release(std::string_view service, RunNumber run);
+
+    RunThings* find(std::uint64_t key);
+    RunThings* find(std::string_view service, RunNumber run) { return find(run_key(service, run)); }
+    [[nodiscard]] std::string notify_path(std::uint64_t key) const;
+
+    // Listening sockets live as long as the instance.
+    [[nodiscard]] bool has_listener(std::uint64_t key) const { return kept_.contains(key); }
+    void made_listener(std::uint64_t key) { kept_.insert(key); }
+
+  private:
+    Status make_log(RunThings& things, const model::ServiceSpec& spec, Now now);
+    Status make_notify(RunThings& things, bool foreign_user);
+    Status make_ready(RunThings& things);
+
+    kernel::Epoll& epoll_;
+    AnchorLink& anchor_;
+    LoggerKeeper& logger_;
+    std::string notify_path_;
+    kernel::Fd notify_directory_;
+    std::map<std::uint64_t, RunThings> runs_;  // by run key
+    std::set<std::uint64_t> kept_;             // keys of listening sockets at the anchor
+};
+
+}  // namespace abide::manager

@@ -1,0 +1,190 @@
+// manager/start.cc -- how a manager comes to work: the first one and every later one in the same way.
+#include <fcntl.h>
+
+#include "kernel/cgroup.hpp"
+#include "kernel/files.hpp"
+#include "kernel/program.hpp"
+#include "kernel/rlimit.hpp"
+#include "kernel/clock.hpp"
+#include "manager/complain.hpp"
+#include "manager/loop.hpp"
+#include "manager/recovery.hpp"
+#include "manager/token.hpp"
+
+namespace abide::manager {
+
+namespace {
+
+constexpr std::uint64_t key(anchor::Key well_known) { return static_cast<std::uint64_t>(well_known); }
+constexpr std::size_t kRecordBytes = 1u << 20;
+constexpr std::uint64_t kRecoveryMs = 60'000;
+
+std::string_view last_component(std::string_view path) {
+    const std::size_t slash = path.rfind('/');
+    return slash == std::string_view::npos ? path : path.substr(slash + 1);
+}
+
+// The position of a shared descriptor is anybody's; a description of our own begins at the start.
+Result<std::string> read_from_start(int fd) {
+    const Result<kernel::Fd> own = kernel::reopen(fd, O_RDONLY | O_CLOEXEC);
+    if (!own) return std::unexpected(own.error());
+    return kernel::read_all(own->get(), kRecordBytes);
+}
+
+Result<std::string> content_of(const AnchorLink::Kept& kept, anchor::Key well_known) {
+    const auto found = kept.find(key(well_known));
+    if (found == kept.end()) return std::string{};
+    return read_from_start(found->second.get());
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Loop>> Loop::create(kernel::Fd anchor_socket) {
+    // 1. Greet the anchor, and take what it keeps.
+    AnchorLink anchor(std::move(anchor_socket));
+    const Result<anchor::HelloAnswer> hello = anchor.hello_now();
+    if (!hello) return std::unexpected(hello.error());
+    anchor.working(kRecoveryMs);
+    Result<AnchorLink::Kept> kept = anchor.get_now(
+        {key(anchor::Key::journal), key(anchor::Key::control), key(anchor::Key::runtime), key(anchor::Key::environment),
+         key(anchor::Key::cgroup), key(anchor::Key::event_log), key(anchor::Key::places), key(anchor::Key::hold_program),
+         anchor_key(Keep::logger, 1), anchor_key(Keep::logger, 2)});
+    if (!kept) return std::unexpected(kept.error());
+    for (auto& [number, fd] : *kept) {
+        if (Status raised = kernel::raise_above_staging(fd); !raised) return std::unexpected(raised.error());
+    }
+    // 2. The Spawner takes the low descriptors; the loop's own lie above them.
+    kernel::SpawnerOptions options;
+    if (const auto hold = kept->find(key(anchor::Key::hold_program)); hold != kept->end()) options.hold_program = hold->second.get();
+    Result<std::unique_ptr<kernel::Spawner>> spawner = kernel::Spawner::create(options);
+    if (!spawner) return std::unexpected(spawner.error());
+    Result<kernel::Epoll> epoll = kernel::Epoll::create();
+    if (!epoll) return std::unexpected(epoll.error());
+    std::unique_ptr<Loop> loop(new Loop(std::move(*epoll), std::move(*spawner), std::move(anchor)));
+    loop->hello_ = *hello;
+    loop->kept_ = std::move(*kept);
+    return loop;
+}
+
+Status Loop::start() {
+    // As many descriptors as the machine allows; children get the old limit back.
+    const Result<kernel::ResourceLimitValue> limit = kernel::raise_descriptor_limit();
+    if (!limit) return std::unexpected(limit.error());
+    // Read the journal: what was true when the last record was written.
+    auto journal = kept_.extract(key(anchor::Key::journal));
+    if (!journal) return fail(ErrorKind::failed, "the anchor keeps no journal");
+    Result<core::Snapshot> snapshot =
+        journal_.open(std::move(journal.mapped()), hello_.epoch, (hello_.flags & anchor::kJournalSealed) != 0, anchor_);
+    if (!snapshot) return std::unexpected(snapshot.error());
+    engine_ = core::Engine(std::move(*snapshot));
+    // Places, environment, control groups, event log, control socket, logger.
+    if (Status taken = take_places(); !taken) return taken;
+    const Result<std::string> environment = content_of(kept_, anchor::Key::environment);
+    if (!environment) return std::unexpected(environment.error());
+    std::vector<model::Variable> variables = environment->empty() ? journal_.environment() : parse_environment(*environment);
+    if (Status ready = launcher_.prepare(std::move(variables), *limit); !ready) return ready;
+    if (Status taken = take_tracking(); !taken) return taken;
+    if (Status taken = take_runtime(); !taken) return taken;
+    logger_.set_directory(places_.where.log);
+    logger_.adopt(kept_);
+    kept_.erase(key(anchor::Key::environment));
+    kept_.erase(key(anchor::Key::places));
+    // Compare with the kernel, and go on.
+    return recover();
+}
+
+Status Loop::take_places() {
+    const Result<std::string> text = content_of(kept_, anchor::Key::places);
+    if (!text) return std::unexpected(text.error());
+    if (!text->empty()) {
+        boost::json::error_code wrong;
+        const boost::json::value json = boost::json::parse(*text, wrong);
+        if (wrong || !json.is_object()) return fail(ErrorKind::failed, "the record of places is no JSON object");
+        auto where = control::read<control::WhereReply>(json.get_object());
+        if (!where) return fail(ErrorKind::failed, "the record of places is wrong at '" + where.error() + "'");
+        places_.where = std::move(*where);
+    }
+    places_.where.anchor_pid = hello_.anchor_pid;
+    places_.where.manager_pid = kernel::own_pid();
+    places_.epoch = hello_.epoch;
+    control_.set_places(places_);
+    return {};
+}
+
+Status Loop::take_tracking() {
+    const Result<kernel::CgroupHome> here = kernel::find_cgroup_home();
+    if (!here) {
+        complain("no control groups: " + describe(here.error()) + "; services are tracked by session");
+        return {};
+    }
+    if (auto home = kept_.extract(key(anchor::Key::cgroup))) {
+        home_ = std::move(home.mapped());
+    } else {
+        // Found by the first manager only: the later ones live in a leaf of their own below it.
+        Result<kernel::Fd> opened = kernel::open_directory(here->mount + here->group);
+        if (!opened) return std::unexpected(opened.error());
+        home_ = std::move(*opened);
+        Result<kernel::Fd> copy = home_.duplicate();
+        if (!copy) return std::unexpected(copy.error());
+        anchor_.put(key(anchor::Key::cgroup), share(std::move(*copy)), true);
+    }
+    const Result<std::string> path = kernel::real_path("/proc/self/fd/" + std::to_string(home_.get()));
+    if (!path) return std::unexpected(path.error());
+    std::string shown = path->starts_with(here->mount) ? path->substr(here->mount.size()) : std::string{};
+    if (shown.empty()) shown = "/";
+    Result<kernel::Fd> parent = home_.duplicate();
+    if (!parent) return std::unexpected(parent.error());
+    std::string name(last_component(places_.where.runtime));
+    if (name.empty()) name = engine_.instance().spec.name;
+    tracking_.start(std::move(*parent), shown, name, {hello_.anchor_pid, kernel::own_pid()});
+    if (tracking_.watch_fd() < 0) return {};
+    return epoll_.add(tracking_.watch_fd(), EPOLLIN, token_of(Watched::cgroups));
+}
+
+Status Loop::take_runtime() {
+    auto runtime = kept_.extract(key(anchor::Key::runtime));
+    if (!runtime) return fail(ErrorKind::failed, "the anchor keeps no runtime folder");
+    runtime_ = std::move(runtime.mapped());
+    // Services with a user of their own must reach their sockets, so the folder may be passed through, not listed.
+    Result<kernel::Fd> notify = kernel::make_directory_beneath(runtime_.get(), "notify", 0711);
+    if (!notify) return std::unexpected(notify.error());
+    const Result<std::string> path = kernel::real_path("/proc/self/fd/" + std::to_string(notify->get()));
+    if (!path) return std::unexpected(path.error());
+    runs_.set_notify_directory(*path, std::move(*notify));
+    auto events = kept_.extract(key(anchor::Key::event_log));
+    Result<kernel::Fd> folder = events ? Result<kernel::Fd>(std::move(events.mapped()))
+                                       : kernel::make_directory_beneath(runtime_.get(), "events", 0750);
+    if (!folder) return std::unexpected(folder.error());
+    if (const Status opened = events_.open(std::move(*folder), engine_.instance().spec.name); !opened) {
+        complain("events: " + describe(opened.error()));
+    }
+    auto control = kept_.extract(key(anchor::Key::control));
+    if (!control) return fail(ErrorKind::failed, "the anchor keeps no control socket");
+    return control_.listen(std::move(control.mapped()));
+}
+
+Status Loop::recover() {
+    const Result<std::vector<std::uint64_t>> keys = anchor_.list_now();
+    if (!keys) return std::unexpected(keys.error());
+    runs_.set_kept(*keys);
+    if (Status added = epoll_.add(anchor_.fd(), EPOLLIN, token_of(Watched::anchor)); !added) return added;
+    if (Status added = epoll_.add(spawner_->fd(), EPOLLIN, token_of(Watched::spawner)); !added) return added;
+    model::in::Recovered recovered;
+    if (static_cast<anchor::Start>(hello_.start) != anchor::Start::first) {
+        Result<model::in::Recovered> found =
+            manager::recover({engine_, epoll_, anchor_, processes_, runs_, tracking_, hello_.anchor_pid}, journal_.children());
+        if (!found) return std::unexpected(found.error());
+        recovered = std::move(*found);
+    } else {
+        recovered.first = true;
+    }
+    journal_.forget_children();
+    inbox_.push(InputClass::process, std::move(recovered));
+    anchor_.ready();
+    anchor_.working(0);
+    // Exits that were pushed while we were asking are taken now: nothing else would wake the loop for them.
+    on_anchor(kernel::now());
+    return {};
+}
+
+}  // namespace abide::manager

@@ -1,0 +1,187 @@
+// manager/tracking.cc -- see the header.
+#include "manager/tracking.hpp"
+
+#include <algorithm>
+
+#include "kernel/clock.hpp"
+#include "kernel/process.hpp"
+#include "manager/complain.hpp"
+#include "manager/run_key.hpp"
+
+namespace abide::manager {
+
+namespace {
+
+constexpr Duration kFirstLook = milliseconds(5);
+constexpr Duration kLastLook = seconds(1);
+
+}  // namespace
+
+std::string Tracking::leaf_name(RunNumber run) { return "r" + std::to_string(run.value) + ".main"; }
+
+void Tracking::start(kernel::Fd home, const std::string& shown, const std::string& instance,
+                     const std::vector<std::int32_t>& own_processes) {
+    Result<kernel::CgroupTree> tree = kernel::CgroupTree::create_at(std::move(home), shown, instance);
+    if (!tree) {
+        complain("no control groups: " + describe(tree.error()) + "; services are tracked by session");
+        return;
+    }
+    tree_ = std::move(*tree);
+    for (const std::int32_t pid : own_processes) {
+        if (const Status moved = tree_->adopt_own(pid); !moved) complain("own control group: " + describe(moved.error()));
+    }
+    static_cast<void>(tree_->enable_controllers({"memory", "pids", "cpu"}));  // a limit that can't be set is reported by its service
+}
+
+Result<kernel::Fd> Tracking::leaf_for_spawn(std::string_view service, RunNumber run) {
+    if (!tree_) return kernel::Fd{};
+    return tree_->make_leaf(service, leaf_name(run));
+}
+
+Result<kernel::Fd> Tracking::existing_leaf(std::string_view service, RunNumber run) {
+    if (!tree_) return fail(ErrorKind::not_found, "no control groups");
+    return tree_->open_leaf(service, leaf_name(run));
+}
+
+void Tracking::add_session(std::uint64_t key, std::int32_t session) {
+    if (!tree_) sessions_[key].push_back(session);
+}
+
+bool Tracking::contains(std::string_view service, RunNumber run, std::int32_t pid) const {
+    if (tree_) {
+        const Result<std::string> group = kernel::cgroup_of(pid);
+        const std::string leaf = tree_->leaf_path(service, leaf_name(run));
+        return group && group->starts_with(leaf) && (group->size() == leaf.size() || (*group)[leaf.size()] == '/');
+    }
+    const auto found = sessions_.find(run_key(service, run));
+    const Result<pid_t> session = kernel::session_of(pid);
+    return found != sessions_.end() && session && std::ranges::find(found->second, *session) != found->second.end();
+}
+
+std::vector<std::int32_t> Tracking::session_members(std::uint64_t key) const {
+    const auto found = sessions_.find(key);
+    if (found == sessions_.end()) return {};
+    std::vector<std::int32_t> members;
+    for (const std::int32_t session : found->second) {
+        const Result<std::vector<pid_t>> pids = kernel::processes_of_session(session);
+        if (pids) members.insert(members.end(), pids->begin(), pids->end());
+    }
+    std::erase_if(members, [](std::int32_t pid) {
+        const Result<kernel::ProcessStat> stat = kernel::process_stat(pid);
+        return !stat || stat->state == 'Z' || stat->state == 'X';
+    });
+    return members;
+}
+
+std::vector<std::int32_t> Tracking::members(std::string_view service, RunNumber run) {
+    if (!tree_) return session_members(run_key(service, run));
+    const Result<kernel::Fd> leaf = tree_->open_leaf(service, leaf_name(run));
+    if (!leaf) return {};
+    const Result<std::vector<pid_t>> pids = kernel::cgroup_processes(leaf->get());
+    return pids ? *pids : std::vector<std::int32_t>{};
+}
+
+Status Tracking::signal_all(std::string_view service, RunNumber run, int signal) {
+    if (tree_) {
+        const Result<kernel::Fd> leaf = tree_->open_leaf(service, leaf_name(run));
+        if (!leaf) return {};  // given back already: nobody is in it
+        const Result<std::size_t> sent = kernel::cgroup_signal_all(leaf->get(), signal);
+        return sent ? Status{} : std::unexpected(sent.error());
+    }
+    const std::uint64_t key = run_key(service, run);
+    for (const std::int32_t pid : session_members(key)) {
+        const Result<kernel::Fd> process = kernel::open_pidfd(pid);
+        if (process && contains(service, run, pid)) static_cast<void>(kernel::send_signal(process->get(), signal));
+    }
+    return {};
+}
+
+Status Tracking::kill_all(std::string_view service, RunNumber run) {
+    constexpr int kKill = 9;
+    constexpr int kRounds = 8;  // a fork may slip through one look
+    if (tree_) {
+        const Result<kernel::Fd> leaf = tree_->open_leaf(service, leaf_name(run));
+        return leaf ? kernel::cgroup_kill_all(leaf->get()) : Status{};
+    }
+    for (int round = 0; round < kRounds && !session_members(run_key(service, run)).empty(); ++round) {
+        if (const Status sent = signal_all(service, run, kKill); !sent) return sent;
+    }
+    return {};
+}
+
+Status Tracking::freeze(std::string_view service, RunNumber run, bool frozen) {
+    constexpr int kStop = 19, kContinue = 18;
+    if (tree_) {
+        const Result<kernel::Fd> leaf = tree_->open_leaf(service, leaf_name(run));
+        return leaf ? kernel::cgroup_freeze(leaf->get(), frozen) : std::unexpected(leaf.error());
+    }
+    return signal_all(service, run, frozen ? kStop : kContinue);
+}
+
+bool Tracking::watch_empty(std::string_view service, RunNumber run) {
+    const std::uint64_t key = run_key(service, run);
+    if (watches_.contains(key)) return false;
+    if (tree_) {
+        // Removing the folder is the cheapest question: it succeeds only when nobody is left.
+        if (tree_->remove_leaf(service, leaf_name(run))) return true;
+        const Result<bool> watched = tree_->watch_empty(service, leaf_name(run), key);
+        if (watched && !*watched) {
+            if (const Status gone = tree_->remove_leaf(service, leaf_name(run)); !gone) complain(describe(gone.error()));
+            return true;
+        }
+        if (!watched) {
+            complain("watching a control group: " + describe(watched.error()));
+            next_look_ = kernel::mono_now() + kLastLook;
+        }
+    } else {
+        if (session_members(key).empty()) return true;
+        look_delay_ = kFirstLook;
+        next_look_ = std::min(next_look_, kernel::mono_now() + look_delay_);
+    }
+    watches_.emplace(key, Watch{std::string(service), run});
+    return false;
+}
+
+void Tracking::release(std::string_view service, RunNumber run) {
+    const std::uint64_t key = run_key(service, run);
+    sessions_.erase(key);
+    if (watches_.erase(key) != 0 && tree_) tree_->forget_watch(key);
+    if (!tree_) return;
+    // With stop.scope = "main" somebody may stay in it on purpose: then the folder stays too.
+    static_cast<void>(tree_->remove_leaf(service, leaf_name(run)));
+}
+
+std::vector<Tracking::Empty> Tracking::drain(Mono now) {
+    std::vector<Empty> empty;
+    const auto take = [&](std::uint64_t key) {
+        auto watch = watches_.extract(key);
+        if (watch) empty.push_back({std::move(watch.mapped().service), watch.mapped().run});
+    };
+    if (tree_) {
+        for (const std::uint64_t key : tree_->drain_empty()) take(key);
+    }
+    if (now < next_look_) return empty;
+    next_look_ = kNever;
+    std::vector<std::uint64_t> keys;
+    for (const auto& [key, watch] : watches_) {
+        const bool gone = tree_ ? tree_->remove_leaf(watch.service, leaf_name(watch.run)).has_value() : session_members(key).empty();
+        if (gone) keys.push_back(key);
+    }
+    for (const std::uint64_t key : keys) take(key);
+    if (!watches_.empty() && (!tree_ || watch_fd() < 0)) {
+        look_delay_ = std::min(Duration{std::max(look_delay_.ns, kFirstLook.ns) * 2}, kLastLook);
+        next_look_ = now + look_delay_;
+    }
+    return empty;
+}
+
+void Tracking::finish(int home, const std::vector<std::int32_t>& own_processes) {
+    if (!tree_) return;
+    for (const std::int32_t pid : own_processes) {
+        if (home >= 0) static_cast<void>(kernel::cgroup_join(home, pid));
+    }
+    if (const Status removed = tree_->remove(); !removed) complain("the control groups stay: " + describe(removed.error()));
+    tree_.reset();
+}
+
+}  // namespace abide::manager

@@ -1,0 +1,76 @@
+// manager/tracking.hpp -- which processes belong to a run: a cgroup leaf of its own where the machine has a writable version 2
+// tree, else the sessions that its processes were started in.
+//
+// Owns the cgroup tree and the list of runs that somebody wants to see empty.  Knows no policy.  Invariant: Emptied is said
+// once for each watch, and only after the kernel showed that nobody is left.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ids.hpp"
+#include "base/result.hpp"
+#include "base/time.hpp"
+#include "kernel/cgroup.hpp"
+#include "kernel/fd.hpp"
+
+namespace abide::manager {
+
+class Tracking {
+  public:
+    // Tries for a cgroup tree inside `home` (a folder of a cgroup2 mount, `shown` is its path there), and says why on
+    // standard error when there is none.
+    void start(kernel::Fd home, const std::string& shown, const std::string& instance,
+               const std::vector<std::int32_t>& own_processes);
+    [[nodiscard]] bool has_cgroups() const { return tree_.has_value(); }
+    // Becomes readable when a watched leaf may have emptied; -1 without cgroups.
+    [[nodiscard]] int watch_fd() const { return tree_ ? tree_->watch_fd() : -1; }
+
+    // The leaf to start a process in; an invalid one without cgroups.
+    Result<kernel::Fd> leaf_for_spawn(std::string_view service, RunNumber run);
+    Result<kernel::Fd> existing_leaf(std::string_view service, RunNumber run);
+    // Without cgroups: a session leader of this run was started.
+    void add_session(std::uint64_t key, std::int32_t session);
+
+    // Is the process of this run?  The caller holds a pidfd, and asks again whether it still lives.
+    [[nodiscard]] bool contains(std::string_view service, RunNumber run, std::int32_t pid) const;
+    [[nodiscard]] std::vector<std::int32_t> members(std::string_view service, RunNumber run);
+
+    Status signal_all(std::string_view service, RunNumber run, int signal);
+    Status kill_all(std::string_view service, RunNumber run);
+    Status freeze(std::string_view service, RunNumber run, bool frozen);
+
+    // True: nobody is left (its leaf is given back).  False: watched, a later drain() will tell.
+    bool watch_empty(std::string_view service, RunNumber run);
+    void release(std::string_view service, RunNumber run);
+    struct Empty {
+        std::string service;
+        RunNumber run;
+    };
+    // What became empty; call it when watch_fd() is readable and when next_look() has come.
+    std::vector<Empty> drain(Mono now);
+    [[nodiscard]] Mono next_look() const { return next_look_; }
+
+    // At the end of the instance: gives the tree back.  Our own processes move to `home` first.
+    void finish(int home, const std::vector<std::int32_t>& own_processes);
+
+  private:
+    static std::string leaf_name(RunNumber run);
+    struct Watch {
+        std::string service;
+        RunNumber run;
+    };
+    [[nodiscard]] std::vector<std::int32_t> session_members(std::uint64_t key) const;
+
+    std::optional<kernel::CgroupTree> tree_;
+    std::map<std::uint64_t, Watch> watches_;                       // by run key
+    std::map<std::uint64_t, std::vector<std::int32_t>> sessions_;  // by run key, without cgroups
+    Mono next_look_ = kNever;
+    Duration look_delay_{};
+};
+
+}  // namespace abide::manager

@@ -1,0 +1,22 @@
+// programs/main.cc -- one static program, several roles: the name it is called by says which.
+#include <string_view>
+
+#include "programs/cli_main.hpp"
+#include "programs/logger_main.hpp"
+#include "programs/manager_main.hpp"
+
+namespace {
+
+std::string_view last_component(std::string_view path) {
+    const std::size_t slash = path.rfind('/');
+    return slash == std::string_view::npos ? path : path.substr(slash + 1);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const std::string_view name = argc > 0 ? last_component(argv[0]) : std::string_view{};
+    if (name == "abide-manager") return manager_main(argc, argv);
+    if (name == "abide-logger") return logger_main(argc, argv);
+    return cli_main(argc, argv);
+}

@@ -1,0 +1,40 @@
+// programs/manager_main.cc -- the manager: greets the anchor, reads the journal, and keeps the services as they should be.
+#include "programs/manager_main.hpp"
+
+#include <exception>
+#include <memory>
+#include <string>
+
+#include "kernel/fd.hpp"
+#include "manager/complain.hpp"
+#include "manager/loop.hpp"
+#include "protocol/anchor.hpp"
+
+using namespace abide;
+
+int manager_main(int, char**) {
+    try {
+        // 1. The socket that the anchor left for us, out of the way of what children will get.
+        kernel::Fd socket(anchor::kManagerSocket);
+        if (Status raised = kernel::raise_above_staging(socket); !raised) {
+            manager::complain("not started by an anchor: " + manager::describe(raised.error()));
+            return 1;
+        }
+        // 2. The parts of the manager.
+        Result<std::unique_ptr<manager::Loop>> loop = manager::Loop::create(std::move(socket));
+        if (!loop) {
+            manager::complain(manager::describe(loop.error()));
+            return 1;
+        }
+        // 3. What the predecessor knew, compared with the kernel.
+        if (Status started = (*loop)->start(); !started) {
+            manager::complain("the manager can't start: " + manager::describe(started.error()));
+            return 1;
+        }
+        // 4. Turn after turn, until the instance ends.
+        return (*loop)->run();
+    } catch (const std::exception& error) {
+        manager::complain(std::string("the manager ends: ") + error.what());
+        return 1;
+    }
+}

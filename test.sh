@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Builds and passes all tests.
+#   ./test.sh                 everything: tidy, unit tests, simulator, system tests
+#   ./test.sh fast            a subset in two minutes (after the first build): tidy, unit tests, a short simulation
+#   ./test.sh asan|tsan       unit tests and a simulation under a sanitizer
+# The last line is `N passed, N failed`; the exit status is 0 only when nothing failed.
+set -uo pipefail
+cd "$(dirname "$(readlink -f "$0")")" || exit 1
+
+mode=${1:-full}
+case $mode in
+    full | fast) preset=release ;;
+    asan | tsan) preset=$mode ;;
+    *) echo "usage: test.sh [fast|asan|tsan]" >&2; exit 2 ;;
+esac
+build=build/$preset
+results=$(mktemp -d)
+trap 'rm -rf "$results"' EXIT
+passed=0 failed=0
+
+# step NAME COMMAND...: runs it, and counts from its own closing line `N passed, N failed`; without one, from its status.
+step() {
+    local name=$1 start=$SECONDS status line good=0 bad=0
+    shift
+    printf '\n== %s\n' "$name"
+    "$@" >"$results/log" 2>&1 </dev/null
+    status=$?
+    line=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$results/log" | tail -n 1)
+    if [ -n "$line" ]; then
+        good=${line%% *} bad=${line#*, } bad=${bad%% *}
+        [ $status -eq 0 ] || [ "$bad" -gt 0 ] || bad=1
+    elif [ $status -eq 0 ]; then
+        good=1
+    else
+        bad=1
+    fi
+    if [ "$bad" -gt 0 ]; then
+        tail -n "${ABIDE_TEST_LINES:-400}" "$results/log"
+    fi
+    printf '%s: %d passed, %d failed (%d s)\n' "$name" "$good" "$bad" $((SECONDS - start))
+    passed=$((passed + good)) failed=$((failed + bad))
+    [ "$bad" -eq 0 ]
+}
+
+finish() {
+    printf '\n%d passed, %d failed\n' "$passed" "$failed"
+    [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+    exit
+}
+
+step bootstrap ./bootstrap.sh || finish
+step configure cmake --preset "$preset" || finish
+step build cmake --build --preset "$preset" || finish
+if [ "$preset" = release ]; then
+    step 'tidy of tidy' tools/tidy_test.py
+    step tidy tools/tidy.py --build "$build"
+fi
+step 'unit tests' tools/unit.py "$build"
+if [ "$mode" = full ]; then  # the unit tests have a short simulation among them
+    step simulator "$build/bin/abide-sim" --seeds 10000000 --seconds "${ABIDE_SIM_SECONDS:-40}"
+fi
+if [ "$mode" = full ] && [ -f tests/system/run.py ]; then
+    step 'system tests' python3 tests/system/run.py --build "$build"
+fi
+finish

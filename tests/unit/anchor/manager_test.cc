@@ -1,0 +1,237 @@
+// tests/unit/anchor/manager_test.cc -- a manager is always coming back, signals become wishes, and `end` ends.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "instance.hpp"
+
+namespace abide::test {
+namespace {
+
+using anchor::Mark;
+using anchor::Start;
+using anchor::Verb;
+using anchor::Wish;
+
+TEST(Manager, UnknownVerbIsAnsweredAndGarbageIgnored) {
+    Instance instance;
+    Puppet manager = instance.manager();
+    const std::uint64_t key = 5;
+    manager.tell({std::uint16_t(Verb::get), 0, 1, 1, 0}, &key, sizeof key);  // before hello
+    manager.hello();
+    manager.tell({777, 0, 4242, 0, 0}, "payload", 7);
+    const std::optional<Packet> answer = manager.push(Verb::unsupported);
+    ASSERT_TRUE(answer.has_value());
+    EXPECT_EQ(answer->header.tag, 4242u);
+    EXPECT_EQ(answer->header.status, std::uint32_t(ENOSYS));
+
+    const Fd file = memory_file("x");
+    const std::vector<char> big(anchor::kMaxFrameBytes + 100, 'x');
+    send(manager.link(), "abc", 3, 0);                                                            // shorter than a header
+    send(manager.link(), big.data(), big.size(), 0);                                              // longer than any frame
+    manager.tell({std::uint16_t(Verb::put), 0, 1, 2, 0}, &key, sizeof key, {file.get()});         // count and bytes differ
+    manager.tell({std::uint16_t(Verb::put), 0, 1, 1, 0}, &key, sizeof key, {});                   // no descriptor
+    manager.tell({std::uint16_t(Verb::peek), 0, 1, 1, 0}, &key, 4, {file.get()});                 // one too many
+    manager.tell({std::uint16_t(Verb::end), anchor::kAnswer, 1, 1, 0}, &key, sizeof key);         // an answer to nothing
+    EXPECT_EQ(manager.hello().ignored_frames, 7u);
+    EXPECT_EQ(manager.ask(Verb::get, std::vector<std::uint64_t>{5}).header.count, 0u);
+}
+
+TEST(Manager, WishesWaitForHelloAndForAnAnswer) {
+    Instance instance;
+    Puppet first = instance.manager();
+    kill(instance.pid(), SIGTERM);
+    EXPECT_FALSE(first.receive(100ms).has_value());
+    const anchor::HelloAnswer hello = first.hello();
+    EXPECT_EQ(hello.wishes, 1u);
+    EXPECT_EQ(hello.last_wish, SIGTERM);
+    const std::optional<Packet> wish = first.push(Verb::wish);
+    ASSERT_TRUE(wish.has_value());
+    EXPECT_EQ(wish->items<Wish>().at(0).signal, SIGTERM);
+    EXPECT_EQ(wish->items<Wish>().at(0).sender_pid, getpid());
+    first.ask(Verb::ready);
+    kill(first.pid(), SIGKILL);  // without having answered
+
+    Puppet second = instance.manager();
+    second.hello();
+    const std::optional<Packet> again = second.push(Verb::wish);
+    ASSERT_TRUE(again.has_value());
+    second.tell({std::uint16_t(Verb::wish), anchor::kAnswer, again->header.tag, 0, 0}, nullptr, 0);
+    EXPECT_EQ(second.hello().wishes, 0u);
+}
+
+TEST(Manager, EverySignalIsSurvived) {
+    Instance instance;
+    Puppet manager = instance.manager();
+    manager.hello();
+    for (int signal = 1; signal <= 64; ++signal) {
+        if (signal == SIGKILL || signal == SIGSTOP || signal == SIGCHLD || signal == 32 || signal == 33) continue;
+        kill(instance.pid(), signal);
+    }
+    kill(instance.pid(), SIGCHLD);
+    EXPECT_EQ(manager.hello().epoch, 1u);
+    int wishes = 0;
+    while (manager.push(Verb::wish, 100ms)) ++wishes;
+    EXPECT_EQ(wishes, 32);  // the bound; 8 named ones and 31 real-time ones were sent
+}
+
+TEST(Manager, CrashLoopPausesGrow) {
+    Instance instance;
+    std::vector<milliseconds> pauses;
+    for (int i = 0; i < 6; ++i) {
+        Puppet manager = instance.manager();
+        manager.hello();
+        EXPECT_EQ(manager.hello().failures, std::uint32_t(i));
+        manager.exit(3);
+        const auto before = std::chrono::steady_clock::now();
+        ASSERT_TRUE(instance.starts_manager_within(3000ms));
+        pauses.push_back(std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - before));
+    }
+    EXPECT_GE(pauses[2], 20ms);
+    EXPECT_GE(pauses[4], 80ms);
+    EXPECT_GE(pauses[5], 160ms);
+    EXPECT_LT(pauses[5], 1000ms);
+    Puppet last = instance.manager();
+    const anchor::HelloAnswer hello = last.hello();
+    EXPECT_EQ(hello.start, std::uint32_t(Start::crashed));
+    EXPECT_EQ(hello.last_kind, std::uint32_t(anchor::Ended::exited));
+    EXPECT_EQ(hello.last_status, 3);
+    EXPECT_EQ(hello.epoch, 7u);
+}
+
+TEST(Manager, KilledAgainAndAgainComesBackAtOnce) {
+    Instance instance;
+    const pid_t service = [&] {
+        Puppet manager = instance.manager();
+        manager.hello();
+        manager.ask(Verb::ready);
+        const pid_t pid = manager.spawn_sleeping();
+        kill(manager.pid(), SIGKILL);
+        return pid;
+    }();
+    for (int i = 0; i < 30; ++i) {
+        Puppet manager = instance.manager(1000ms);
+        ASSERT_EQ(manager.hello().epoch, std::uint64_t(i + 2));
+        manager.ask(Verb::ready);
+        kill(manager.pid(), SIGKILL);
+    }
+    EXPECT_NE(process_state(service), '\0');
+}
+
+TEST(Manager, AHangIsOnlyWhatIsOutstanding) {
+    Instance instance({.words = {"--hang-ms=200"}});
+    Puppet first = instance.manager();
+    first.hello();
+    EXPECT_FALSE(instance.starts_manager_within(600ms)) << "nothing was outstanding";
+    const pid_t pid = first.spawn_exiting(1);
+    EXPECT_EQ(first.exit_of(pid).status, 1);  // never acknowledged
+    ASSERT_TRUE(instance.starts_manager_within(2000ms));
+    Puppet second = instance.manager();
+    EXPECT_EQ(second.hello().start, std::uint32_t(Start::hung));
+    EXPECT_EQ(second.exit_of(pid).status, 1);
+    second.ask(Verb::working, std::vector<anchor::Working>{{1000}});
+    EXPECT_FALSE(instance.starts_manager_within(700ms)) << "it said that it works longer";
+    second.reap({pid});
+    EXPECT_FALSE(instance.starts_manager_within(700ms));
+}
+
+TEST(Manager, OneWithoutHelloOrSocketIsReplaced) {
+    Instance instance({.words = {"--hang-ms=300"}});
+    Puppet silent = instance.manager();
+    ASSERT_TRUE(instance.starts_manager_within(2000ms));
+    Puppet second = instance.manager();
+    EXPECT_EQ(second.hello().start, std::uint32_t(Start::hung));
+    second.close_link();
+    second.let_go();
+    ASSERT_TRUE(instance.starts_manager_within(2000ms));
+    EXPECT_EQ(instance.manager().hello().start, std::uint32_t(Start::hung));
+}
+
+TEST(Manager, TheNextProgramIsADescriptorToo) {
+    Instance instance;
+    Puppet first = instance.manager();
+    first.hello();
+    const Fd broken(open("/bin/true", O_PATH | O_CLOEXEC));
+    const auto key = std::uint64_t(anchor::Key::manager_program);
+    const Fd good(open("/proc/self/exe", O_PATH | O_CLOEXEC));
+    ASSERT_EQ(first.ask(Verb::put, std::vector<std::uint64_t>{key}, 0, {good.get()}).header.status, 0u);
+    first.exit(0);
+    Puppet second = instance.manager();
+    EXPECT_EQ(second.hello().start, std::uint32_t(Start::crashed));
+    ASSERT_EQ(second.ask(Verb::put, std::vector<std::uint64_t>{key}, 0, {broken.get()}).header.status, 0u);
+    second.exit(0);
+    EXPECT_FALSE(instance.starts_manager_within(300ms));
+    EXPECT_NE(process_state(instance.pid()), '\0');
+}
+
+TEST(Manager, LimitsAreHandedOnAsTheyWere) {
+    Instance instance;
+    Puppet manager = instance.manager();
+    rlimit own{};
+    getrlimit(RLIMIT_NOFILE, &own);
+    EXPECT_EQ(manager.soft_limit(), int(own.rlim_cur));
+}
+
+TEST(End, WithStatusAndGrace) {
+    Instance instance;
+    Puppet manager = instance.manager();
+    manager.hello();
+    const pid_t polite = manager.spawn_sleeping(), deaf = manager.spawn_deaf();
+    const auto before = std::chrono::steady_clock::now();
+    EXPECT_EQ(manager.ask(Verb::end, std::vector<anchor::End>{{17, 300}}).header.status, 0u);
+    const int status = instance.status();
+    const auto took = std::chrono::steady_clock::now() - before;
+    ASSERT_TRUE(WIFEXITED(status));
+    EXPECT_EQ(WEXITSTATUS(status), 17);
+    EXPECT_GE(took, 290ms);
+    EXPECT_LT(took, 2000ms);
+    EXPECT_EQ(process_state(polite), '\0');
+    EXPECT_EQ(process_state(deaf), '\0');
+}
+
+TEST(End, SparesWhatIsMarkedNever) {
+    Instance instance;
+    Puppet manager = instance.manager();
+    manager.hello();
+    const pid_t spared = manager.spawn_outliving(), other = manager.spawn_outliving();
+    manager.ask(Verb::mark, std::vector<Mark>{{spared, anchor::kManaged | anchor::kNeverKill}});
+    manager.ask(Verb::end, std::vector<anchor::End>{{0, 100}});
+    EXPECT_EQ(WEXITSTATUS(instance.status(5000ms)), 0);
+    EXPECT_EQ(process_state(other), '\0');
+    EXPECT_EQ(process_state(spared), 'S');
+    kill(spared, SIGKILL);
+}
+
+TEST(End, WithoutAnyManager) {
+    Instance instance({.words = {"--grace-ms=200"}, .program = "/bin/false"});
+    const timespec moment{0, 400'000'000};  // five failures: 0 + 10 + 20 + 40 + 80 ms
+    nanosleep(&moment, nullptr);
+    EXPECT_NE(process_state(instance.pid()), '\0');
+    kill(instance.pid(), SIGTERM);
+    const int status = instance.status(2000ms);
+    ASSERT_TRUE(WIFEXITED(status));
+    EXPECT_EQ(WEXITSTATUS(status), 1);
+}
+
+TEST(End, ASecondTermShortens) {
+    Instance instance;
+    Puppet manager = instance.manager();
+    manager.hello();
+    manager.spawn_deaf();
+    manager.ask(Verb::end, std::vector<anchor::End>{{0, 60'000}});
+    const auto before = std::chrono::steady_clock::now();
+    const timespec moment{0, 50'000'000};
+    nanosleep(&moment, nullptr);
+    kill(instance.pid(), SIGTERM);
+    nanosleep(&moment, nullptr);
+    kill(instance.pid(), SIGTERM);
+    EXPECT_EQ(WEXITSTATUS(instance.status(5000ms)), 0);
+    EXPECT_LT(std::chrono::steady_clock::now() - before, 3000ms);
+}
+
+}  // namespace
+}  // namespace abide::test

@@ -50,6 +50,7 @@ Result<std::string> seed_journal(Seed seed) {
     }
     journal::Writer writer(Epoch{0});
     journal::Header header;
+    header.format = header.min_reader = header.min_writer = journal::kFormat;
     header.program = kVersion;
     writer.append_header(header);
     writer.append_boot(seed.boot);

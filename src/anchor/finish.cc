@@ -1,0 +1,139 @@
+// anchor/finish.cc -- the end of the instance: TERM to all, a bounded wait, KILL to all but those marked never, exit.
+//
+// Needs no manager.  Processes are found through /proc/PID/task/TID/children; without it, only as PID 1 can all be reached
+// (kill(-1)), else nothing but the children that were marked.  Invariants: ends within the grace time and kKillWaitNs,
+// whatever the processes do; a child's pid can't be reused in a pass, since nothing is reaped in it (a grandchild's could, if it
+// ended and its number came round within the microseconds between reading the list and kill).
+#include "anchor/anchor.hpp"
+#include "anchor/text.hpp"
+
+namespace abide::anchor {
+namespace {
+
+constexpr std::int64_t kPassNs = 50 * kMs;
+constexpr std::int64_t kKillWaitNs = 5000 * kMs;   // for those in uninterruptible sleep
+constexpr std::int64_t kShortenedNs = 1000 * kMs;  // what a further TERM or INT leaves of the grace time
+constexpr std::uint32_t kMaxFound = 32768;
+
+struct Found {
+    int pids[kMaxFound];
+    std::uint32_t count;
+};
+
+// "/proc/PID/task/TID/children" of one thread, appended.
+void append_children(Found& found, int pid, int thread) {
+    char path[64];
+    char* at = path;
+    const auto add_text = [&at](const char* words) { while (*words != 0) *at++ = *words++; };
+    const auto add_number = [&at](int value) {
+        int scale = 1;
+        while (value / scale >= 10) scale *= 10;
+        for (; scale > 0; scale /= 10) *at++ = char('0' + value / scale % 10);
+    };
+    add_text("/proc/"), add_number(pid), add_text("/task");
+    if (thread != 0) add_text("/"), add_number(thread), add_text("/children");
+    *at = 0;
+    const long fd = sys::open(path, O_RDONLY | (thread == 0 ? O_DIRECTORY : 0));
+    if (fd < 0) return;
+    alignas(8) char data[1024];
+    if (thread != 0) {
+        std::int64_t child = 0;
+        for (long got = 0; (got = sys::read(int(fd), data, sizeof data)) > 0;)
+            for (const char* digit = data; digit < data + got; ++digit) {
+                if (*digit != ' ') {
+                    child = child * 10 + (*digit - '0');
+                    continue;
+                }
+                if (found.count < kMaxFound) found.pids[found.count++] = int(child);
+                child = 0;
+            }
+    } else {
+        for (long got = 0; (got = sys::call(__NR_getdents64, fd, sys::at(data), sizeof data)) > 0;)
+            for (const char* entry = data; entry < data + got;) {
+                const char* name = entry + 19;  // struct linux_dirent64: inode, offset, length, type, name
+                std::int64_t task = 0;
+                if (text::number(name, task)) append_children(found, pid, int(task));
+                std::uint16_t length = 0;
+                memcpy(&length, entry + 16, sizeof length);
+                entry += length;
+            }
+    }
+    sys::close(int(fd));
+}
+
+bool is_marked(Anchor& a, int pid, std::uint32_t bit) {
+    const Child* child = a.children.find(std::uint64_t(pid));
+    return child != nullptr && (child->flags & bit) != 0;
+}
+
+// Signals every process below us; how many there were.  With `spare`, those marked never and what they started are left out.
+std::uint32_t signal_all(Anchor& a, Found& found, int signal, bool spare) {
+    found.count = 0;
+    if (!a.has_proc && a.is_pid1) return sys::kill(-1, signal) == 0 ? 1 : 0;
+    if (!a.has_proc) {
+        for (const Child& child : a.children.slots)
+            if (child.key != 0 && found.count < kMaxFound) found.pids[found.count++] = int(child.key);
+        if (a.manager.pid != 0 && found.count < kMaxFound) found.pids[found.count++] = a.manager.pid;
+    } else {
+        const int self = sys::getpid();
+        append_children(found, self, self);
+    }
+    std::uint32_t signalled = 0;
+    for (std::uint32_t i = 0; i < found.count; ++i) {  // breadth first: the list grows while we walk it
+        const int pid = found.pids[i];
+        if (spare && is_marked(a, pid, kNeverKill)) continue;
+        if (a.has_proc) append_children(found, pid, 0);
+        if (sys::kill(pid, signal) == 0) ++signalled;
+        if (signal == SIGTERM) sys::kill(pid, SIGCONT);  // a stopped process would not see it
+    }
+    return signalled;
+}
+
+// Reaps what ended; false when no child is left.
+bool reap_all() {
+    for (;;) {
+        sys::WaitInfo info{};
+        const long err = sys::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | __WALL);
+        if (err == -ECHILD) return false;
+        if (err < 0 || info.pid == 0) return true;
+    }
+}
+
+// Waits for a signal, at most until `until`; true if it was another wish to stop.
+bool wait_signal(Anchor& a, std::int64_t until) {
+    const std::int64_t now = sys::monotonic_ns();
+    const std::int64_t pause = until > now ? until - now : 0;
+    __kernel_timespec timeout{pause / 1'000'000'000, pause % 1'000'000'000};
+    sys::PollFd poll{a.signals, POLLIN, 0};
+    sys::poll(&poll, 1, &timeout);
+    signalfd_siginfo info;
+    bool stop = false;
+    while (sys::read(a.signals, &info, sizeof info) == sizeof info)
+        stop = stop || info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT;
+    return stop;
+}
+
+}  // namespace
+
+void finish(Anchor& a, const End& end) {
+    static Found found;
+    std::int64_t kill_ns = sys::monotonic_ns() + std::int64_t(end.grace_ms) * kMs;
+    bool any = reap_all();
+    if (any) signal_all(a, found, SIGTERM, false);
+    while (any && sys::monotonic_ns() < kill_ns) {
+        if (wait_signal(a, kill_ns)) {
+            const std::int64_t sooner = sys::monotonic_ns() + kShortenedNs;
+            kill_ns = sooner < kill_ns ? sooner : 0;
+        }
+        any = reap_all();
+    }
+    const std::int64_t give_up_ns = sys::monotonic_ns() + kKillWaitNs;
+    while (any && sys::monotonic_ns() < give_up_ns) {
+        if (signal_all(a, found, SIGKILL, true) == 0) break;  // none but those marked never
+        wait_signal(a, sys::monotonic_ns() + kPassNs);
+        any = reap_all();
+    }
+    sys::exit(end.status & 0xff);
+}
+
+}  // namespace abide::anchor

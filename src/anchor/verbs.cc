@@ -1,0 +1,214 @@
+// anchor/verbs.cc -- what each verb of protocol/anchor.hpp does.
+//
+// Owns the check of each frame.  May not touch the socket.  Invariant: a frame is carried out as a whole or not at all.
+#include "anchor/anchor.hpp"
+#include "anchor/text.hpp"
+
+namespace abide::anchor {
+namespace {
+
+struct Request {
+    Anchor& a;
+    const Header& header;
+    const std::uint8_t* body;
+    const int* fds;
+    std::uint32_t fd_count;
+    Frame& out;
+
+    template <class T>
+    const T* items() const { return reinterpret_cast<const T*>(body); }
+    template <class T>
+    T* results() const { return reinterpret_cast<T*>(out.body); }
+};
+
+std::size_t hello(const Request& r) {
+    Anchor& a = r.a;
+    a.manager.greeted = true;
+    HelloAnswer answer;
+    answer.anchor_pid = sys::getpid();
+    answer.flags = (a.is_pid1 ? kIsPid1 : 0) | (a.is_subreaper ? kIsSubreaper : 0) | (a.manager.sealed ? kJournalSealed : 0);
+    answer.epoch = a.manager.epoch;
+    answer.start = std::uint32_t(a.manager.start);
+    answer.failures = a.manager.failures;
+    answer.last_kind = std::uint32_t(a.manager.last_kind);
+    answer.last_status = a.manager.last_status;
+    answer.started_ns = std::uint64_t(a.started_ns);
+    answer.descriptors = a.kept.count;
+    answer.zombies = a.zombies;
+    answer.wishes = a.wish_count;
+    answer.last_wish = a.wish_count > 0 ? a.wishes[a.wish_count - 1].wish.signal : 0;
+    answer.ignored_frames = a.ignored_frames;
+    answer.statuses_lost = a.statuses_lost;
+    *r.results<HelloAnswer>() = answer;
+    r.out.header.count = 1;
+    return sizeof answer;
+}
+
+void put(const Request& r) {
+    Anchor& a = r.a;
+    const auto* keys = r.items<std::uint64_t>();
+    std::uint32_t added = 0;
+    for (std::uint32_t i = 0; i < r.header.count; ++i) {
+        if (keys[i] == 0) r.out.header.status = EINVAL;
+        if (a.kept.find(keys[i]) == nullptr) ++added;
+    }
+    if (a.kept.count + added > kMaxDescriptors) r.out.header.status = ENOSPC;
+    if (r.out.header.status != 0) {
+        for (std::uint32_t i = 0; i < r.fd_count; ++i) close_later(a, r.fds[i]);
+        return;
+    }
+    for (std::uint32_t i = 0; i < r.header.count; ++i) {
+        Kept* slot = a.kept.add(keys[i]);
+        const int old = slot->fd;  // 0 in a new entry: descriptor 0 is never kept
+        slot->fd = r.fds[i];
+        if (keys[i] == std::uint64_t(Key::journal)) a.manager.sealed = false;
+        if (old == 0) continue;
+        if ((r.header.flags & kOurs) != 0)
+            sys::close(old);
+        else
+            close_later(a, old);
+    }
+}
+
+std::size_t get(const Request& r) {
+    const auto* keys = r.items<std::uint64_t>();
+    auto* found = r.results<std::uint64_t>();
+    for (std::uint32_t i = 0; i < r.header.count; ++i)
+        if (r.a.kept.find(keys[i]) != nullptr) found[r.out.header.count++] = keys[i];
+    return r.out.header.count * sizeof(std::uint64_t);
+}
+
+void drop(const Request& r) {
+    const auto* keys = r.items<std::uint64_t>();
+    for (std::uint32_t i = 0; i < r.header.count; ++i) {
+        Kept* slot = r.a.kept.find(keys[i]);
+        if (slot == nullptr) continue;
+        if ((r.header.flags & kOurs) != 0)
+            sys::close(slot->fd);
+        else
+            close_later(r.a, slot->fd);
+        r.a.kept.remove(slot);
+    }
+}
+
+// The smallest kListBatch keys above the cursor, by sorting each one in: lists are asked for once in a manager's life.
+std::size_t list(const Request& r) {
+    const std::uint64_t cursor = *r.items<std::uint64_t>();
+    auto* keys = r.results<std::uint64_t>();
+    std::uint32_t n = 0;
+    for (const Kept& entry : r.a.kept.slots) {
+        if (entry.key <= cursor || (n == kListBatch && entry.key >= keys[n - 1])) continue;
+        std::uint32_t at = n < kListBatch ? n++ : n - 1;
+        for (; at > 0 && keys[at - 1] > entry.key; --at) keys[at] = keys[at - 1];
+        keys[at] = entry.key;
+    }
+    r.out.header.count = n;
+    return n * sizeof(std::uint64_t);
+}
+
+std::size_t peek(const Request& r) {
+    const auto* pids = r.items<std::int32_t>();
+    for (std::uint32_t i = 0; i < r.header.count; ++i) r.results<Exit>()[i] = describe(r.a, pids[i]);
+    r.out.header.count = r.header.count;
+    return r.header.count * sizeof(Exit);
+}
+
+void mark(const Request& r) {
+    const auto* marks = r.items<Mark>();
+    for (std::uint32_t i = 0; i < r.header.count; ++i) {
+        const std::uint32_t flags = marks[i].flags & kMarkBits;
+        Child* child = marks[i].pid > 0 ? r.a.children.find(std::uint64_t(marks[i].pid)) : nullptr;
+        if (child == nullptr && flags != 0 && marks[i].pid > 0) child = r.a.children.add(std::uint64_t(marks[i].pid));
+        if (child == nullptr) {
+            if (flags != 0) r.out.header.status = marks[i].pid > 0 ? ENOSPC : EINVAL;
+            continue;
+        }
+        child->flags = (child->flags & ~kMarkBits) | flags;
+        if (child->flags == 0) r.a.children.remove(child);
+    }
+}
+
+void end(const Request& r) {
+    r.a.end = *r.items<End>();
+    r.a.end_asked = true;
+}
+
+// How many bytes an item of the verb's body has, and how many items there may be.
+struct Shape {
+    std::size_t item_bytes;
+    std::uint32_t least, most;
+};
+
+bool shape_of(Verb verb, Shape& out) {
+    switch (verb) {
+    case Verb::hello: out = {sizeof(Hello), 1, 1}; return true;
+    case Verb::put:
+    case Verb::get:
+    case Verb::drop: out = {sizeof(std::uint64_t), 0, kBatch}; return true;
+    case Verb::list: out = {sizeof(std::uint64_t), 1, 1}; return true;
+    case Verb::peek:
+    case Verb::reap: out = {sizeof(std::int32_t), 0, kBatch}; return true;
+    case Verb::mark: out = {sizeof(Mark), 0, kBatch}; return true;
+    case Verb::ready: out = {0, 0, 0}; return true;
+    case Verb::working: out = {sizeof(Working), 1, 1}; return true;
+    case Verb::end: out = {sizeof(End), 1, 1}; return true;
+    case Verb::wish: out = {sizeof(Wish), 0, 1}; return true;
+    case Verb::exited:
+    case Verb::unsupported: return false;
+    }
+    return false;
+}
+
+}  // namespace
+
+bool handle(Anchor& a, std::size_t body_bytes, const int* fds, std::uint32_t fd_count, Frame& out, std::size_t& out_bytes) {
+    const Header& header = a.in.header;
+    const Verb verb = Verb(header.verb);
+    out.header = {header.verb, kAnswer, header.tag, 0, 0};
+    Shape shape{};
+    if (!shape_of(verb, shape)) {
+        for (std::uint32_t i = 0; i < fd_count; ++i) close_later(a, fds[i]);
+        out.header.verb = std::uint16_t(Verb::unsupported);
+        out.header.status = ENOSYS;
+        out_bytes = sizeof(Header);
+        return true;
+    }
+    if (header.count < shape.least || header.count > shape.most || body_bytes != header.count * shape.item_bytes) return false;
+    if (fd_count != (verb == Verb::put ? header.count : 0)) return false;
+    if (((header.flags & kAnswer) != 0) != (verb == Verb::wish)) return false;
+    if (!a.manager.greeted && verb != Verb::hello) return false;
+
+    const Request request{a, header, a.in.body, fds, fd_count, out};
+    std::size_t body = 0;
+    bool asks = header.tag != 0;
+    switch (verb) {
+    case Verb::hello: body = hello(request); asks = true; break;
+    case Verb::put: put(request); break;
+    case Verb::get: body = get(request); asks = true; break;
+    case Verb::drop: drop(request); break;
+    case Verb::list: body = list(request); asks = true; break;
+    case Verb::peek: body = peek(request); asks = true; break;
+    case Verb::reap:
+        for (std::uint32_t i = 0; i < header.count; ++i) acknowledge(a, request.items<std::int32_t>()[i]);
+        break;
+    case Verb::mark: mark(request); break;
+    case Verb::ready:
+        if (!a.manager.was_ready) a.manager.ready_ns = sys::monotonic_ns();
+        a.manager.was_ready = true;
+        a.manager.never_ready = 0;
+        break;
+    case Verb::working: {
+        const std::uint64_t ms = request.items<Working>()->extend_ms;
+        a.manager.working_ns = sys::monotonic_ns() + std::int64_t(ms < 86'400'000 ? ms : 86'400'000) * kMs;
+        break;
+    }
+    case Verb::end: end(request); break;
+    case Verb::wish: answer_wish(a, header.tag); asks = false; break;
+    case Verb::exited:
+    case Verb::unsupported: break;
+    }
+    out_bytes = asks ? sizeof(Header) + body : 0;
+    return true;
+}
+
+}  // namespace abide::anchor

@@ -1,8 +1,8 @@
 // anchor/anchor.hpp -- the whole state of the anchor and the functions that work on it, one file a concern.
 //
-// The theory: the anchor is the parent of everything and holds every descriptor that must outlive a manager.  It decides
-// nothing.  What it knows is in one struct, all zero at the start, so that it lives in .bss; nothing is ever allocated.
-// One loop waits for signals, the manager's socket and the manager's end, and serves each without blocking.
+// The theory: the anchor is the parent of everything and holds every descriptor that must outlive a manager.  It
+// decides nothing.  What it knows is in one struct, all zero at the start, so that it lives in .bss; nothing is ever
+// allocated. One loop waits for signals, the manager's socket and the manager's end, and serves each without blocking.
 //
 // May not know: services, configuration, the journal's contents.  Invariants:
 //  - an exit is either a zombie, an entry of the status table, or acknowledged;
@@ -18,11 +18,11 @@
 namespace abide::anchor {
 
 inline constexpr std::int64_t kMs = 1'000'000;
-inline constexpr std::uint32_t kMaxWishes = 32;          // signals that no manager has answered yet; further ones are dropped
-inline constexpr std::uint32_t kMaxClosers = 8;          // children that close descriptors, at once
-inline constexpr std::uint32_t kCloseBatch = 64;         // descriptors for one of them
-inline constexpr std::uint32_t kEndedBit = 1u << 16;     // in Child::flags: a zombie that we have seen
-inline constexpr std::uint32_t kPushedBit = 1u << 17;    // and that the present manager was told of
+inline constexpr std::uint32_t kMaxWishes = 32;   // signals that no manager has answered yet; further ones are dropped
+inline constexpr std::uint32_t kMaxClosers = 8;   // children that close descriptors, at once
+inline constexpr std::uint32_t kCloseBatch = 64;  // descriptors for one of them
+inline constexpr std::uint32_t kEndedBit = 1u << 16;   // in Child::flags: a zombie that we have seen
+inline constexpr std::uint32_t kPushedBit = 1u << 17;  // and that the present manager was told of
 
 struct Kept {
     std::uint64_t key;
@@ -36,17 +36,17 @@ struct Child {
 
 // The manager's process and what is known of its predecessors.
 struct Manager {
-    int pid;              // 0: none lives
+    int pid;  // 0: none lives
     int pidfd;
-    int socket;           // our end; -1 once it is closed
-    bool greeted;         // it said hello
+    int socket;    // our end; -1 once it is closed
+    bool greeted;  // it said hello
     bool was_ready;
     bool killed_by_us;
-    bool sealed;          // a predecessor was fenced
+    bool sealed;  // a predecessor was fenced
     std::uint64_t epoch;
-    Start start;          // why the present one was started
-    std::uint32_t failures;      // died young, in a row
-    std::uint32_t never_ready;   // died before `ready`, in a row
+    Start start;                // why the present one was started
+    std::uint32_t failures;     // died young, in a row
+    std::uint32_t never_ready;  // died before `ready`, in a row
     Ended last_kind;
     int last_status;
     std::int64_t ready_ns;
@@ -76,12 +76,12 @@ struct Anchor {
 
     Manager manager;
     char** environment;
-    int signals;              // signalfd
+    int signals;  // signalfd
     bool is_pid1;
     bool is_subreaper;
-    bool has_proc;            // /proc is there and of our pid namespace
-    int oom_score_adj;        // as we were started with
-    sys::Limits open_files;   // likewise
+    bool has_proc;           // /proc is there and of our pid namespace
+    int oom_score_adj;       // as we were started with
+    sys::Limits open_files;  // likewise
     std::int64_t started_ns;
     std::int64_t hang_ns;
     std::uint32_t grace_ms;
@@ -90,20 +90,20 @@ struct Anchor {
     std::uint32_t wish_count;
     std::uint32_t wish_tag;
 
-    std::uint32_t zombies;       // children with kEndedBit
-    std::uint32_t pushed;        // of those, with kPushedBit
-    std::int64_t sweep_ns;       // when to look for zombies that no signal named; 0: not at all
-    bool sweep_blocked;          // the first zombie the kernel shows is a known one: go on when it was reaped
+    std::uint32_t zombies;  // children with kEndedBit
+    std::uint32_t pushed;   // of those, with kPushedBit
+    std::int64_t sweep_ns;  // when to look for zombies that no signal named; 0: not at all
+    bool sweep_blocked;     // the first zombie the kernel shows is a known one: go on when it was reaped
 
     int closing[kMaxDescriptors];  // descriptors to be closed by a child
     std::uint32_t closing_count;
-    int closers[kMaxClosers];      // pids
+    int closers[kMaxClosers];  // pids
     std::uint32_t closer_count;
 
     Frame in;
     std::uint64_t ignored_frames;
-    Frame out;                   // an answer that did not fit into the socket
-    std::size_t out_bytes;       // 0: none
+    Frame out;              // an answer that did not fit into the socket
+    std::size_t out_bytes;  // 0: none
     bool end_asked;
     End end;
 };
@@ -114,32 +114,33 @@ void boot(Anchor& a, Launch& launch);
 [[noreturn]] void loop(Anchor& a);
 
 // link.cc: frames in and out.
-void serve(Anchor& a);                              // requests, until there are none or an answer waits
-bool can_send(const Anchor& a);                     // a manager listens and no answer waits
+void serve(Anchor& a);           // requests, until there are none or an answer waits
+bool can_send(const Anchor& a);  // a manager listens and no answer waits
 enum class Sent { yes, later, broken };
 Sent send(Anchor& a, Frame& frame, std::size_t body_bytes);
-void flush(Anchor& a);                              // the waiting answer, then wishes and exits not yet pushed
+void flush(Anchor& a);  // the waiting answer, then wishes and exits not yet pushed
 void drop_link(Anchor& a);
 // verbs.cc: one request in a.in with its descriptors; builds the answer in `out`.  False: garbage.
-bool handle(Anchor& a, std::size_t body_bytes, const int* fds, std::uint32_t fd_count, Frame& out, std::size_t& out_bytes);
+bool handle(Anchor& a, std::size_t body_bytes, const int* fds, std::uint32_t fd_count, Frame& out,
+            std::size_t& out_bytes);
 
 // exits.cc: children that ended.
-Ended look(int pid, Exit& out, bool reap);          // fills all but the marks; reaps if asked
-void child_signal(Anchor& a, int pid);              // SIGCHLD named it
+Ended look(int pid, Exit& out, bool reap);  // fills all but the marks; reaps if asked
+void child_signal(Anchor& a, int pid);      // SIGCHLD named it
 void sweep(Anchor& a);
 void push_exits(Anchor& a);
-void forget_pushed(Anchor& a);                      // the manager is gone: all is to be pushed again
+void forget_pushed(Anchor& a);  // the manager is gone: all is to be pushed again
 void acknowledge(Anchor& a, int pid);
-Exit describe(Anchor& a, int pid);                  // for peek
+Exit describe(Anchor& a, int pid);  // for peek
 
 // closer.cc: closing without waiting.
 void close_later(Anchor& a, int fd);
 void start_closers(Anchor& a);
-bool is_closer(Anchor& a, int pid);                 // and forgets it: it has ended
+bool is_closer(Anchor& a, int pid);  // and forgets it: it has ended
 
 // manager.cc: keeping one alive.
-void tend_manager(Anchor& a, std::int64_t now);     // starts, notices its end, kills a hung one
-std::int64_t hang_deadline(const Anchor& a);        // 0: nothing is outstanding
+void tend_manager(Anchor& a, std::int64_t now);  // starts, notices its end, kills a hung one
+std::int64_t hang_deadline(const Anchor& a);     // 0: nothing is outstanding
 
 // wishes.cc: signals sent to the anchor.
 void read_signals(Anchor& a);

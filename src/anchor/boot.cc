@@ -1,7 +1,7 @@
 // anchor/boot.cc -- from the words of the command line to an anchor that can't be interrupted.
 //
-// Owns the start-up contract of protocol/anchor.hpp.  Invariant: when boot() returns, 0-2 and 3 are taken, every other open
-// descriptor is one of ours and close-on-exec, and no signal but SIGKILL and SIGSTOP can end the process.
+// Owns the start-up contract of protocol/anchor.hpp.  Invariant: when boot() returns, 0-2 and 3 are taken, every other
+// open descriptor is one of ours and close-on-exec, and no signal but SIGKILL and SIGSTOP can end the process.
 #include "anchor/anchor.hpp"
 #include "anchor/text.hpp"
 

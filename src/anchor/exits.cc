@@ -1,10 +1,10 @@
 // anchor/exits.cc -- children that ended: seen, told, and reaped only when the manager has acknowledged them.
 //
-// The zombie is the record.  It is looked at with WNOWAIT, marked kEndedBit, pushed (kPushedBit) and stays until `reap`.
-// SIGCHLD coalesces (signal(7)): the signal names one pid, which is the fast path; the rest are found by a sweep shortly
-// after, off that path.  waitid(P_ALL, WNOWAIT) shows the same zombie again and again, so the sweep asks /proc for the list
-// of children where there is one, and else waits until the first zombie was reaped.
-// Invariants: zombies == children with kEndedBit; pushed == children with kPushedBit <= zombies.
+// The zombie is the record.  It is looked at with WNOWAIT, marked kEndedBit, pushed (kPushedBit) and stays until
+// `reap`. SIGCHLD coalesces (signal(7)): the signal names one pid, which is the fast path; the rest are found by a
+// sweep shortly after, off that path.  waitid(P_ALL, WNOWAIT) shows the same zombie again and again, so the sweep asks
+// /proc for the list of children where there is one, and else waits until the first zombie was reaped. Invariants:
+// zombies == children with kEndedBit; pushed == children with kPushedBit <= zombies.
 #include "anchor/anchor.hpp"
 #include "anchor/text.hpp"
 

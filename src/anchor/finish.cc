@@ -1,9 +1,9 @@
 // anchor/finish.cc -- the end of the instance: TERM to all, a bounded wait, KILL to all but those marked never, exit.
 //
-// Needs no manager.  Processes are found through /proc/PID/task/TID/children; without it, only as PID 1 can all be reached
-// (kill(-1)), else nothing but the children that were marked.  Invariants: ends within the grace time and kKillWaitNs,
-// whatever the processes do; a child's pid can't be reused in a pass, since nothing is reaped in it (a grandchild's could, if it
-// ended and its number came round within the microseconds between reading the list and kill).
+// Needs no manager.  Processes are found through /proc/PID/task/TID/children; without it, only as PID 1 can all be
+// reached (kill(-1)), else nothing but the children that were marked.  Invariants: ends within the grace time and
+// kKillWaitNs, whatever the processes do; a child's pid can't be reused in a pass, since nothing is reaped in it (a
+// grandchild's could, if it ended and its number came round within the microseconds between reading the list and kill).
 #include "anchor/anchor.hpp"
 #include "anchor/text.hpp"
 
@@ -24,7 +24,9 @@ struct Found {
 void append_children(Found& found, int pid, int thread) {
     char path[64];
     char* at = path;
-    const auto add_text = [&at](const char* words) { while (*words != 0) *at++ = *words++; };
+    const auto add_text = [&at](const char* words) {
+        while (*words != 0) *at++ = *words++;
+    };
     const auto add_number = [&at](int value) {
         int scale = 1;
         while (value / scale >= 10) scale *= 10;
@@ -66,7 +68,8 @@ bool is_marked(Anchor& a, int pid, std::uint32_t bit) {
     return child != nullptr && (child->flags & bit) != 0;
 }
 
-// Signals every process below us; how many there were.  With `spare`, those marked never and what they started are left out.
+// Signals every process below us; how many there were.  With `spare`, those marked never and what they started are left
+// out.
 std::uint32_t signal_all(Anchor& a, Found& found, int signal, bool spare) {
     found.count = 0;
     if (!a.has_proc && a.is_pid1) return sys::kill(-1, signal) == 0 ? 1 : 0;

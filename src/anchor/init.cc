@@ -1,7 +1,8 @@
 // anchor/init.cc -- a container's init for one command: reap, forward every signal once, pass the exit status on.
 //
-// Owns the child and the signal mask.  May not know services or a manager.  Invariants: all signals are blocked while the
-// child lives and are taken one by one, so none is lost or doubled; there is no timer, so nothing wakes it without a cause.
+// Owns the child and the signal mask.  May not know services or a manager.  Invariants: all signals are blocked while
+// the child lives and are taken one by one, so none is lost or doubled; there is no timer, so nothing wakes it without
+// a cause.
 #include "anchor/init.hpp"
 
 #include <initializer_list>
@@ -19,7 +20,9 @@ struct Before {
     sys::Action child{}, tty_in{}, tty_out{};
 };
 
-int failed(const Options& o) { return o.kind == InitKind::abide ? kFailed : 1; }
+int failed(const Options& o) {
+    return o.kind == InitKind::abide ? kFailed : 1;
+}
 
 // Signals whose default action is raised by the program's own faults; tini leaves them and the terminal's two alone.
 std::uint64_t waited_for(const Options& o) {
@@ -88,7 +91,8 @@ long execute_by_path(char** words, char* const* environment) {
             memcpy(path + bytes + (bytes > 0 ? 1 : 0), name, name_bytes + 1);
             err = execute(path, words, environment);
             denied = denied || err == -EACCES;
-            if (err != -EACCES && err != -ENOENT && err != -ENOTDIR && err != -ESTALE && err != -ENODEV && err != -ETIMEDOUT)
+            if (err != -EACCES && err != -ENOENT && err != -ENOTDIR && err != -ESTALE && err != -ENODEV &&
+                err != -ETIMEDOUT)
                 return err;
         }
         if (*end == 0) break;
@@ -109,7 +113,8 @@ int lead_group(const Options& o) {
     }
     const long err = sys::call(__NR_ioctl, 0, long(sys::kSetForeground), sys::at(&own));
     if (err == -ENOTTY || err == -ENXIO) {
-        if (says(o, 3)) Say(o, 3) << "tcsetpgrp failed: no " << (err == -ENOTTY ? "tty" : "such device") << " (ok to proceed)\n";
+        if (says(o, 3))
+            Say(o, 3) << "tcsetpgrp failed: no " << (err == -ENOTTY ? "tty" : "such device") << " (ok to proceed)\n";
     } else if (err < 0 && o.kind == InitKind::tini) {
         Say(o, 0) << "tcsetpgrp failed: " << text::error_name(err) << "\n";
         return 1;
@@ -130,8 +135,7 @@ int lead_session(const Options& o) {
 
 [[noreturn]] void become_command(const Options& o, const Before& before) {
     int status = 0;
-    if (o.kind != InitKind::dumb_init)
-        status = lead_group(o);
+    if (o.kind != InitKind::dumb_init) status = lead_group(o);
     give_signals_back(o, before);
     if (o.kind == InitKind::dumb_init && o.new_session) status = lead_session(o);
     if (status != 0) sys::exit(status);
@@ -148,7 +152,7 @@ int lead_session(const Options& o) {
 struct Watch {
     const Options& options;
     int child;
-    int status = -1;  // the child's, once it has ended
+    int status = -1;                         // the child's, once it has ended
     bool ignore_once[kLastSignal + 1] = {};  // dumb-init: what giving up the terminal sends us
 };
 
@@ -178,8 +182,8 @@ void note_end(Watch& w, const sys::WaitInfo& info) {
     const Options& o = w.options;
     const bool exited = info.code == 1;  // CLD_EXITED
     if (o.kind == InitKind::dumb_init && says(o, 1))
-        Say(o, 1) << "A child with PID " << info.pid << (exited ? " exited with exit status " : " was terminated by signal ")
-                  << info.status << ".\n";
+        Say(o, 1) << "A child with PID " << info.pid
+                  << (exited ? " exited with exit status " : " was terminated by signal ") << info.status << ".\n";
     if (o.kind != InitKind::dumb_init && says(o, 3)) Say(o, 3) << "Reaped child with pid: '" << info.pid << "'\n";
     if (info.pid != w.child) {
         if (o.warn_reaped && says(o, 1)) Say(o, 1) << "Reaped zombie process with pid=" << info.pid << "\n";
@@ -198,7 +202,12 @@ void note_end(Watch& w, const sys::WaitInfo& info) {
 void reap(Watch& w) {
     for (;;) {
         sys::WaitInfo info{};
-        if (sys::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | __WALL) < 0 || info.pid == 0) return;
+        const long err = sys::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | __WALL);
+        if (err < 0 || info.pid == 0) {
+            if (w.options.kind == InitKind::tini && says(w.options, 4))
+                Say(w.options, 4) << "No child to " << (err < 0 ? "wait" : "reap") << "\n";
+            return;
+        }
         note_end(w, info);
         if (w.status != -1 && w.options.kind == InitKind::dumb_init) return;  // it leaves the others to the kernel
     }
@@ -209,10 +218,10 @@ int watch(Watch& w) {
     const std::uint64_t set = waited_for(o);
     for (;;) {
         sys::WaitInfo info{};
-        const int signal =
-            int(sys::call(__NR_rt_sigtimedwait, sys::at(&set), sys::at(&info), 0, sys::kSignalSetBytes));
+        const int signal = int(sys::call(__NR_rt_sigtimedwait, sys::at(&set), sys::at(&info), 0, sys::kSignalSetBytes));
         if (signal <= 0) continue;
         if (o.kind == InitKind::dumb_init && says(o, 1)) Say(o, 1) << "Received signal " << signal << ".\n";
+        if (o.kind == InitKind::tini && signal == SIGCHLD && says(o, 3)) Say(o, 3) << "Received SIGCHLD\n";
         if (w.ignore_once[signal]) {
             w.ignore_once[signal] = false;
             if (says(o, 1)) Say(o, 1) << "Ignoring tty hand-off signal " << signal << ".\n";
@@ -231,6 +240,7 @@ int watch(Watch& w) {
             forward(w, SIGTERM);
             if (says(o, 1)) Say(o, 1) << "Child exited with status " << w.status << ". Goodbye.\n";
         }
+        if (o.kind == InitKind::tini && says(o, 4)) Say(o, 4) << "Exiting: child has exited\n";
         return w.status;
     }
 }
@@ -240,9 +250,11 @@ void leave_terminal(Watch& w) {
     const Options& o = w.options;
     if (const long err = sys::call(__NR_ioctl, 0, long(sys::kGiveUpTerminal), 0); err < 0) {
         if (says(o, 1))
-            Say(o, 1) << "Unable to detach from controlling tty (errno=" << -err << " " << text::error_name(err) << ").\n";
+            Say(o, 1) << "Unable to detach from controlling tty (errno=" << -err << " " << text::error_name(err)
+                      << ").\n";
     } else if (sys::call(__NR_getsid, 0) == sys::getpid()) {
-        if (says(o, 1)) Say(o, 1) << "Detached from controlling tty, ignoring the first SIGHUP and SIGCONT we receive.\n";
+        if (says(o, 1))
+            Say(o, 1) << "Detached from controlling tty, ignoring the first SIGHUP and SIGCONT we receive.\n";
         w.ignore_once[SIGHUP] = w.ignore_once[SIGCONT] = true;
     } else if (says(o, 1)) {
         Say(o, 1) << "Detached from controlling tty, but was not session leader.\n";
@@ -258,11 +270,13 @@ int adopt_orphans(const Options& o) {
         if (says(o, 4)) Say(o, 4) << "Registered as child subreaper\n";
     }
     int registered = 0;
-    if (sys::getpid() == 1 || (sys::prctl(PR_GET_CHILD_SUBREAPER, sys::at(&registered)) == 0 && registered == 1)) return 0;
+    if (sys::getpid() == 1 || (sys::prctl(PR_GET_CHILD_SUBREAPER, sys::at(&registered)) == 0 && registered == 1))
+        return 0;
     if (o.kind == InitKind::tini && says(o, 1))
         Say(o, 1) << "Tini is not running as PID 1 and isn't registered as a child subreaper.\n"
                      "Zombie processes will not be re-parented to Tini, so zombie reaping won't work.\n"
-                     "To fix the problem, use the -s option or set the environment variable TINI_SUBREAPER to register Tini as a "
+                     "To fix the problem, use the -s option or set the environment variable TINI_SUBREAPER to register "
+                     "Tini as a "
                      "child subreaper, or run Tini as PID 1.\n";
     if (o.kind == InitKind::abide && says(o, 2)) Say(o, 2) << "not PID 1, and no -s: orphans go to another process\n";
     return 0;
@@ -307,7 +321,8 @@ int run_init(Launch& launch, InitKind kind) {
         sys::call(__NR_chdir, sys::at("/"));
     } else {
         sys::call(__NR_setpgid, pid, pid);  // as the child does: whoever is first, a signal to the group then arrives
-        if (says(options, 2)) Say(options, 2) << "Spawned child process '" << options.command[0] << "' with pid '" << w.child << "'\n";
+        if (says(options, 2))
+            Say(options, 2) << "Spawned child process '" << options.command[0] << "' with pid '" << w.child << "'\n";
     }
     return watch(w);
 }

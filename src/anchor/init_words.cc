@@ -1,7 +1,7 @@
 // anchor/init_words.cc -- the command lines of abide init, tini and dumb-init.
 //
-// Invariant: words are taken as GNU getopt takes them for the respective program: tini's operands and options may be mixed
-// unless POSIXLY_CORRECT is set, the other two stop at the first operand.
+// Invariant: words are taken as GNU getopt takes them for the respective program: tini's operands and options may be
+// mixed unless POSIXLY_CORRECT is set, the other two stop at the first operand.
 #include "anchor/init.hpp"
 
 #include <initializer_list>
@@ -18,16 +18,17 @@ struct LongOption {
     char letter;
 };
 
-constexpr LongOption kDumbLong[] = {{"help", 'h'}, {"single-child", 'c'}, {"rewrite", 'r'}, {"verbose", 'v'}, {"version", 'V'}};
+constexpr LongOption kDumbLong[] = {
+    {"help", 'h'}, {"single-child", 'c'}, {"rewrite", 'r'}, {"verbose", 'v'}, {"version", 'V'}};
 constexpr LongOption kAbideLong[] = {{"help", 'h'}, {"version", 'V'}};
 
 struct Words {
     char** argv;
     int argc;
-    const char* letters;            // those that take a value are followed by ':'
+    const char* letters;  // those that take a value are followed by ':'
     const LongOption* longs;
     int long_count;
-    bool mixed;                     // operands may stand before options
+    bool mixed;  // operands may stand before options
     int next = 1;
     int operands = 0;               // found before options, moved to argv[1..]
     const char* cluster = nullptr;  // the rest of "-abc"
@@ -39,10 +40,10 @@ struct Words {
             if (*at == letter && letter != ':') return at;
         return nullptr;
     }
-    int option();         // the next option's letter, '?' after a complaint, -1 at the end
+    int option();  // the next option's letter, '?' after a complaint, -1 at the end
     int short_option();
     int long_option(const char* name);
-    char** rest();        // what is left, null-terminated
+    char** rest();  // what is left, null-terminated
 };
 
 int Words::short_option() {
@@ -154,35 +155,39 @@ bool read_status(const char* word, Options& out) {
 void tini_usage(int fd, const char* name) {
     name = text::base_name(name);
     Line(fd) << name << " (tini version 0.19.0 - abide)\nUsage: " << name
-             << " [OPTIONS] PROGRAM -- [ARGS] | --version\n\nExecute a program under the supervision of a valid init process ("
-             << name << ")\n\nCommand line options:\n\n"
-                        "  --version: Show version and exit.\n"
-                        "  -h: Show this help message and exit.\n"
-                        "  -s: Register as a process subreaper (requires Linux >= 3.4).\n"
-                        "  -p SIGNAL: Trigger SIGNAL when parent dies, e.g. \"-p SIGKILL\".\n"
-                        "  -v: Generate more verbose output. Repeat up to 3 times.\n"
-                        "  -w: Print a warning when processes are getting reaped.\n"
-                        "  -g: Send signals to the child's process group.\n"
-                        "  -e EXIT_CODE: Remap EXIT_CODE (from 0 to 255) to 0.\n"
-                        "  -l: Show license and exit.\n\nEnvironment variables:\n\n"
-                        "  TINI_SUBREAPER: Register as a process subreaper (requires Linux >= 3.4).\n"
-                        "  TINI_VERBOSITY: Set the verbosity level (default: 1).\n"
-                        "  TINI_KILL_PROCESS_GROUP: Send signals to the child's process group.\n\n";
+             << " [OPTIONS] PROGRAM -- [ARGS] | --version\n\nExecute a program under the supervision of a valid init "
+                "process ("
+             << name
+             << ")\n\nCommand line options:\n\n"
+                "  --version: Show version and exit.\n"
+                "  -h: Show this help message and exit.\n"
+                "  -s: Register as a process subreaper (requires Linux >= 3.4).\n"
+                "  -p SIGNAL: Trigger SIGNAL when parent dies, e.g. \"-p SIGKILL\".\n"
+                "  -v: Generate more verbose output. Repeat up to 3 times.\n"
+                "  -w: Print a warning when processes are getting reaped.\n"
+                "  -g: Send signals to the child's process group.\n"
+                "  -e EXIT_CODE: Remap EXIT_CODE (from 0 to 255) to 0.\n"
+                "  -l: Show license and exit.\n\nEnvironment variables:\n\n"
+                "  TINI_SUBREAPER: Register as a process subreaper (requires Linux >= 3.4).\n"
+                "  TINI_VERBOSITY: Set the verbosity level (default: 1).\n"
+                "  TINI_KILL_PROCESS_GROUP: Send signals to the child's process group.\n\n";
 }
 
 void abide_usage(int fd) {
-    Line(fd) << "usage: abide init [OPTION]... [--] COMMAND [ARGUMENT]...\n"
-                "Runs COMMAND as a container's init does: reaps orphans, forwards signals, passes on the exit status.\n\n"
-                "  -s             adopt orphans although not PID 1 (subreaper)\n"
-                "  -g             forward signals to the whole process group of COMMAND\n"
-                "  -r FROM:TO     forward signal TO when FROM comes; 0 forwards nothing; may be repeated\n"
-                "  -e STATUS      report this exit status as 0; may be repeated\n"
-                "  -p SIGNAL      get SIGNAL when the parent process ends\n"
-                "  -w             warn about every orphan that was reaped\n"
-                "  -v             say more; may be repeated\n"
-                "  -l, --version, -h\n\n"
-                "Exit status: COMMAND's, or 128 + the signal that ended it; 125: abide init failed, 126: COMMAND can't be\n"
-                "executed, 127: it was not found.  TINI_SUBREAPER, TINI_KILL_PROCESS_GROUP and TINI_VERBOSITY work as in tini.\n";
+    Line(fd)
+        << "usage: abide init [OPTION]... [--] COMMAND [ARGUMENT]...\n"
+           "Runs COMMAND as a container's init does: reaps orphans, forwards signals, passes on the exit status.\n\n"
+           "  -s             adopt orphans although not PID 1 (subreaper)\n"
+           "  -g             forward signals to the whole process group of COMMAND\n"
+           "  -r FROM:TO     forward signal TO when FROM comes; 0 forwards nothing; may be repeated\n"
+           "  -e STATUS      report this exit status as 0; may be repeated\n"
+           "  -p SIGNAL      get SIGNAL when the parent process ends\n"
+           "  -w             warn about every orphan that was reaped\n"
+           "  -v             say more; may be repeated\n"
+           "  -l, --version, -h\n\n"
+           "Exit status: COMMAND's, or 128 + the signal that ended it; 125: abide init failed, 126: COMMAND can't be\n"
+           "executed, 127: it was not found.  TINI_SUBREAPER, TINI_KILL_PROCESS_GROUP and TINI_VERBOSITY work as in "
+           "tini.\n";
 }
 
 void dumb_usage(const char* name) {
@@ -203,14 +208,16 @@ void dumb_usage(const char* name) {
 }
 
 void license() {
-    Line(1) << "This is the init of Abide, under the Apache License, Version 2.0: https://www.apache.org/licenses/LICENSE-2.0\n"
+    Line(1) << "This is the init of Abide, under the Apache License, Version 2.0: "
+               "https://www.apache.org/licenses/LICENSE-2.0\n"
                "It takes tini's options but holds none of tini's code.\n";
 }
 
 void read_tini_variables(Options& out) {
     if (text::variable(out.environment, "TINI_SUBREAPER") != nullptr) out.subreaper = true;
     if (text::variable(out.environment, "TINI_KILL_PROCESS_GROUP") != nullptr) out.to_group = true;
-    if (const char* level = text::variable(out.environment, "TINI_VERBOSITY")) out.verbosity = unsigned(loose_number(level));
+    if (const char* level = text::variable(out.environment, "TINI_VERBOSITY"))
+        out.verbosity = unsigned(loose_number(level));
 }
 
 // tini knows signals by their full names only, and not these three.
@@ -229,19 +236,24 @@ bool tini_words(Words& words, Options& out, int& status) {
     out.verbosity = 1;
     for (int letter = 0; (letter = words.option()) != -1;) {
         switch (letter) {
-        case 'h': tini_usage(1, argv[0]); return false;
-        case 'l': license(); return false;
-        case 's': out.subreaper = true; break;
-        case 'v': ++out.verbosity; break;
-        case 'w': out.warn_reaped = true; break;
-        case 'g': out.to_group = true; break;
-        case 'p':
-        case 'e':
-            if (letter == 'p' ? (out.parent_death_signal = tini_signal(words.value)) != 0 : read_status(words.value, out)) break;
-            Say(out, 0) << "Not a valid option for -" << (letter == 'p' ? "p" : "e") << ": " << words.value << "\n";
-            status = 1;
-            return false;
-        default: tini_usage(2, argv[0]); status = 1; return false;
+            case 'h': tini_usage(1, argv[0]); return false;
+            case 'l': license(); return false;
+            case 's': out.subreaper = true; break;
+            case 'v': ++out.verbosity; break;
+            case 'w': out.warn_reaped = true; break;
+            case 'g': out.to_group = true; break;
+            case 'p':
+            case 'e':
+                if (letter == 'p' ? (out.parent_death_signal = tini_signal(words.value)) != 0
+                                  : read_status(words.value, out))
+                    break;
+                Say(out, 0) << "Not a valid option for -" << (letter == 'p' ? "p" : "e") << ": " << words.value << "\n";
+                status = 1;
+                return false;
+            default:
+                tini_usage(2, argv[0]);
+                status = 1;
+                return false;
         }
     }
     out.command = words.rest();
@@ -278,22 +290,23 @@ bool dumb_words(Words& words, Options& out, int& status) {
     status = 0;
     for (int letter = 0; (letter = words.option()) != -1;) {
         switch (letter) {
-        case 'h': dumb_usage(words.argv[0]); return false;
-        case 'V': Line(2) << "dumb-init v1.2.5\n"; return false;
-        case 'v': out.verbosity = 1; break;
-        case 'c': out.new_session = false; break;
-        case 'r':
-            if (read_rewrite(words.value, out)) break;
-            Line(2) << "Usage: -r option takes <signum>:<signum>, where <signum> is between 1 and 31.\n"
-                       "This option can be specified multiple times.\nUse --help for full usage.\n";
-            status = 1;
-            return false;
-        default: status = 1; return false;
+            case 'h': dumb_usage(words.argv[0]); return false;
+            case 'V': Line(2) << "dumb-init v1.2.5\n"; return false;
+            case 'v': out.verbosity = 1; break;
+            case 'c': out.new_session = false; break;
+            case 'r':
+                if (read_rewrite(words.value, out)) break;
+                Line(2) << "Usage: -r option takes <signum>:<signum>, where <signum> is between 1 and 31.\n"
+                           "This option can be specified multiple times.\nUse --help for full usage.\n";
+                status = 1;
+                return false;
+            default: status = 1; return false;
         }
     }
     out.command = words.rest();
     if (*out.command == nullptr) {
-        Line(2) << "Usage: " << words.argv[0] << " [option] program [args]\nTry " << words.argv[0] << " --help for full usage.\n";
+        Line(2) << "Usage: " << words.argv[0] << " [option] program [args]\nTry " << words.argv[0]
+                << " --help for full usage.\n";
         status = 1;
         return false;
     }
@@ -301,7 +314,8 @@ bool dumb_words(Words& words, Options& out, int& status) {
         out.verbosity = 1;
         Say(out, 1) << "Running in debug mode.\n";
     }
-    if (const char* session = text::variable(out.environment, "DUMB_INIT_SETSID"); session != nullptr && equal(session, "0")) {
+    if (const char* session = text::variable(out.environment, "DUMB_INIT_SETSID");
+        session != nullptr && equal(session, "0")) {
         out.new_session = false;
         if (says(out, 1)) Say(out, 1) << "Not running in setsid mode.\n";
     }
@@ -318,17 +332,17 @@ bool abide_words(Words& words, Options& out, int& status) {
     for (int letter = 0; (letter = words.option()) != -1;) {
         bool good = true;
         switch (letter) {
-        case 'h': abide_usage(1); return false;
-        case 'V': Line(1) << "abide init " ABIDE_VERSION "\n"; return false;
-        case 'l': license(); return false;
-        case 's': out.subreaper = true; break;
-        case 'v': ++out.verbosity; break;
-        case 'w': out.warn_reaped = true; break;
-        case 'g': out.to_group = true; break;
-        case 'p': good = (out.parent_death_signal = text::signal_number(words.value)) != 0; break;
-        case 'e': good = read_status(words.value, out); break;
-        case 'r': good = read_rewrite(words.value, out); break;
-        default: status = kRefused; return false;
+            case 'h': abide_usage(1); return false;
+            case 'V': Line(1) << "abide init " ABIDE_VERSION "\n"; return false;
+            case 'l': license(); return false;
+            case 's': out.subreaper = true; break;
+            case 'v': ++out.verbosity; break;
+            case 'w': out.warn_reaped = true; break;
+            case 'g': out.to_group = true; break;
+            case 'p': good = (out.parent_death_signal = text::signal_number(words.value)) != 0; break;
+            case 'e': good = read_status(words.value, out); break;
+            case 'r': good = read_rewrite(words.value, out); break;
+            default: status = kRefused; return false;
         }
         if (good) continue;
         const char shown[] = {char(letter), 0};
@@ -348,8 +362,7 @@ bool abide_words(Words& words, Options& out, int& status) {
 
 }  // namespace
 
-Say::Say(const Options& options, unsigned level)
-    : Line(options.kind == InitKind::tini && level >= 2 ? 1 : 2) {
+Say::Say(const Options& options, unsigned level) : Line(options.kind == InitKind::tini && level >= 2 ? 1 : 2) {
     constexpr const char* kLevels[] = {"FATAL", "WARN ", "INFO ", "DEBUG", "TRACE"};
     if (options.kind == InitKind::tini)
         *this << "[" << kLevels[level < 4 ? level : 4] << " tini (" << sys::getpid() << ")] ";
@@ -362,21 +375,21 @@ bool read_words(Launch& launch, Options& options, int& status) {
     for (signed char& each : options.rewrite) each = kAsItIs;
     Words words{launch.argv, launch.argc, "", nullptr, 0, false};
     switch (options.kind) {
-    case InitKind::tini:
-        words.letters = "p:hvwgle:s";
-        words.mixed = text::variable(launch.environment, "POSIXLY_CORRECT") == nullptr;
-        return tini_words(words, options, status);
-    case InitKind::dumb_init:
-        words.letters = "hvVcr:";
-        words.longs = kDumbLong;
-        words.long_count = sizeof kDumbLong / sizeof *kDumbLong;
-        return dumb_words(words, options, status);
-    case InitKind::abide:
-        words.letters = "p:hvwgle:sr:";
-        words.longs = kAbideLong;
-        words.long_count = sizeof kAbideLong / sizeof *kAbideLong;
-        words.next = 2;
-        return abide_words(words, options, status);
+        case InitKind::tini:
+            words.letters = "p:hvwgle:s";
+            words.mixed = text::variable(launch.environment, "POSIXLY_CORRECT") == nullptr;
+            return tini_words(words, options, status);
+        case InitKind::dumb_init:
+            words.letters = "hvVcr:";
+            words.longs = kDumbLong;
+            words.long_count = sizeof kDumbLong / sizeof *kDumbLong;
+            return dumb_words(words, options, status);
+        case InitKind::abide:
+            words.letters = "p:hvwgle:sr:";
+            words.longs = kAbideLong;
+            words.long_count = sizeof kAbideLong / sizeof *kAbideLong;
+            words.next = 2;
+            return abide_words(words, options, status);
     }
     return false;
 }

@@ -1,14 +1,14 @@
 // anchor/link.cc -- packets between anchor and manager, without waiting and without a queue.
 //
-// Owns the socket's use.  May not know what a verb means.  Invariant: at most one answer waits; while it does, no request is
-// read, so descriptors that it names stay kept.
+// Owns the socket's use.  May not know what a verb means.  Invariant: at most one answer waits; while it does, no
+// request is read, so descriptors that it names stay kept.
 #include "anchor/anchor.hpp"
 #include "anchor/text.hpp"
 
 namespace abide::anchor {
 namespace {
 
-constexpr int kRequestsPerTurn = 64;    // then signals and the manager's end get their turn
+constexpr int kRequestsPerTurn = 64;       // then signals and the manager's end get their turn
 constexpr std::uint32_t kMaxPassed = 253;  // SCM_MAX_FD, unix(7)
 
 struct Control {
@@ -27,7 +27,9 @@ std::uint32_t attach(Anchor& a, const Frame& frame, Control& control) {
 
 }  // namespace
 
-bool can_send(const Anchor& a) { return a.manager.socket >= 0 && a.manager.greeted && a.out_bytes == 0; }
+bool can_send(const Anchor& a) {
+    return a.manager.socket >= 0 && a.manager.greeted && a.out_bytes == 0;
+}
 
 void drop_link(Anchor& a) {
     if (a.manager.socket >= 0) sys::close(a.manager.socket);
@@ -41,7 +43,8 @@ Sent send(Anchor& a, Frame& frame, std::size_t body_bytes) {
     iovec part{&frame, sizeof(Header) + body_bytes};
     sys::Message message{nullptr, 0, &part, 1, nullptr, 0, 0};
     if (fds > 0) message.control = &control, message.control_bytes = sizeof(sys::ControlHeader) + ((fds + 1) / 2) * 8;
-    const long sent = sys::call(__NR_sendmsg, a.manager.socket, sys::at(&message), sys::kMsgDontWait | sys::kMsgNoSignal);
+    const long sent =
+        sys::call(__NR_sendmsg, a.manager.socket, sys::at(&message), sys::kMsgDontWait | sys::kMsgNoSignal);
     if (sent >= 0) return Sent::yes;
     if (sent == -EAGAIN || sent == -ENOBUFS || sent == -ENOMEM || sent == -EINTR) return Sent::later;
     if (fds > 0 && sent != -EPIPE && sent != -ECONNRESET) {  // ETOOMANYREFS: too many descriptors in flight
@@ -64,7 +67,8 @@ void serve(Anchor& a) {
         Control control;
         iovec part{&a.in, sizeof a.in};
         sys::Message message{nullptr, 0, &part, 1, &control, sizeof control, 0};
-        const long got = sys::call(__NR_recvmsg, a.manager.socket, sys::at(&message), sys::kMsgDontWait | sys::kMsgCloexec);
+        const long got =
+            sys::call(__NR_recvmsg, a.manager.socket, sys::at(&message), sys::kMsgDontWait | sys::kMsgCloexec);
         if (got == -ECONNRESET) continue;  // it ended without reading all; what it wrote comes after this error
         if (got == -EAGAIN || got == -EINTR || got == -ENOMEM) return;
         if (got <= 0) return drop_link(a);  // a packet of no bytes looks like the end, and no manager sends one

@@ -1,6 +1,8 @@
-// anchor/manager.cc -- keeps one manager alive: starts it, notices its end, kills one that hangs, fences one that won't die.
+// anchor/manager.cc -- keeps one manager alive: starts it, notices its end, kills one that hangs, fences one that won't
+// die.
 //
-// Invariants: at most one manager has a socket; `epoch` counts every start; a manager is signalled through its pidfd only.
+// Invariants: at most one manager has a socket; `epoch` counts every start; a manager is signalled through its pidfd
+// only.
 #include "anchor/anchor.hpp"
 #include "anchor/text.hpp"
 
@@ -13,7 +15,7 @@ constexpr std::int64_t kFirstPauseNs = 10 * kMs, kLongestPauseNs = 5000 * kMs;
 constexpr std::int64_t kLongestReadyPauseNs = 40 * kMs;  // for one that had got ready: killed, not broken
 constexpr std::int64_t kFenceNs = 5000 * kMs;            // a killed manager that still is not dead sits in the kernel
 constexpr int kLastTurns = 64;
-constexpr std::uint32_t kEnoughFailures = 5;             // in a row without ever being ready: TERM is then obeyed by us
+constexpr std::uint32_t kEnoughFailures = 5;  // in a row without ever being ready: TERM is then obeyed by us
 
 [[noreturn]] void become_manager(const Anchor& a, int program, int socket) {
     static char name[] = "abide-manager";
@@ -28,7 +30,8 @@ constexpr std::uint32_t kEnoughFailures = 5;             // in a row without eve
     sys::call(__NR_prlimit64, 0, RLIMIT_NOFILE, sys::at(&a.open_files), 0);
     sys::dup_to(socket, kManagerSocket, 0);
     sys::set_mask(0);
-    const long err = sys::call(__NR_execveat, program, sys::at(empty), sys::at(argv), sys::at(a.environment), AT_EMPTY_PATH);
+    const long err =
+        sys::call(__NR_execveat, program, sys::at(empty), sys::at(argv), sys::at(a.environment), AT_EMPTY_PATH);
     Line(2, false) << "abide-anchor: can't execute the manager: " << text::error_name(err) << "\n";
     sys::exit(127);
 }
@@ -38,7 +41,8 @@ void start_manager(Anchor& a, std::int64_t now) {
     Manager& m = a.manager;
     m.next_start_ns = now + kLongestPauseNs;  // if anything below is refused
     int pair[2];
-    if (sys::call(__NR_socketpair, sys::kUnix, sys::kSeqPacket | sys::kCloexec | sys::kNonblock, 0, sys::at(pair)) < 0) return;
+    if (sys::call(__NR_socketpair, sys::kUnix, sys::kSeqPacket | sys::kCloexec | sys::kNonblock, 0, sys::at(pair)) < 0)
+        return;
     const Kept* program = a.kept.find(std::uint64_t(Key::manager_program));
     const long pid = program == nullptr ? -ENOENT : sys::fork(CLONE_PIDFD, &m.pidfd);
     if (pid == 0) become_manager(a, program->fd, pair[1]);
@@ -59,7 +63,8 @@ void start_manager(Anchor& a, std::int64_t now) {
 
 void part(Anchor& a) {
     a.out_bytes = 0;
-    for (int turn = 0; turn < kLastTurns && a.manager.socket >= 0; ++turn) serve(a);  // what it asked for with its last breath
+    for (int turn = 0; turn < kLastTurns && a.manager.socket >= 0; ++turn)
+        serve(a);  // what it asked for with its last breath
     drop_link(a);
     forget_pushed(a);
     for (std::uint32_t i = 0; i < a.wish_count; ++i) a.wishes[i].sent = false;
@@ -106,8 +111,8 @@ bool manager_ended(Anchor& a, std::int64_t now) {
     return true;
 }
 
-// The manager is past SIGKILL and still there.  Its journal is sealed, so it can't act any more (F_SEAL_WRITE, fcntl(2)),
-// and the next one starts on a copy.  When it does end, it is an orphan like any other.
+// The manager is past SIGKILL and still there.  Its journal is sealed, so it can't act any more (F_SEAL_WRITE,
+// fcntl(2)), and the next one starts on a copy.  When it does end, it is an orphan like any other.
 void fence(Anchor& a, std::int64_t now) {
     if (const Kept* journal = a.kept.find(std::uint64_t(Key::journal)))
         sys::fcntl(journal->fd, sys::kAddSeals, sys::kSealShrink | sys::kSealGrow | sys::kSealWrite);

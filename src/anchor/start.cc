@@ -1,4 +1,5 @@
-// anchor/start.cc -- the first instruction: hands the kernel's initial stack to abide_main, and what it returns to exit.
+// anchor/start.cc -- the first instruction: hands the kernel's initial stack to abide_main, and what it returns to
+// exit.
 #include "anchor/start.hpp"
 
 #include "anchor/sys.hpp"

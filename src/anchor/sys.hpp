@@ -1,7 +1,8 @@
 // anchor/sys.hpp -- the kernel as the anchor sees it: raw system calls for x86-64 and aarch64, without a C library.
 //
-// Owns the calling convention and the few kernel structures that the UAPI headers leave to the C library.  Knows nothing of
-// the anchor.  Invariant: every wrapper returns what the kernel returned, a negative errno for an error; nothing is retried.
+// Owns the calling convention and the few kernel structures that the UAPI headers leave to the C library.  Knows
+// nothing of the anchor.  Invariant: every wrapper returns what the kernel returned, a negative errno for an error;
+// nothing is retried.
 #pragma once
 
 #include <asm/errno.h>
@@ -86,8 +87,8 @@ struct WaitInfo {  // siginfo_t as waitid and sigtimedwait fill it
     char rest[100];
 };
 
-struct Usage {  // struct rusage
-    __kernel_timespec user;    // in microseconds here: tv_nsec is tv_usec
+struct Usage {               // struct rusage
+    __kernel_timespec user;  // in microseconds here: tv_nsec is tv_usec
     __kernel_timespec system;
     long max_rss_kib;
     long rest[13];
@@ -113,23 +114,43 @@ struct Limits {
     std::uint64_t hard;
 };
 
-inline constexpr std::uint64_t signal_bit(int number) { return 1ull << (number - 1); }
+inline constexpr std::uint64_t signal_bit(int number) {
+    return 1ull << (number - 1);
+}
 
 [[noreturn]] inline void exit(int status) {
     for (;;) call(__NR_exit_group, status);
 }
-inline long close(int fd) { return call(__NR_close, fd); }
-inline long write(int fd, const void* data, std::size_t bytes) { return call(__NR_write, fd, at(data), long(bytes)); }
-inline long read(int fd, void* data, std::size_t bytes) { return call(__NR_read, fd, at(data), long(bytes)); }
-inline long open(const char* path, int flags) { return call(__NR_openat, AT_FDCWD, at(path), flags | kCloexec, 0); }
+inline long close(int fd) {
+    return call(__NR_close, fd);
+}
+inline long write(int fd, const void* data, std::size_t bytes) {
+    return call(__NR_write, fd, at(data), long(bytes));
+}
+inline long read(int fd, void* data, std::size_t bytes) {
+    return call(__NR_read, fd, at(data), long(bytes));
+}
+inline long open(const char* path, int flags) {
+    return call(__NR_openat, AT_FDCWD, at(path), flags | kCloexec, 0);
+}
 inline long readlink(const char* path, char* out, std::size_t bytes) {
     return call(__NR_readlinkat, AT_FDCWD, at(path), at(out), long(bytes));
 }
-inline long dup_to(int from, int to, int flags) { return call(__NR_dup3, from, to, flags); }
-inline long fcntl(int fd, int what, long value = 0) { return call(__NR_fcntl, fd, what, value); }
-inline int getpid() { return int(call(__NR_getpid)); }
-inline long kill(int pid, int signal) { return call(__NR_kill, pid, signal); }
-inline long prctl(int what, long value) { return call(__NR_prctl, what, value, 0, 0, 0); }
+inline long dup_to(int from, int to, int flags) {
+    return call(__NR_dup3, from, to, flags);
+}
+inline long fcntl(int fd, int what, long value = 0) {
+    return call(__NR_fcntl, fd, what, value);
+}
+inline int getpid() {
+    return int(call(__NR_getpid));
+}
+inline long kill(int pid, int signal) {
+    return call(__NR_kill, pid, signal);
+}
+inline long prctl(int what, long value) {
+    return call(__NR_prctl, what, value, 0, 0, 0);
+}
 inline long waitid(int kind, int id, WaitInfo* info, int flags, Usage* usage = nullptr) {
     return call(__NR_waitid, kind, id, at(info), flags, at(usage));
 }

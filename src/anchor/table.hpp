@@ -1,8 +1,9 @@
 // anchor/table.hpp -- a table of fixed size, keyed by a number: open addressing, linear probing, no heap.
 //
-// Owns its slots, which live in .bss: pages that were never touched cost no memory.  Neighbouring keys land in neighbouring
-// slots, so a small instance touches one page.  Invariants: key 0 means an empty slot; no probe ever meets a tombstone,
-// since removing moves later entries back.  Reading from left to right while removing may meet an entry twice or not at all.
+// Owns its slots, which live in .bss: pages that were never touched cost no memory.  Neighbouring keys land in
+// neighbouring slots, so a small instance touches one page.  Invariants: key 0 means an empty slot; no probe ever meets
+// a tombstone, since removing moves later entries back.  Reading from left to right while removing may meet an entry
+// twice or not at all.
 #pragma once
 
 #include <cstdint>
@@ -41,7 +42,8 @@ struct Table {
         std::uint32_t hole = std::uint32_t(entry - slots);
         for (std::uint32_t i = (hole + 1) & (kSlots - 1); slots[i].key != 0; i = (i + 1) & (kSlots - 1)) {
             const std::uint32_t wanted = home(slots[i].key);
-            if (((i - wanted) & (kSlots - 1)) < ((i - hole) & (kSlots - 1))) continue;  // already at or after the hole's reach
+            if (((i - wanted) & (kSlots - 1)) < ((i - hole) & (kSlots - 1)))
+                continue;  // already at or after the hole's reach
             slots[hole] = slots[i];
             hole = i;
         }

@@ -33,13 +33,13 @@ bool number(const char*& text, std::int64_t& out);
 // The value of a variable in `environment`, or null.
 const char* variable(char* const* environment, const char* name);
 
-const char* error_name(long err);    // "No such file or directory" for the likely ones
-const char* signal_name(int signal); // "SIGTERM"; "a real-time signal" past 31
-int signal_number(const char* name); // "SIGTERM", "TERM" or "15"; 0 where it is none
+const char* error_name(long err);     // "No such file or directory" for the likely ones
+const char* signal_name(int signal);  // "SIGTERM"; "a real-time signal" past 31
+int signal_number(const char* name);  // "SIGTERM", "TERM" or "15"; 0 where it is none
 
 // One line (or a few) for descriptor `fd`, written in one piece when it goes out of scope.
 class Line {
-public:
+  public:
     explicit Line(int fd, bool may_block = true) : fd_(fd), may_block_(may_block) {}
     Line(const Line&) = delete;
     Line& operator=(const Line&) = delete;
@@ -49,7 +49,7 @@ public:
     Line& operator<<(std::int64_t value);
     Line& operator<<(int value) { return *this << std::int64_t{value}; }
 
-private:
+  private:
     int fd_;
     bool may_block_;
     std::size_t used_ = 0;

@@ -16,9 +16,13 @@ struct Request {
     Frame& out;
 
     template <class T>
-    const T* items() const { return reinterpret_cast<const T*>(body); }
+    const T* items() const {
+        return reinterpret_cast<const T*>(body);
+    }
     template <class T>
-    T* results() const { return reinterpret_cast<T*>(out.body); }
+    T* results() const {
+        return reinterpret_cast<T*>(out.body);
+    }
 };
 
 std::size_t hello(const Request& r) {
@@ -26,7 +30,8 @@ std::size_t hello(const Request& r) {
     a.manager.greeted = true;
     HelloAnswer answer;
     answer.anchor_pid = sys::getpid();
-    answer.flags = (a.is_pid1 ? kIsPid1 : 0) | (a.is_subreaper ? kIsSubreaper : 0) | (a.manager.sealed ? kJournalSealed : 0);
+    answer.flags =
+        (a.is_pid1 ? kIsPid1 : 0) | (a.is_subreaper ? kIsSubreaper : 0) | (a.manager.sealed ? kJournalSealed : 0);
     answer.epoch = a.manager.epoch;
     answer.start = std::uint32_t(a.manager.start);
     answer.failures = a.manager.failures;
@@ -141,27 +146,28 @@ struct Shape {
 
 bool shape_of(Verb verb, Shape& out) {
     switch (verb) {
-    case Verb::hello: out = {sizeof(Hello), 1, 1}; return true;
-    case Verb::put:
-    case Verb::get:
-    case Verb::drop: out = {sizeof(std::uint64_t), 0, kBatch}; return true;
-    case Verb::list: out = {sizeof(std::uint64_t), 1, 1}; return true;
-    case Verb::peek:
-    case Verb::reap: out = {sizeof(std::int32_t), 0, kBatch}; return true;
-    case Verb::mark: out = {sizeof(Mark), 0, kBatch}; return true;
-    case Verb::ready: out = {0, 0, 0}; return true;
-    case Verb::working: out = {sizeof(Working), 1, 1}; return true;
-    case Verb::end: out = {sizeof(End), 1, 1}; return true;
-    case Verb::wish: out = {sizeof(Wish), 0, 1}; return true;
-    case Verb::exited:
-    case Verb::unsupported: return false;
+        case Verb::hello: out = {sizeof(Hello), 1, 1}; return true;
+        case Verb::put:
+        case Verb::get:
+        case Verb::drop: out = {sizeof(std::uint64_t), 0, kBatch}; return true;
+        case Verb::list: out = {sizeof(std::uint64_t), 1, 1}; return true;
+        case Verb::peek:
+        case Verb::reap: out = {sizeof(std::int32_t), 0, kBatch}; return true;
+        case Verb::mark: out = {sizeof(Mark), 0, kBatch}; return true;
+        case Verb::ready: out = {0, 0, 0}; return true;
+        case Verb::working: out = {sizeof(Working), 1, 1}; return true;
+        case Verb::end: out = {sizeof(End), 1, 1}; return true;
+        case Verb::wish: out = {sizeof(Wish), 0, 1}; return true;
+        case Verb::exited:
+        case Verb::unsupported: return false;
     }
     return false;
 }
 
 }  // namespace
 
-bool handle(Anchor& a, std::size_t body_bytes, const int* fds, std::uint32_t fd_count, Frame& out, std::size_t& out_bytes) {
+bool handle(Anchor& a, std::size_t body_bytes, const int* fds, std::uint32_t fd_count, Frame& out,
+            std::size_t& out_bytes) {
     const Header& header = a.in.header;
     const Verb verb = Verb(header.verb);
     out.header = {header.verb, kAnswer, header.tag, 0, 0};
@@ -173,7 +179,8 @@ bool handle(Anchor& a, std::size_t body_bytes, const int* fds, std::uint32_t fd_
         out_bytes = sizeof(Header);
         return true;
     }
-    if (header.count < shape.least || header.count > shape.most || body_bytes != header.count * shape.item_bytes) return false;
+    if (header.count < shape.least || header.count > shape.most || body_bytes != header.count * shape.item_bytes)
+        return false;
     if (fd_count != (verb == Verb::put ? header.count : 0)) return false;
     if (((header.flags & kAnswer) != 0) != (verb == Verb::wish)) return false;
     if (!a.manager.greeted && verb != Verb::hello) return false;
@@ -182,30 +189,45 @@ bool handle(Anchor& a, std::size_t body_bytes, const int* fds, std::uint32_t fd_
     std::size_t body = 0;
     bool asks = header.tag != 0;
     switch (verb) {
-    case Verb::hello: body = hello(request); asks = true; break;
-    case Verb::put: put(request); break;
-    case Verb::get: body = get(request); asks = true; break;
-    case Verb::drop: drop(request); break;
-    case Verb::list: body = list(request); asks = true; break;
-    case Verb::peek: body = peek(request); asks = true; break;
-    case Verb::reap:
-        for (std::uint32_t i = 0; i < header.count; ++i) acknowledge(a, request.items<std::int32_t>()[i]);
-        break;
-    case Verb::mark: mark(request); break;
-    case Verb::ready:
-        if (!a.manager.was_ready) a.manager.ready_ns = sys::monotonic_ns();
-        a.manager.was_ready = true;
-        a.manager.never_ready = 0;
-        break;
-    case Verb::working: {
-        const std::uint64_t ms = request.items<Working>()->extend_ms;
-        a.manager.working_ns = sys::monotonic_ns() + std::int64_t(ms < 86'400'000 ? ms : 86'400'000) * kMs;
-        break;
-    }
-    case Verb::end: end(request); break;
-    case Verb::wish: answer_wish(a, header.tag); asks = false; break;
-    case Verb::exited:
-    case Verb::unsupported: break;
+        case Verb::hello:
+            body = hello(request);
+            asks = true;
+            break;
+        case Verb::put: put(request); break;
+        case Verb::get:
+            body = get(request);
+            asks = true;
+            break;
+        case Verb::drop: drop(request); break;
+        case Verb::list:
+            body = list(request);
+            asks = true;
+            break;
+        case Verb::peek:
+            body = peek(request);
+            asks = true;
+            break;
+        case Verb::reap:
+            for (std::uint32_t i = 0; i < header.count; ++i) acknowledge(a, request.items<std::int32_t>()[i]);
+            break;
+        case Verb::mark: mark(request); break;
+        case Verb::ready:
+            if (!a.manager.was_ready) a.manager.ready_ns = sys::monotonic_ns();
+            a.manager.was_ready = true;
+            a.manager.never_ready = 0;
+            break;
+        case Verb::working: {
+            const std::uint64_t ms = request.items<Working>()->extend_ms;
+            a.manager.working_ns = sys::monotonic_ns() + std::int64_t(ms < 86'400'000 ? ms : 86'400'000) * kMs;
+            break;
+        }
+        case Verb::end: end(request); break;
+        case Verb::wish:
+            answer_wish(a, header.tag);
+            asks = false;
+            break;
+        case Verb::exited:
+        case Verb::unsupported: break;
     }
     out_bytes = asks ? sizeof(Header) + body : 0;
     return true;

@@ -8,15 +8,15 @@ constexpr int kFirstRealTime = 34;  // 32 and 33 belong to the C library
 
 bool is_wish(int signal) {
     switch (signal) {
-    case SIGTERM:
-    case SIGINT:
-    case SIGHUP:
-    case SIGQUIT:
-    case SIGUSR1:
-    case SIGUSR2:
-    case SIGPWR:
-    case SIGWINCH: return true;
-    default: return signal >= kFirstRealTime;  // as a machine's init they mean poweroff, reboot, ...
+        case SIGTERM:
+        case SIGINT:
+        case SIGHUP:
+        case SIGQUIT:
+        case SIGUSR1:
+        case SIGUSR2:
+        case SIGPWR:
+        case SIGWINCH: return true;
+        default: return signal >= kFirstRealTime;  // as a machine's init they mean poweroff, reboot, ...
     }
 }
 

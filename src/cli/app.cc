@@ -184,6 +184,8 @@ Result<std::optional<int>> parse(CLI::App& app, int argc, char** argv) {
 
 int finish(Context& context, const Error& error) {
     context.complain(error);
+    // A file that is missing is no service that is missing.
+    if (error.kind == ErrorKind::not_found && error.err != 0) return exit_status_of(ErrorKind::failed);
     return exit_status_of(error.kind);
 }
 

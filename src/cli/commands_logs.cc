@@ -73,7 +73,9 @@ CommandResult logs_command(Context& context, const LogsOptions& options) {
         return fail(ErrorKind::not_found, "there are no logs in " + *folder, "has this instance been started?");
     }
     if (const Status known = check_names(*places, *reader, options.names); !known) return std::unexpected(known.error());
+    const auto shown = options.names.empty() ? reader->known_services() : Result<std::vector<std::string>>(options.names);
     LogView view({context.coloured(), context.on_terminal(), context.json(), !context.json()});
+    if (shown) view.expect(*shown);
     if (!options.since.empty()) {
         const auto from = parse_since(options.since, kernel::now().wall);
         if (!from) return std::unexpected(from.error());

@@ -51,6 +51,7 @@ bool Follower::open_log() {
     auto reader = logger::LogReader::open(places_.log, names_);
     if (!reader) return false;
     reader_ = std::move(*reader);
+    if (const auto known = reader_->known_services(); known && names_.empty()) view_.expect(*known);
     return true;
 }
 

@@ -49,10 +49,7 @@ Result<std::string> seed_journal(Seed seed) {
         if (const Status added = add_chosen(seed.configuration, name); !added) return std::unexpected(added.error());
     }
     journal::Writer writer(Epoch{0});
-    journal::Header header;
-    header.format = header.min_reader = header.min_writer = journal::kFormat;
-    header.program = kVersion;
-    writer.append_header(header);
+    writer.append_header(journal::own_header(kVersion));
     writer.append_boot(seed.boot);
     for (const model::ServiceSpec& spec : seed.configuration.services) {
         if (!journal::fits(spec)) return fail(ErrorKind::refused, spec.name + ": its configuration is too large");

@@ -71,15 +71,15 @@ CommandResult wait_until_ready(Context& context, Client& client) {
     return 0;
 }
 
-// The manager answers, or its anchor has ended.
-Status wait_for_answer(const Places& places, const Anchor& anchor) {
+// The manager answers, or its anchor has ended.  `words`: the file that its diagnostics go to.
+Status wait_for_answer(const Places& places, const Anchor& anchor, const std::string& words) {
     const Mono deadline = kernel::mono_now() + kAnswerPatience;
     for (;;) {
         if (answers(places.control)) return {};
         if (kernel::has_ended(anchor.pidfd.get())) {
-            return fail(ErrorKind::failed, "the supervisor ended before it answered", "its own words are above, or in the log folder");
+            return fail(ErrorKind::failed, "the supervisor ended before it answered", "its own words are in " + words);
         }
-        if (kernel::mono_now() >= deadline) return fail(ErrorKind::timed_out, "the supervisor does not answer");
+        if (kernel::mono_now() >= deadline) return fail(ErrorKind::timed_out, "the supervisor does not answer", "its own words are in " + words);
         kernel::sleep_for(milliseconds(5));
     }
 }
@@ -163,7 +163,7 @@ CommandResult start_detached(Context& context, Prepared prepared) {
     if (!output) return std::unexpected(output.error());
     const auto anchor = spawn_anchor(std::move(prepared), output->get(), output->get());
     if (!anchor) return std::unexpected(anchor.error());
-    if (const Status answered = wait_for_answer(places, *anchor); !answered) return std::unexpected(answered.error());
+    if (const Status answered = wait_for_answer(places, *anchor, path); !answered) return std::unexpected(answered.error());
     Client client(places.control);
     return wait_until_ready(context, client);
 }

@@ -34,11 +34,11 @@ class Load {
         Loaded loaded;
         loaded.configuration.instance = read_instance(loaded.runtime);
         read_services();
-        // Names are judged only when everything could be read: a file that is missing would make them all unknown.
-        resolve(drafts_, report_, open || report_.failed());
+        // A file that could not be read may define any name, so none is called unknown then.
+        resolve(drafts_, report_, open || !sources_.complete());
         loaded.ok = !report_.failed();
         loaded.diagnostics = report_.take();
-        loaded.files = report_.files();
+        loaded.files = sources_.read();
         if (loaded.ok) {
             loaded.configuration.services.reserve(drafts_.size());
             for (Draft& draft : drafts_) loaded.configuration.services.push_back(std::move(draft));

@@ -34,6 +34,17 @@ std::string place(const Report& report, Position position) {
 
 constinit const std::span<const KeyInfo> kDocumentKeys = kDocument;
 
+void Sources::incomplete(Position position, std::string text, std::string advice) {
+    complete_ = false;
+    report_.error(position, std::move(text), std::move(advice));
+}
+
+bool Sources::parse(std::string_view text, std::uint32_t index, Value& root) {
+    std::optional<SyntaxError> error = parse_toml(text, index, root);
+    if (error) incomplete(error->position, std::move(error->text), std::move(error->advice));
+    return !error;
+}
+
 bool Sources::count_file(Position named_at) {
     if (++count_ <= limits::kConfigFiles) return true;
     if (count_ == limits::kConfigFiles + 1) {
@@ -55,6 +66,7 @@ bool Sources::read_other(const std::string& path, bool may_be_missing, Position 
         return false;
     }
     index = report_.add_file(path);
+    read_.push_back(path);
     text = std::move(*content);
     return true;
 }
@@ -72,7 +84,7 @@ void Sources::add_folder(const std::string& folder, Role role) {
     const Result<std::vector<std::string>> names = files_.list(folder, ".toml");
     if (!names) {
         const std::uint32_t index = report_.add_file(folder);
-        report_.error({index, 0, 0}, "can't be listed: " + names.error().what, names.error().advice);
+        incomplete({index, 0, 0}, "can't be listed: " + names.error().what, names.error().advice);
         return;
     }
     if (names->empty()) return;
@@ -97,13 +109,12 @@ void Sources::add_file(const std::string& path, Role role, Position named_at, bo
         if (text.error().kind == ErrorKind::not_found && may_be_missing) return;
         // A file that the user or a folder named stands for itself in the message.
         const std::string subject = report_.file(named_at.file) == path ? "can't be read: " : "can't read " + path + ": ";
-        return report_.error(named_at, subject + text.error().what, std::move(text.error().advice));
+        return incomplete(named_at, subject + text.error().what, std::move(text.error().advice));
     }
     const std::uint32_t index = report_.file(named_at.file) == path ? named_at.file : report_.add_file(path);
     Value root;
-    if (std::optional<SyntaxError> error = parse_toml(*text, index, root)) {
-        return report_.error(error->position, std::move(error->text), std::move(error->advice));
-    }
+    read_.push_back(path);
+    if (!parse(*text, index, root)) return;
     text->clear();
     text->shrink_to_fit();
     including_.push_back(folded);
@@ -114,10 +125,7 @@ void Sources::add_file(const std::string& path, Role role, Position named_at, bo
 void Sources::add_text(const std::string& name, std::string_view text) {
     const std::uint32_t index = report_.add_file(name);
     Value root;
-    if (std::optional<SyntaxError> error = parse_toml(text, index, root)) {
-        return report_.error(error->position, std::move(error->text), std::move(error->advice));
-    }
-    add_document(std::move(root), Role::text, name);
+    if (parse(text, index, root)) add_document(std::move(root), Role::text, name);
 }
 
 void Sources::add_document(Value root, Role role, const std::string& path) {

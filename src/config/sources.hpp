@@ -32,6 +32,10 @@ class Sources {
     // A file that is read while loading but isn't TOML.  The position is where it was named.
     bool read_other(const std::string& path, bool may_be_missing, Position named_at, std::string& text, std::uint32_t& index);
 
+    // Every file that was read.
+    const std::vector<std::string>& read() const { return read_; }
+    // Could every file be read and parsed?  If not, a name that isn't known may be in one of those.
+    bool complete() const { return complete_; }
     const Value& project() const { return project_; }
     const Value& control() const { return control_; }
     const std::map<std::string, ServiceTable>& services() const { return services_; }
@@ -47,6 +51,9 @@ class Sources {
     template <class Row>
     void merge(std::span<const Row> rows, Value& base, Value table, Role role);
     bool count_file(Position named_at);
+    // Something is missing from now on.
+    void incomplete(Position position, std::string text, std::string advice);
+    bool parse(std::string_view text, std::uint32_t index, Value& root);
 
     FileView& files_;
     const LoadContext& context_;
@@ -56,6 +63,8 @@ class Sources {
     std::map<std::string, ServiceTable> services_;
     std::set<std::string> seen_;        // paths, folded
     std::vector<std::string> including_;  // the chain of files being read
+    std::vector<std::string> read_;
+    bool complete_ = true;
     std::size_t count_ = 0;
 };
 

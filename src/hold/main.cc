@@ -1,8 +1,8 @@
 // hold/main.cc -- abide-hold: the last steps before a program, with memory of its own.
 //
-// Owns nothing and decides nothing: it carries out one request (HoldHeader in kernel/spawn_plan.hpp) from the Spawner, says how it
-// went on a pipe that closes on exec, and becomes the program.  Freestanding and static: no C library, so that it starts in
-// microseconds and nothing that is replaced on disk can break it.
+// Owns nothing and decides nothing: it carries out one request (HoldHeader in kernel/spawn_plan.hpp) from the Spawner,
+// says how it went on a pipe that closes on exec, and becomes the program.  Freestanding and static: no C library, so
+// that it starts in microseconds and nothing that is replaced on disk can break it.
 //
 //     abide-hold REQUEST OUTCOME [RELEASE]        descriptor numbers
 #include <fcntl.h>
@@ -85,7 +85,8 @@ bool relocate_array(std::byte* base, std::uint64_t size, std::uint64_t offset, s
 
 bool decode(std::byte* base, std::uint64_t size, SetupPlan& setup) {
     const auto* h = reinterpret_cast<const HoldHeader*>(base);
-    if (size < sizeof(HoldHeader) || h->magic != kHoldMagic || h->size != size || base[size - 1] != std::byte{0}) return false;
+    if (size < sizeof(HoldHeader) || h->magic != kHoldMagic || h->size != size || base[size - 1] != std::byte{0})
+        return false;
     if (!relocate(base, size, h->argv, &setup.argv) || !relocate(base, size, h->envp, &setup.envp) ||
         !relocate(base, size, h->candidates, &setup.candidates) ||
         !relocate_array(base, size, h->limits, h->limit_count, &setup.limits) ||
@@ -200,7 +201,9 @@ extern "C" [[noreturn]] __attribute__((used)) void abide_hold_start(long* stack)
 }
 
 #if defined(__x86_64__)
-asm(".globl _start\n.type _start,@function\n_start:\n\txor %ebp,%ebp\n\tmov %rsp,%rdi\n\tand $-16,%rsp\n\tcall abide_hold_start\n\tud2\n");
+asm(".globl _start\n.type _start,@function\n_start:\n\txor %ebp,%ebp\n\tmov %rsp,%rdi\n\tand $-16,%rsp\n\tcall "
+    "abide_hold_start\n\tud2\n");
 #elif defined(__aarch64__)
-asm(".globl _start\n.type _start,%function\n_start:\n\tmov x29,xzr\n\tmov x30,xzr\n\tmov x0,sp\n\tbl abide_hold_start\n\tbrk 1\n");
+asm(".globl _start\n.type _start,%function\n_start:\n\tmov x29,xzr\n\tmov x30,xzr\n\tmov x0,sp\n\tbl "
+    "abide_hold_start\n\tbrk 1\n");
 #endif

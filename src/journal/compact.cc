@@ -55,7 +55,8 @@ std::string_view compact(Writer& writer, const Recovered& recovered, std::string
 
 Status verify(std::string_view image, const Live& live) {
     const Recovered recovered = read(image);
-    if (!recovered.problems.empty()) return fail(ErrorKind::failed, "the compacted journal: " + recovered.problems.front());
+    if (!recovered.problems.empty())
+        return fail(ErrorKind::failed, "the compacted journal: " + recovered.problems.front());
     if (recovered.statistics.records == 0) return fail(ErrorKind::failed, "the compacted journal is empty");
     const Frame first = read_frame(std::as_bytes(std::span(image.data(), image.size())).data());
     // Written again from what was read, and from what should be in it, it must be the same to the byte.

@@ -1,7 +1,8 @@
-// journal/compact.hpp -- a journal without its past: each thing once, equal specifications once, unknown things as they were.
+// journal/compact.hpp -- a journal without its past: each thing once, equal specifications once, unknown things as they
+// were.
 //
-// Pure: the caller writes the image to a new memfd and swaps it by name at the anchor.  Invariant: reading the image gives
-// the same facts as the journal it replaces; verify() says so before the swap.
+// Pure: the caller writes the image to a new memfd and swaps it by name at the anchor.  Invariant: reading the image
+// gives the same facts as the journal it replaces; verify() says so before the swap.
 #pragma once
 
 #include <cstddef>

@@ -73,8 +73,8 @@ std::string dump(const Recovered& recovered) {
                std::to_string(entry.epoch.value) + "\n";
     }
     for (const auto& [id, raw] : kept.records) {
-        out += "kept type " + std::to_string(id.type) + " key " + hex(id.key) + " schema " + std::to_string(raw.schema) + " " +
-               std::to_string(raw.payload.size()) + " bytes\n";
+        out += "kept type " + std::to_string(id.type) + " key " + hex(id.key) + " schema " +
+               std::to_string(raw.schema) + " " + std::to_string(raw.payload.size()) + " bytes\n";
     }
     for (const std::string& problem : recovered.problems) out += "problem " + problem + "\n";
     return out;

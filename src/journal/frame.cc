@@ -6,7 +6,9 @@
 
 namespace abide::journal {
 
-std::uint64_t name_key(std::string_view name) { return model::fnv1a(name); }
+std::uint64_t name_key(std::string_view name) {
+    return model::fnv1a(name);
+}
 
 Frame read_frame(const std::byte* bytes) {
     return {

@@ -1,7 +1,7 @@
 // journal/frame.hpp -- the envelope of every journal record, and the one record that a child writes about itself.
 //
-// Owns the byte layout.  Knows no payload but that of a pid record.  The layout never changes; what may change is what a
-// payload holds, told by `schema`.  All numbers are little-endian:
+// Owns the byte layout.  Knows no payload but that of a pid record.  The layout never changes; what may change is what
+// a payload holds, told by `schema`.  All numbers are little-endian:
 //
 //    offset  0  u32  crc       CRC-32C of all that follows in this record
 //            4  u32  length    bytes of the payload
@@ -39,13 +39,15 @@ enum class RecordType : std::uint16_t {
     descriptor = 8,   // key: the anchor's key of a kept descriptor
     boot = 9,         // which boot, when the instance started
 };
-// Set in the type of a record that takes back the earlier one with the same type and key.  Its payload is only for people.
+// Set in the type of a record that takes back the earlier one with the same type and key.  Its payload is only for
+// people.
 inline constexpr std::uint16_t kRemoved = 0x8000;
 
 inline constexpr std::uint16_t kSchema = 1;
 inline constexpr std::size_t kFrameBytes = 40;
 namespace offset {
-inline constexpr std::size_t kCrc = 0, kLength = 4, kType = 8, kSchema = 10, kLeft = 12, kEpoch = 16, kSequence = 24, kKey = 32;
+inline constexpr std::size_t kCrc = 0, kLength = 4, kType = 8, kSchema = 10, kLeft = 12, kEpoch = 16, kSequence = 24,
+                             kKey = 32;
 }
 
 struct Frame {
@@ -58,8 +60,8 @@ struct Frame {
     bool removed() const { return (type & kRemoved) != 0; }
 };
 
-// CRC-32C (Castagnoli) without a table: slow, but it needs nothing besides its arguments, so that a child that shares its
-// parent's memory may call it.  crc32c in crc.hpp gives the same result.
+// CRC-32C (Castagnoli) without a table: slow, but it needs nothing besides its arguments, so that a child that shares
+// its parent's memory may call it.  crc32c in crc.hpp gives the same result.
 template <class Byte>
 constexpr std::uint32_t crc32c_plain(const Byte* bytes, std::size_t count) {
     std::uint32_t crc = ~std::uint32_t{0};
@@ -72,13 +74,15 @@ constexpr std::uint32_t crc32c_plain(const Byte* bytes, std::size_t count) {
 
 template <class Int, class Byte>
 constexpr void store(Byte* at, Int value) {
-    for (std::size_t i = 0; i < sizeof(Int); ++i) at[i] = static_cast<Byte>(static_cast<unsigned char>(value >> (8 * i)));
+    for (std::size_t i = 0; i < sizeof(Int); ++i)
+        at[i] = static_cast<Byte>(static_cast<unsigned char>(value >> (8 * i)));
 }
 template <class Int, class Byte>
 constexpr Int load(const Byte* at) {
     Int value = 0;
     for (std::size_t i = 0; i < sizeof(Int); ++i) {
-        value = static_cast<Int>(value | static_cast<Int>(static_cast<Int>(static_cast<unsigned char>(at[i])) << (8 * i)));
+        value =
+            static_cast<Int>(value | static_cast<Int>(static_cast<Int>(static_cast<unsigned char>(at[i])) << (8 * i)));
     }
     return value;
 }
@@ -113,8 +117,8 @@ struct PidRecord {
     }
 };
 
-// The key of something that has a name.  64 bits of FNV-1a: with 20,000 services two names share a key with a probability
-// of 10^-11.
+// The key of something that has a name.  64 bits of FNV-1a: with 20,000 services two names share a key with a
+// probability of 10^-11.
 std::uint64_t name_key(std::string_view name);
 
 // The checksum is not looked at.  `bytes` has at least kFrameBytes.

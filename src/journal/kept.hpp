@@ -19,7 +19,9 @@ struct RecordKey {
     std::uint64_t key = 0;
     auto operator<=>(const RecordKey&) const = default;
 };
-constexpr RecordKey record_key(RecordType type, std::uint64_t key) { return {static_cast<std::uint16_t>(type), key}; }
+constexpr RecordKey record_key(RecordType type, std::uint64_t key) {
+    return {static_cast<std::uint16_t>(type), key};
+}
 
 struct RawRecord {
     std::uint16_t schema = 0;

@@ -38,16 +38,14 @@ class Meaning {
                 if (auto spec = decode<model::ServiceSpec>(id, record)) result_.specs.emplace(id.key, std::move(*spec));
                 return;
             case RecordType::service:
-                if (auto service = decode<model::Service>(id, record, [&](const model::Service& s) {
-                        return name_key(s.name) == id.key;
-                    })) {
+                if (auto service = decode<model::Service>(
+                        id, record, [&](const model::Service& s) { return name_key(s.name) == id.key; })) {
                     result_.services.push_back(std::move(*service));
                 }
                 return;
             case RecordType::operation:
-                if (auto operation = decode<model::Operation>(id, record, [&](const model::Operation& o) {
-                        return o.id.value == id.key;
-                    })) {
+                if (auto operation = decode<model::Operation>(
+                        id, record, [&](const model::Operation& o) { return o.id.value == id.key; })) {
                     result_.operations.push_back(std::move(*operation));
                 }
                 return;
@@ -57,9 +55,8 @@ class Meaning {
                 return;
             case RecordType::boot: result_.boot = decode<BootRecord>(id, record); return;
             case RecordType::descriptor:
-                if (auto descriptor = decode<Descriptor>(id, record, [&](const Descriptor& d) {
-                        return d.key.value == id.key;
-                    })) {
+                if (auto descriptor =
+                        decode<Descriptor>(id, record, [&](const Descriptor& d) { return d.key.value == id.key; })) {
                     result_.descriptors.emplace(FdKey{id.key}, std::move(*descriptor));
                 }
                 return;
@@ -81,16 +78,16 @@ class Meaning {
         Result<T> value = model::decode<T>(record.payload, unknown);
         if (!value || !matches(*value)) {
             ++result_.statistics.undecodable;
-            add_problem(result_, std::string(type_name(static_cast<RecordType>(id.type))) + " record " + std::to_string(id.key) +
-                                     " is not understood and was put aside: " +
+            add_problem(result_, std::string(type_name(static_cast<RecordType>(id.type))) + " record " +
+                                     std::to_string(id.key) + " is not understood and was put aside: " +
                                      (value ? "it speaks of something else than its key" : value.error().what));
             keep(id, record);
             return std::nullopt;
         }
         if (unknown.critical()) {
             result_.refused = true;
-            add_problem(result_, std::string(type_name(static_cast<RecordType>(id.type))) + " record " + std::to_string(id.key) +
-                                     " has a critical member of a newer version");
+            add_problem(result_, std::string(type_name(static_cast<RecordType>(id.type))) + " record " +
+                                     std::to_string(id.key) + " has a critical member of a newer version");
         }
         if (!unknown.empty()) result_.kept.members.emplace(id, std::move(unknown));
         return std::move(*value);
@@ -122,10 +119,13 @@ Recovered read(std::span<const std::byte> image) {
     Meaning meaning(result);
     for (const auto& [id, record] : standing) meaning.take(id, record);
     std::ranges::sort(result.services, {}, &model::Service::name);
-    if (!result.header && result.statistics.records > 0) add_problem(result, "the journal has no header that can be read");
+    if (!result.header && result.statistics.records > 0)
+        add_problem(result, "the journal has no header that can be read");
     return result;
 }
 
-Recovered read(std::string_view image) { return read(std::as_bytes(std::span(image.data(), image.size()))); }
+Recovered read(std::string_view image) {
+    return read(std::as_bytes(std::span(image.data(), image.size())));
+}
 
 }  // namespace abide::journal

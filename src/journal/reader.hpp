@@ -23,15 +23,15 @@
 namespace abide::journal {
 
 struct Statistics {
-    std::size_t bytes = 0;          // of the whole image
-    std::size_t valid_bytes = 0;    // up to the end of the last whole batch (or pid record): where appending is safe
-    std::size_t records = 0;        // whole, with a right checksum
-    std::size_t torn_bytes = 0;     // dropped at the end
-    std::size_t damaged = 0;        // records with a wrong checksum before the end, skipped
-    std::size_t incomplete = 0;     // records dropped because the rest of their batch is missing
-    std::size_t stale = 0;          // records of a manager that had been replaced
-    std::size_t unknown = 0;        // records of types that are not known here; kept
-    std::size_t undecodable = 0;    // records with a payload that is not understood here; kept
+    std::size_t bytes = 0;        // of the whole image
+    std::size_t valid_bytes = 0;  // up to the end of the last whole batch (or pid record): where appending is safe
+    std::size_t records = 0;      // whole, with a right checksum
+    std::size_t torn_bytes = 0;   // dropped at the end
+    std::size_t damaged = 0;      // records with a wrong checksum before the end, skipped
+    std::size_t incomplete = 0;   // records dropped because the rest of their batch is missing
+    std::size_t stale = 0;        // records of a manager that had been replaced
+    std::size_t unknown = 0;      // records of types that are not known here; kept
+    std::size_t undecodable = 0;  // records with a payload that is not understood here; kept
 };
 
 struct Recovered {
@@ -45,10 +45,11 @@ struct Recovered {
     std::map<FdKey, Descriptor> descriptors;
     std::map<SpawnId, PidEntry> pids;  // the last word of each spawn
     Kept kept;
-    Epoch last_epoch;                  // the next manager is this plus one
+    Epoch last_epoch;  // the next manager is this plus one
     std::uint64_t last_sequence = 0;
     Statistics statistics;
-    std::vector<std::string> problems;  // one line each, without secrets; empty: everything was whole and understood.  Bounded
+    std::vector<std::string>
+        problems;  // one line each, without secrets; empty: everything was whole and understood.  Bounded
 
     // Something newer demands not to be misread (Header::min_reader, a critical member): do not act on it.
     bool refused = false;

@@ -13,8 +13,8 @@
 
 namespace abide::journal {
 
-// First record of an image.  A reader older than `min_reader` must not use the image; one older than `min_writer` may, but
-// must not append to it.  The defaults are nobody's values, so that all of it is always written out.
+// First record of an image.  A reader older than `min_reader` must not use the image; one older than `min_writer` may,
+// but must not append to it.  The defaults are nobody's values, so that all of it is always written out.
 struct Header {
     std::string magic;  // kMagic
     std::uint32_t format = 0, min_reader = 0, min_writer = 0;
@@ -24,7 +24,9 @@ struct Header {
 BOOST_DESCRIBE_STRUCT(Header, (), (magic, format, min_reader, min_writer, program))
 inline constexpr char kMagic[] = "abide-journal";
 inline constexpr std::uint32_t kFormat = 1;
-inline Header own_header(std::string_view program) { return {kMagic, kFormat, 1, 1, std::string(program)}; }
+inline Header own_header(std::string_view program) {
+    return {kMagic, kFormat, 1, 1, std::string(program)};
+}
 
 // Deadlines on CLOCK_MONOTONIC and CLOCK_BOOTTIME mean nothing in another boot.
 struct BootRecord {

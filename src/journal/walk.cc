@@ -26,7 +26,9 @@ void add_problem(Recovered& result, std::string text) {
     }
 }
 
-void Walk::problem(std::string text) { add_problem(result_, std::move(text)); }
+void Walk::problem(std::string text) {
+    add_problem(result_, std::move(text));
+}
 
 std::size_t Walk::end_of(std::size_t at) const {
     return at + kFrameBytes + load<std::uint32_t>(image_.data() + at + offset::kLength);
@@ -78,14 +80,16 @@ bool Walk::take(const Frame& frame, std::size_t at) {
     const bool newer = frame.epoch > result_.last_epoch.value;
     if (frame.epoch < result_.last_epoch.value || (!newer && frame.sequence <= result_.last_sequence)) {
         if (!std::exchange(stale_told_, true)) {
-            problem("the record at byte " + std::to_string(at) + " was written by a manager that had been replaced (epoch " +
-                    std::to_string(frame.epoch) + ", record " + std::to_string(frame.sequence) + "); such records are ignored");
+            problem("the record at byte " + std::to_string(at) +
+                    " was written by a manager that had been replaced (epoch " + std::to_string(frame.epoch) +
+                    ", record " + std::to_string(frame.sequence) + "); such records are ignored");
         }
         return false;
     }
     if (newer) {
         drop_pending();  // its writer died within the write
-    } else if (!pending_.empty() && frame.left + 1 != pending_.back().frame.left && frame.left >= pending_.back().frame.left) {
+    } else if (!pending_.empty() && frame.left + 1 != pending_.back().frame.left &&
+               frame.left >= pending_.back().frame.left) {
         commit();  // the last record of that batch is damaged
     }
     if (result_.last_sequence != 0 && frame.sequence > result_.last_sequence + 1) {
@@ -135,8 +139,8 @@ void Walk::drop_pending() {
 void Walk::end_torn(std::size_t at) {
     result_.statistics.torn_bytes = image_.size() - at;
     problem("the last " + count(image_.size() - at, "byte") + " are torn or damaged and were dropped");
-    // Children of the manager that died in this write may have told their pids behind it.  That fixed form with its checksum
-    // can't be met by chance, and a pid is compared with the kernel before anybody trusts it.
+    // Children of the manager that died in this write may have told their pids behind it.  That fixed form with its
+    // checksum can't be met by chance, and a pid is compared with the kernel before anybody trusts it.
     for (++at; at + PidRecord::kBytes <= image_.size(); ++at) {
         const std::byte* bytes = image_.data() + at;
         if (load<std::uint32_t>(bytes + offset::kLength) != PidRecord::kPayloadBytes) continue;

@@ -49,17 +49,27 @@ void Writer::append_removed(RecordType type, std::uint64_t key, std::string_view
     kept_.forget(record_key(type, key));
 }
 
-void Writer::append_header(const Header& header) { append(RecordType::header, 0, header); }
-void Writer::append_spec(std::uint64_t hash, const model::ServiceSpec& spec) { append(RecordType::spec, hash, spec); }
+void Writer::append_header(const Header& header) {
+    append(RecordType::header, 0, header);
+}
+void Writer::append_spec(std::uint64_t hash, const model::ServiceSpec& spec) {
+    append(RecordType::spec, hash, spec);
+}
 void Writer::append_service(const model::Service& service) {
     append(RecordType::service, name_key(service.name), service);
 }
 void Writer::append_operation(const model::Operation& operation) {
     append(RecordType::operation, operation.id.value, operation);
 }
-void Writer::append_instance(const model::Instance& instance) { append(RecordType::instance, 0, instance); }
-void Writer::append_environment(const Environment& environment) { append(RecordType::environment, 0, environment); }
-void Writer::append_boot(const BootRecord& boot) { append(RecordType::boot, 0, boot); }
+void Writer::append_instance(const model::Instance& instance) {
+    append(RecordType::instance, 0, instance);
+}
+void Writer::append_environment(const Environment& environment) {
+    append(RecordType::environment, 0, environment);
+}
+void Writer::append_boot(const BootRecord& boot) {
+    append(RecordType::boot, 0, boot);
+}
 void Writer::append_descriptor(const Descriptor& descriptor) {
     append(RecordType::descriptor, descriptor.key.value, descriptor);
 }
@@ -69,7 +79,9 @@ void Writer::append_pid(const PidEntry& entry) {
     for (std::byte byte : record.bytes) batch_ += static_cast<char>(byte);
 }
 
-void Writer::append_removed_spec(std::uint64_t hash) { append_removed(RecordType::spec, hash, std::to_string(hash)); }
+void Writer::append_removed_spec(std::uint64_t hash) {
+    append_removed(RecordType::spec, hash, std::to_string(hash));
+}
 void Writer::append_removed_service(std::string_view name) {
     append_removed(RecordType::service, name_key(name), name);
 }

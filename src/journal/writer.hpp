@@ -1,8 +1,8 @@
 // journal/writer.hpp -- turns changes into the bytes of one write(2).
 //
-// Owns the next sequence number and what was kept of a newer version's records.  Knows no descriptor: the caller writes what
-// take() gives, to an O_APPEND descriptor, before it carries out any effect of the change.  Invariant: everything appended
-// between two take() is one batch; a reader sees all of it or nothing.
+// Owns the next sequence number and what was kept of a newer version's records.  Knows no descriptor: the caller writes
+// what take() gives, to an O_APPEND descriptor, before it carries out any effect of the change.  Invariant: everything
+// appended between two take() is one batch; a reader sees all of it or nothing.
 #pragma once
 
 #include <cstdint>
@@ -67,8 +67,8 @@ class Writer {
     std::vector<std::size_t> starts_;
 };
 
-// Whether the specification fits into a record.  Asked before a configuration is accepted: a record that is too large for
-// the reader is a bug (CHECK), not an error.
+// Whether the specification fits into a record.  Asked before a configuration is accepted: a record that is too large
+// for the reader is a bug (CHECK), not an error.
 bool fits(const model::ServiceSpec& spec);
 
 }  // namespace abide::journal

@@ -86,7 +86,8 @@ Result<Address> parse_host_port(std::string_view text, int type, const std::stri
     const std::string_view digits = text.substr(colon + 1);
     std::uint16_t port = 0;
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
-    if (error != std::errc() || end != digits.data() + digits.size()) return bad(text, "the port is not a number up to 65535");
+    if (error != std::errc() || end != digits.data() + digits.size())
+        return bad(text, "the port is not a number up to 65535");
     const bool bracketed = host.size() >= 2 && host.front() == '[' && host.back() == ']';
     if (bracketed) host = host.substr(1, host.size() - 2);
     if (!bracketed && host.find(':') != std::string_view::npos) return bad(text, "an IPv6 host stands in brackets");

@@ -58,7 +58,8 @@ Status remove_group(int parent, const std::string& name, int depth) {
     const Result<std::vector<std::string>> names = list_directory(fd->get());
     for (const std::string& inner : names ? *names : std::vector<std::string>{}) {
         struct stat info{};
-        const bool is_group = ::fstatat(fd->get(), inner.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(info.st_mode);
+        const bool is_group =
+            ::fstatat(fd->get(), inner.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(info.st_mode);
         if (!is_group || depth >= kDeepest) continue;
         if (Status s = remove_group(fd->get(), inner, depth + 1); !s) return s;
     }
@@ -88,7 +89,8 @@ Result<CgroupHome> parse_cgroup_home(std::string_view mountinfo, std::string_vie
     }
     if (group.empty()) return fail(ErrorKind::refused, "no control groups of version 2");
     // "/../x": our group lies outside of what our namespace shows.
-    if (group.find("/..") != std::string::npos) return fail(ErrorKind::refused, "our control group is out of sight: " + group);
+    if (group.find("/..") != std::string::npos)
+        return fail(ErrorKind::refused, "our control group is out of sight: " + group);
     for (std::size_t at = 0; at < mountinfo.size();) {
         const std::size_t end = std::min(mountinfo.find('\n', at), mountinfo.size());
         const std::vector<std::string_view> w = words_of(mountinfo.substr(at, end - at));
@@ -113,8 +115,9 @@ Result<CgroupHome> find_cgroup_home() {
 }
 
 std::string escape_cgroup_name(std::string_view name) {
-    static constexpr std::array<std::string_view, 13> kTaken{"cgroup", "cpu", "cpuset", "memory", "io",   "pids",      "rdma",
-                                                             "misc",   "hugetlb", "perf_event", "irq", "dmem", "debug"};
+    static constexpr std::array<std::string_view, 13> kTaken{"cgroup", "cpu",  "cpuset", "memory",  "io",
+                                                             "pids",   "rdma", "misc",   "hugetlb", "perf_event",
+                                                             "irq",    "dmem", "debug"};
     constexpr std::string_view kHex = "0123456789ABCDEF";
     const std::string_view prefix = name.substr(0, name.find('.'));
     const bool taken = prefix.size() < name.size() && std::ranges::count(kTaken, prefix) > 0;
@@ -171,14 +174,17 @@ Result<CgroupTree> CgroupTree::create_at(Fd parent, const std::string& shown_par
     if (!own) return std::unexpected(Error{ErrorKind::refused, own.error().what, own.error().err, {}});
     tree.own_ = std::move(*own);
     if (const Result<Fd> procs = open_beneath(tree.own_.get(), "cgroup.procs", O_WRONLY); !procs) {
-        return std::unexpected(Error{ErrorKind::refused, "can't place processes in control groups", procs.error().err, {}});
+        return std::unexpected(
+            Error{ErrorKind::refused, "can't place processes in control groups", procs.error().err, {}});
     }
     tree.inotify_ = Fd(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
     if (!tree.inotify_) return fail_errno(errno, "no inotify", "raise fs.inotify.max_user_instances");
     return tree;
 }
 
-Status CgroupTree::adopt_own(pid_t pid) { return cgroup_join(own_.get(), pid); }
+Status CgroupTree::adopt_own(pid_t pid) {
+    return cgroup_join(own_.get(), pid);
+}
 
 std::vector<std::string> CgroupTree::enable_controllers(const std::vector<std::string>& wanted) {
     std::vector<std::string> absent;
@@ -246,7 +252,9 @@ Result<std::vector<CgroupTree::LeafName>> CgroupTree::list_leaves() const {
     return out;
 }
 
-Status CgroupTree::remove() { return remove_group(parent_.get(), folder_, 0); }
+Status CgroupTree::remove() {
+    return remove_group(parent_.get(), folder_, 0);
+}
 
 Result<bool> CgroupTree::watch_empty(std::string_view service, std::string_view leaf, std::uint64_t token) {
     Result<Fd> fd = open_leaf(service, leaf);

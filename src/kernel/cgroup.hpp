@@ -1,9 +1,9 @@
 // kernel/cgroup.hpp -- the control group tree of one instance, cgroup v2 only.
 //
-// What we may write is found out, never assumed: on a machine with version 1 hierarchies the version 2 one has no useful
-// controllers, and in a container it may be read-only.  Everything lies below the group that we were started in; our own
-// processes go to a leaf beside (`abide`), since a group with controllers may not hold processes itself.  All paths are relative
-// to descriptors of folders.
+// What we may write is found out, never assumed: on a machine with version 1 hierarchies the version 2 one has no
+// useful controllers, and in a container it may be read-only.  Everything lies below the group that we were started in;
+// our own processes go to a leaf beside (`abide`), since a group with controllers may not hold processes itself.  All
+// paths are relative to descriptors of folders.
 #pragma once
 
 #include <sys/types.h>
@@ -27,15 +27,16 @@ Result<CgroupHome> find_cgroup_home();
 // Both texts as the kernel gives them; apart, so that it can be tested.
 Result<CgroupHome> parse_cgroup_home(std::string_view mountinfo, std::string_view self_cgroup);
 
-// A name that is a safe file name in a cgroup folder and can't collide with the kernel's own files: letters, digits, '-', '_',
+// A name that is a safe file name in a cgroup folder and can't collide with the kernel's own files: letters, digits,
+// '-', '_',
 // '@' and inner dots stay, everything else becomes %XX; a name with a controller's prefix gets its dot escaped.
 std::string escape_cgroup_name(std::string_view name);
 std::string unescape_cgroup_name(std::string_view name);
 
 class CgroupTree {
   public:
-    // Makes (or finds again) HOME/abide-NAME/ with a leaf `abide`, and moves nobody.  refused when no version 2 tree can be
-    // written; the caller then works with sessions and says so.
+    // Makes (or finds again) HOME/abide-NAME/ with a leaf `abide`, and moves nobody.  refused when no version 2 tree
+    // can be written; the caller then works with sessions and says so.
     static Result<CgroupTree> create(const std::string& instance);
     // The same inside a given folder of a cgroup2 mount.
     static Result<CgroupTree> create_at(Fd parent, const std::string& shown_parent, const std::string& instance);
@@ -63,8 +64,8 @@ class CgroupTree {
     // Removes the whole tree, which must be empty of processes.
     Status remove();
 
-    // Asks to be told when the leaf has no process left: its token is given by drain_empty().  False: it is empty already, and
-    // nothing is watched.  One inotify descriptor for all.
+    // Asks to be told when the leaf has no process left: its token is given by drain_empty().  False: it is empty
+    // already, and nothing is watched.  One inotify descriptor for all.
     Result<bool> watch_empty(std::string_view service, std::string_view leaf, std::uint64_t token);
     void forget_watch(std::uint64_t token);
     [[nodiscard]] int watch_fd() const { return inotify_.get(); }
@@ -79,7 +80,7 @@ class CgroupTree {
     std::string path_;
     Fd parent_, root_, own_, inotify_;
     std::string folder_;
-    std::string controllers_;   // "+memory +pids": what is on for the services
+    std::string controllers_;  // "+memory +pids": what is on for the services
     std::map<int, Watch> watches_;
     std::vector<int> changed_;
 };

@@ -93,11 +93,17 @@ Result<std::size_t> cgroup_signal_all(int leaf, int signal) {
     return sent;
 }
 
-Status cgroup_freeze(int leaf, bool frozen) { return write_control_file(leaf, "cgroup.freeze", frozen ? "1" : "0"); }
+Status cgroup_freeze(int leaf, bool frozen) {
+    return write_control_file(leaf, "cgroup.freeze", frozen ? "1" : "0");
+}
 
-Status cgroup_join(int leaf, pid_t pid) { return write_control_file(leaf, "cgroup.procs", std::to_string(pid)); }
+Status cgroup_join(int leaf, pid_t pid) {
+    return write_control_file(leaf, "cgroup.procs", std::to_string(pid));
+}
 
-Status cgroup_set(int leaf, std::string_view file, std::string_view value) { return write_control_file(leaf, file, value); }
+Status cgroup_set(int leaf, std::string_view file, std::string_view value) {
+    return write_control_file(leaf, file, value);
+}
 
 Result<std::string> cgroup_get(int leaf, std::string_view file) {
     Result<std::string> text = read_file_beneath(leaf, file, 64u << 10);

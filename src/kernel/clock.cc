@@ -20,9 +20,13 @@ std::int64_t read_clock(clockid_t id) {
 
 }  // namespace
 
-Now now() { return {mono_now(), Boot{read_clock(CLOCK_BOOTTIME)}, Wall{read_clock(CLOCK_REALTIME)}}; }
+Now now() {
+    return {mono_now(), Boot{read_clock(CLOCK_BOOTTIME)}, Wall{read_clock(CLOCK_REALTIME)}};
+}
 
-Mono mono_now() { return Mono{read_clock(CLOCK_MONOTONIC)}; }
+Mono mono_now() {
+    return Mono{read_clock(CLOCK_MONOTONIC)};
+}
 
 Result<std::string> boot_id() {
     Result<std::string> text = read_file("/proc/sys/kernel/random/boot_id", 64);

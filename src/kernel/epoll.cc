@@ -40,7 +40,9 @@ Status Epoll::add(int fd, std::uint32_t events, std::uint64_t token) {
 Status Epoll::modify(int fd, std::uint32_t events, std::uint64_t token) {
     return control(fd_.get(), EPOLL_CTL_MOD, fd, events, token);
 }
-Status Epoll::remove(int fd) { return control(fd_.get(), EPOLL_CTL_DEL, fd, 0, 0); }
+Status Epoll::remove(int fd) {
+    return control(fd_.get(), EPOLL_CTL_DEL, fd, 0, 0);
+}
 
 int Epoll::wait_once(Mono deadline) {
     const bool forever = deadline == kNever;
@@ -48,7 +50,8 @@ int Epoll::wait_once(Mono deadline) {
     const std::int64_t left = forever ? 0 : only_look ? 0 : std::max<std::int64_t>(0, deadline.ns - mono_now().ns);
     if (have_pwait2_ && !only_look) {
         const KernelTimespec timeout{left / 1'000'000'000, left % 1'000'000'000};
-        const long n = ::syscall(SYS_epoll_pwait2, fd_.get(), events_.data(), kBatch, forever ? nullptr : &timeout, nullptr, 0);
+        const long n =
+            ::syscall(SYS_epoll_pwait2, fd_.get(), events_.data(), kBatch, forever ? nullptr : &timeout, nullptr, 0);
         // A container's profile may answer EPERM for calls that it doesn't know.
         if (n >= 0 || (errno != ENOSYS && errno != EPERM)) return static_cast<int>(n);
         have_pwait2_ = false;

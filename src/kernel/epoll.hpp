@@ -1,5 +1,5 @@
-// kernel/epoll.hpp -- waiting for descriptors.  The one place where a loop sleeps.  A token is the caller's: it is given back
-// with the events, and is never a pointer.
+// kernel/epoll.hpp -- waiting for descriptors.  The one place where a loop sleeps.  A token is the caller's: it is
+// given back with the events, and is never a pointer.
 #pragma once
 
 #include <sys/epoll.h>
@@ -27,8 +27,8 @@ class Epoll {
     // Before the descriptor is closed: a duplicate elsewhere would keep the registration alive.
     Status remove(int fd);
 
-    // Sleeps until something is ready or the deadline has passed (kNever: no deadline; in the past: only looks).  The span is
-    // valid until the next call.  An interrupting signal returns an empty span.
+    // Sleeps until something is ready or the deadline has passed (kNever: no deadline; in the past: only looks).  The
+    // span is valid until the next call.  An interrupting signal returns an empty span.
     Result<std::span<const Ready>> wait(Mono deadline);
 
     [[nodiscard]] int fd() const { return fd_.get(); }

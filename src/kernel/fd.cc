@@ -12,8 +12,8 @@ namespace abide::kernel {
 
 void Fd::reset(int number) {
     if (number_ >= 0) {
-        // EBADF means that somebody else closed what is ours: a bug that hits an innocent descriptor the next time.  Other
-        // errors come after the number was freed (close(2)), so the call is never repeated.
+        // EBADF means that somebody else closed what is ours: a bug that hits an innocent descriptor the next time.
+        // Other errors come after the number was freed (close(2)), so the call is never repeated.
         const int r = ::close(number_);
         CHECK(r == 0 || errno != EBADF, "a descriptor was closed twice");
     }

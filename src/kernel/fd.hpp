@@ -1,5 +1,5 @@
-// kernel/fd.hpp -- the owner of one file descriptor.  Every descriptor of the program has exactly one owner, which closes it
-// exactly once; close(2) is called nowhere else.  All descriptors are close-on-exec from birth.
+// kernel/fd.hpp -- the owner of one file descriptor.  Every descriptor of the program has exactly one owner, which
+// closes it exactly once; close(2) is called nowhere else.  All descriptors are close-on-exec from birth.
 #pragma once
 
 #include <cstddef>
@@ -37,8 +37,8 @@ class Fd {
     int number_ = -1;
 };
 
-// Moves a descriptor to a number of 64 or more, below which the Spawner stages what its children need.  With a Spawner in
-// place all those numbers are taken, so descriptors that are created later lie above by themselves.
+// Moves a descriptor to a number of 64 or more, below which the Spawner stages what its children need.  With a Spawner
+// in place all those numbers are taken, so descriptors that are created later lie above by themselves.
 inline constexpr int kStagingEnd = 64;
 Status raise_above_staging(Fd& fd);
 

@@ -21,7 +21,9 @@ constexpr unsigned kNoExecSeal = 0x0008U;  // MFD_NOEXEC_SEAL: memfd_create(2), 
 
 std::unexpected<Error> cannot(const char* verb, std::string_view path) {
     const int err = errno;
-    const ErrorKind kind = err == ENOENT ? ErrorKind::not_found : err == EACCES ? ErrorKind::not_permitted : ErrorKind::failed;
+    const ErrorKind kind = err == ENOENT   ? ErrorKind::not_found
+                           : err == EACCES ? ErrorKind::not_permitted
+                                           : ErrorKind::failed;
     return std::unexpected(Error{kind, std::string("can't ") + verb + " " + std::string(path), err, {}});
 }
 
@@ -46,14 +48,17 @@ Result<Fd> open_file(const std::string& path, int flags, mode_t mode) {
     }
 }
 
-Result<Fd> open_directory(const std::string& path) { return open_file(path, O_RDONLY | O_DIRECTORY); }
+Result<Fd> open_directory(const std::string& path) {
+    return open_file(path, O_RDONLY | O_DIRECTORY);
+}
 
 Result<Fd> open_beneath(int directory, std::string_view path, int flags, mode_t mode) {
     if (!stays_beneath(path)) return fail(ErrorKind::refused, "not a path below its folder: " + std::string(path));
     const std::string text(path);
     open_how how{};
     how.flags = static_cast<std::uint64_t>(flags | O_CLOEXEC);
-    how.mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? mode : 0;
+    // O_TMPFILE contains O_DIRECTORY; a mode without a file to be made is EINVAL.
+    how.mode = (flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE ? mode : 0;
     how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
     for (int round = 0; round < 16; ++round) {
         Fd fd(static_cast<int>(::syscall(SYS_openat2, directory, text.c_str(), &how, sizeof(how))));
@@ -210,7 +215,9 @@ Result<FileStatus> fd_status(int fd) {
     return convert(info);
 }
 
-Result<Fd> reopen(int fd, int flags) { return open_file("/proc/self/fd/" + std::to_string(fd), flags); }
+Result<Fd> reopen(int fd, int flags) {
+    return open_file("/proc/self/fd/" + std::to_string(fd), flags);
+}
 
 Result<std::string> real_path(const std::string& path) {
     struct Free {
@@ -221,6 +228,8 @@ Result<std::string> real_path(const std::string& path) {
     return std::string(real.get());
 }
 
-Result<std::string> current_directory() { return real_path("."); }
+Result<std::string> current_directory() {
+    return real_path(".");
+}
 
 }  // namespace abide::kernel

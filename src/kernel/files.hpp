@@ -1,5 +1,5 @@
-// kernel/files.hpp -- files and folders.  Reads are bounded, writes are atomic, and what lies below a folder of ours is reached
-// through that folder's descriptor without following symbolic links.
+// kernel/files.hpp -- files and folders.  Reads are bounded, writes are atomic, and what lies below a folder of ours is
+// reached through that folder's descriptor without following symbolic links.
 #pragma once
 
 #include <sys/types.h>
@@ -30,14 +30,15 @@ Status write_file_atomic(const std::string& path, std::string_view content, mode
 // One write into an existing file (cgroup and proc files).
 Status write_control_file(int directory, std::string_view path, std::string_view content);
 
-// Makes the folder (mode 0700, and its missing parents) or checks the one that is there: a real folder, owned by us, closed
-// to others.  Anything else is refused.
+// Makes the folder (mode 0700, and its missing parents) or checks the one that is there: a real folder, owned by us,
+// closed to others.  Anything else is refused.
 Result<Fd> make_private_directory(const std::string& path);
 // Makes all missing folders of a path with this mode.
 Status make_directories(const std::string& path, mode_t mode = 0755);
 // A folder below another one; existing is fine when it is a folder.
 Result<Fd> make_directory_beneath(int directory, std::string_view name, mode_t mode);
-// Removes a file or a whole tree below `directory`; other file systems are not entered.  Refuses beyond `bound` entries.
+// Removes a file or a whole tree below `directory`; other file systems are not entered.  Refuses beyond `bound`
+// entries.
 Status remove_tree_beneath(int directory, std::string_view name, std::size_t bound = 100'000);
 Status unlink_beneath(int directory, std::string_view name);
 Result<std::vector<std::string>> list_directory(int directory, std::size_t bound = 100'000);

@@ -1,4 +1,5 @@
-// kernel/hold.cc -- encodes what abide-hold is told.  It has the form of HoldHeader (spawn_plan.hpp), in a sealed memory file.
+// kernel/hold.cc -- encodes what abide-hold is told.  It has the form of HoldHeader (spawn_plan.hpp), in a sealed
+// memory file.
 #include <cerrno>
 #include <cstring>
 
@@ -54,7 +55,8 @@ Result<Fd> encode_hold_request(const SpawnRequest& request) {
     h.candidates = blob.texts(request.candidates);
     if (!request.directory.empty()) h.directory = blob.text(request.directory);
     std::vector<PlanLimit> limits;
-    for (const ResourceLimitValue& l : request.limits) limits.push_back({static_cast<std::uint64_t>(l.resource), l.soft, l.hard});
+    for (const ResourceLimitValue& l : request.limits)
+        limits.push_back({static_cast<std::uint64_t>(l.resource), l.soft, l.hard});
     h.limits = blob.array(limits);
     h.limit_count = static_cast<std::uint32_t>(limits.size());
     if (request.credentials) {

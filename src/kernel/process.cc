@@ -19,10 +19,13 @@ namespace abide::kernel {
 namespace {
 
 constexpr std::size_t kProcFileBytes = 1u << 20;
-constexpr std::uint64_t kForkNoExec = 0x40;  // PF_FORKNOEXEC, <linux/sched.h> of the kernel; part of /proc's stable flags field
+constexpr std::uint64_t kForkNoExec =
+    0x40;  // PF_FORKNOEXEC, <linux/sched.h> of the kernel; part of /proc's stable flags field
 constexpr int kDeepest = 4096;
 
-std::string proc_path(pid_t pid, std::string_view file) { return "/proc/" + std::to_string(pid) + "/" + std::string(file); }
+std::string proc_path(pid_t pid, std::string_view file) {
+    return "/proc/" + std::to_string(pid) + "/" + std::string(file);
+}
 
 Result<std::string> read_proc(pid_t pid, std::string_view file) {
     Result<std::string> text = read_file(proc_path(pid, file), kProcFileBytes);
@@ -118,8 +121,8 @@ Result<Fd> open_pidfd(pid_t pid) {
 Result<Fd> open_checked(pid_t pid, std::uint64_t ticks) {
     Result<Fd> fd = open_pidfd(pid);
     if (!fd) return fd;
-    // Once the pidfd is open the pid is this process's as long as it lives, so what /proc says now is said of it, or of a
-    // successor; then the times differ.
+    // Once the pidfd is open the pid is this process's as long as it lives, so what /proc says now is said of it, or of
+    // a successor; then the times differ.
     const Result<std::uint64_t> now = start_ticks(pid);
     if (!now) return std::unexpected(now.error());
     if (*now != ticks) return fail(ErrorKind::not_found, "process " + std::to_string(pid) + " is another one now");
@@ -222,6 +225,8 @@ Status become_subreaper() {
     return {};
 }
 
-Result<std::string> program_path() { return real_path("/proc/self/exe"); }
+Result<std::string> program_path() {
+    return real_path("/proc/self/exe");
+}
 
 }  // namespace abide::kernel

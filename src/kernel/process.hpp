@@ -1,5 +1,5 @@
-// kernel/process.hpp -- processes that exist, through pidfds.  A pid alone never identifies anything: a process is named by a
-// pidfd, or by pid and start time together.  What is read from /proc is true of one instant only.
+// kernel/process.hpp -- processes that exist, through pidfds.  A pid alone never identifies anything: a process is
+// named by a pidfd, or by pid and start time together.  What is read from /proc is true of one instant only.
 #pragma once
 
 #include <sys/types.h>
@@ -14,9 +14,9 @@ namespace abide::kernel {
 
 struct ProcessStat {
     pid_t pid = 0, parent = 0, session = 0;
-    char state = '?';              // 'Z': zombie
-    bool never_executed = false;   // still the program of its parent (PF_FORKNOEXEC)
-    std::uint64_t start_ticks = 0; // since boot, in clock ticks
+    char state = '?';               // 'Z': zombie
+    bool never_executed = false;    // still the program of its parent (PF_FORKNOEXEC)
+    std::uint64_t start_ticks = 0;  // since boot, in clock ticks
     std::string name;
 };
 // not_found when there is no such process (any more).
@@ -38,8 +38,8 @@ Status send_signal_group(pid_t group, int signal);
 // The process has ended (a zombie counts as ended).
 bool has_ended(int pidfd);
 
-// Takes the exit status of a child of ours; nothing when it still runs.  Tests and the command line use it; services are
-// reaped by the anchor.
+// Takes the exit status of a child of ours; nothing when it still runs.  Tests and the command line use it; services
+// are reaped by the anchor.
 struct Reaped {
     bool ended = false;
     bool by_signal = false;

@@ -1,6 +1,7 @@
-// kernel/raw.hpp -- system calls by instruction, for code that runs where no C library may: in a child that still shares its
-// parent's memory, and in abide-hold, which has none.  No errno, no thread-local data, no allocation, no call through a
-// linkage table, no instrumentation.  Results are as the kernel gives them: a negative errno for failure.
+// kernel/raw.hpp -- system calls by instruction, for code that runs where no C library may: in a child that still
+// shares its parent's memory, and in abide-hold, which has none.  No errno, no thread-local data, no allocation, no
+// call through a linkage table, no instrumentation.  Results are as the kernel gives them: a negative errno for
+// failure.
 #pragma once
 
 #include <asm/unistd.h>
@@ -11,11 +12,13 @@
 #if defined(__clang__)
 #define ABIDE_RAW __attribute__((no_sanitize("address", "undefined", "thread"), no_stack_protector))
 #else
-#define ABIDE_RAW                                                                                                         \
-    __attribute__((no_sanitize_address, no_sanitize_undefined, no_sanitize_thread, no_stack_protector,                  \
+#define ABIDE_RAW                                                                                      \
+    __attribute__((no_sanitize_address, no_sanitize_undefined, no_sanitize_thread, no_stack_protector, \
                    no_instrument_function, optimize("no-tree-loop-distribute-patterns")))
 #endif
 #define ABIDE_RAW_INLINE inline ABIDE_RAW
+
+static_assert(sizeof(long) == 8, "arguments of system calls are passed as long");
 
 namespace abide::kernel::raw {
 

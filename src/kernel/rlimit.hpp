@@ -1,5 +1,5 @@
-// kernel/rlimit.hpp -- resource limits.  The manager raises its own soft limit of descriptors to the hard one; its children get
-// the original back.
+// kernel/rlimit.hpp -- resource limits.  The manager raises its own soft limit of descriptors to the hard one; its
+// children get the original back.
 #pragma once
 
 #include <cstdint>

@@ -17,16 +17,18 @@ namespace abide::kernel {
 namespace {
 
 // Newer than the C library's headers: socket(7), unix(7).
-constexpr int kPassPidfd = 76;   // SO_PASSPIDFD, 6.5
-constexpr int kPeerPidfd = 77;   // SO_PEERPIDFD, 6.5
-constexpr int kScmPidfd = 4;     // SCM_PIDFD
+constexpr int kPassPidfd = 76;  // SO_PASSPIDFD, 6.5
+constexpr int kPeerPidfd = 77;  // SO_PEERPIDFD, 6.5
+constexpr int kScmPidfd = 4;    // SCM_PIDFD
 constexpr int kNotifyBuffer = 1 << 20;
 
 std::unexpected<Error> cannot(const char* verb, const std::string& what) {
     return fail_errno(errno, std::string("can't ") + verb + " " + what);
 }
 
-const sockaddr* raw(const Address& a) { return reinterpret_cast<const sockaddr*>(&a.storage); }
+const sockaddr* raw(const Address& a) {
+    return reinterpret_cast<const sockaddr*>(&a.storage);
+}
 
 std::string unix_path(const Address& a) {
     sockaddr_un u{};
@@ -171,7 +173,8 @@ Result<std::pair<Fd, Fd>> make_socket_pair(int type, bool nonblocking) {
 Result<Peer> peer_of(int connection) {
     ucred credentials{};
     socklen_t size = sizeof(credentials);
-    if (::getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) return cannot("ask for", "the peer");
+    if (::getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0)
+        return cannot("ask for", "the peer");
     return Peer{credentials.uid, credentials.gid, credentials.pid, true};
 }
 

@@ -1,5 +1,5 @@
-// kernel/socket.hpp -- sockets.  Hosts are numeric, "localhost", or names of /etc/hosts: nothing here asks a name service.
-// Descriptors that arrive are close-on-exec; a truncated message is an error and leaves none behind.
+// kernel/socket.hpp -- sockets.  Hosts are numeric, "localhost", or names of /etc/hosts: nothing here asks a name
+// service. Descriptors that arrive are close-on-exec; a truncated message is an error and leaves none behind.
 #pragma once
 
 #include <sys/socket.h>
@@ -32,8 +32,8 @@ Result<Address> parse_address(std::string_view text, const std::string& hosts_fi
 // "HOST:PORT" with the same hosts; an IPv6 host stands in brackets.  An empty host or "*" is every address.
 Result<Address> parse_tcp(std::string_view host_port, const std::string& hosts_file = "/etc/hosts");
 
-// A listening or bound socket; nonblocking.  A stale unix socket file (nobody listens) is replaced, a live one is refused.
-// mode: permission bits of a unix socket, -1 by umask.
+// A listening or bound socket; nonblocking.  A stale unix socket file (nobody listens) is replaced, a live one is
+// refused. mode: permission bits of a unix socket, -1 by umask.
 Result<Fd> listen_on(const Address& address, int backlog = 4096, int mode = -1);
 Result<Fd> listen_unix(const std::string& path, int mode, int type = SOCK_STREAM, int backlog = 4096);
 // A datagram socket that receives sd_notify messages, with SO_PASSCRED and a receive buffer of its own.
@@ -62,12 +62,12 @@ Status enable_credentials(int fd);
 Status enable_pidfds(int fd);  // SCM_PIDFD with each message; fails where the kernel has none
 
 struct Received {
-    std::size_t size = 0;        // bytes; 0 with end_of_stream false is an empty datagram
-    bool nothing_now = false;    // would block
+    std::size_t size = 0;      // bytes; 0 with end_of_stream false is an empty datagram
+    bool nothing_now = false;  // would block
     bool end_of_stream = false;
     std::vector<Fd> fds;
-    Peer sender;                 // when credentials came along
-    Fd sender_pidfd;             // when a pidfd came along
+    Peer sender;      // when credentials came along
+    Fd sender_pidfd;  // when a pidfd came along
 };
 // A message that doesn't fit the buffer, or whose control data was cut, is an error.
 Result<Received> receive(int fd, std::span<std::byte> buffer);

@@ -1,8 +1,8 @@
 // kernel/spawn.cc -- the Spawner: queue, staging, clone, outcome.  The theory is in spawn.hpp.
 //
-// Who closes what, when: the write end of a child's outcome pipe exists only as a staged number, which is shared with the child
-// until it has unshared.  So we take it away when the child says that it has (or is dead, or has a copied table from the
-// start); from then on only the child holds it, and its end of file is the child's exec or end.
+// Who closes what, when: the write end of a child's outcome pipe exists only as a staged number, which is shared with
+// the child until it has unshared.  So we take it away when the child says that it has (or is dead, or has a copied
+// table from the start); from then on only the child holds it, and its end of file is the child's exec or end.
 #include "kernel/spawn.hpp"
 
 #include <fcntl.h>
@@ -10,14 +10,17 @@
 #include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <ctime>
 #include <map>
 
 #include "base/check.hpp"
+#include "kernel/clock.hpp"
 #include "kernel/files.hpp"
 #include "kernel/process.hpp"
 #include "kernel/spawn_child.hpp"
@@ -28,6 +31,11 @@ namespace abide::kernel {
 namespace {
 
 constexpr std::uint64_t kWakeToken = ~std::uint64_t{0};
+constexpr std::uint64_t kPatienceToken = kWakeToken - 1;
+// How long a request waits for room in the staging area.  A child that is born into a frozen group, or stopped, keeps
+// its place for as long as it likes; then the next ones get a copied table, which costs more but needs no room.
+constexpr long kPatienceNs = 20'000'000;
+constexpr Duration kPartingPatience = seconds(1);
 constexpr std::uint64_t kIntoCgroup = CLONE_INTO_CGROUP;
 constexpr std::uint64_t kClearHandlers = CLONE_CLEAR_SIGHAND;
 
@@ -47,7 +55,9 @@ class AllSignalsBlocked {
     std::uint64_t before_ = 0;
 };
 
-bool missing(long err) { return err == -ENOSYS || err == -EPERM; }
+bool missing(long err) {
+    return err == -ENOSYS || err == -EPERM;
+}
 
 bool probe_close_range() {
     // An empty range at the end of the numbers: closes nothing.
@@ -107,7 +117,8 @@ std::vector<std::string> search_candidates(std::string_view program, std::string
     for (std::size_t begin = 0; begin <= path.size();) {
         const std::size_t end = std::min(path.find(':', begin), path.size());
         const std::string_view folder = path.substr(begin, end - begin);
-        // An empty entry means the current folder, which is never searched here: a service's folder may be writable by others.
+        // An empty entry means the current folder, which is never searched here: a service's folder may be writable by
+        // others.
         if (!folder.empty()) out.push_back(std::string(folder) + "/" + std::string(program));
         begin = end + 1;
     }
@@ -116,11 +127,12 @@ std::vector<std::string> search_candidates(std::string_view program, std::string
 
 class Spawner::Impl {
   public:
-    Impl(const SpawnerOptions& options, StagingArea staging, Epoll epoll, int wake)
+    Impl(const SpawnerOptions& options, StagingArea staging, Epoll epoll, int wake, Fd patience)
         : options_(options),
           staging_(std::move(staging)),
           epoll_(std::move(epoll)),
           wake_(wake),
+          patience_(std::move(patience)),
           have_clone3_(!options.without_clone3),
           have_into_cgroup_(!options.without_into_cgroup),
           have_clone_pidfd_(!options.without_clone_pidfd),
@@ -150,6 +162,8 @@ class Spawner::Impl {
     void take_off(Flight flight, int raw_pidfd);
     void fail_flight(std::uint64_t token, pid_t pid, SpawnStage stage, int err);
     void poke();
+    void be_patient(bool on);
+    void launch_waiting();
 
     void sweep_unshared(bool going_to_sleep);
     bool settle_table(std::uint64_t serial, Flight& flight, bool going_to_sleep);
@@ -164,7 +178,9 @@ class Spawner::Impl {
     SpawnerOptions options_;
     StagingArea staging_;
     Epoll epoll_;
-    int wake_;  // an eventfd at a number of the staging area, so that every child finds it
+    int wake_;     // an eventfd at a number of the staging area, so that every child finds it
+    Fd patience_;  // a timer, armed while the queue's head finds no room
+    bool patient_ = false, out_of_patience_ = false;
     bool have_clone3_, have_into_cgroup_, have_clone_pidfd_, have_close_range_;
     bool poked_ = false;
     std::uint64_t last_serial_ = 0;
@@ -177,10 +193,12 @@ class Spawner::Impl {
 };
 
 Spawner::Impl::~Impl() {
-    // A child that still shares our table must find its staged descriptors; that takes microseconds, or for ever if it hangs.
-    for (int round = 0; round < 1000 && !sharing_.empty(); ++round) {
-        sweep_unshared(false);
-        if (!sharing_.empty()) ::sched_yield();
+    // A child that still shares our table must find its staged descriptors.  That takes microseconds, unless it is
+    // stopped.
+    const Mono deadline = mono_now() + kPartingPatience;
+    for (sweep_unshared(false); !sharing_.empty() && mono_now() < deadline; sweep_unshared(false)) {
+        const timespec pause{0, 50'000};
+        ::nanosleep(&pause, nullptr);
     }
     // Children that have not executed yet go on; what they run on must stay.
     bool left = false;
@@ -233,7 +251,7 @@ Spawner::Impl::Launch Spawner::Impl::launch(Waiting& waiting) {
     Flight flight;
     flight.token = waiting.token;
     const int count = static_cast<int>(waiting.memory->sources.size());
-    flight.shares_table = have_close_range_ && count <= staging_.capacity();
+    flight.shares_table = have_close_range_ && count <= staging_.capacity() && !out_of_patience_;
     if (flight.shares_table) {
         flight.block_begin = staging_.allocate(count);
         if (flight.block_begin < 0) return Launch::no_room;
@@ -333,7 +351,8 @@ long Spawner::Impl::clone_by_clone(Flight& flight, int* pidfd) {
     return enter_by_clone(flags, flight.stack, pidfd, &memory.plan);
 }
 
-// From the newest way to the oldest.  What is missing altogether is remembered; an EINVAL may be due to this request alone.
+// From the newest way to the oldest.  What is missing altogether is remembered; an EINVAL may be due to this request
+// alone.
 long Spawner::Impl::clone_child(Flight& flight, int* pidfd, SpawnStage* stage) {
     const bool wants_cgroup = flight.memory->cgroup_place >= 0;
     const auto join_by_itself = [&]() -> long {
@@ -497,8 +516,9 @@ SpawnEvent Spawner::Impl::judge(Flight& flight) const {
         return event;
     }
     if (stage != SpawnStage::exec || flight.through_hold) return event;
-    // The last doubt: killed inside execve.  The kernel remembers in PF_FORKNOEXEC, even of a zombie.  The pidfd tells that
-    // the pid was still its own when we looked; a process that was reaped already is taken as executed, its exit will tell.
+    // The last doubt: killed inside execve.  The kernel remembers in PF_FORKNOEXEC, even of a zombie.  The pidfd tells
+    // that the pid was still its own when we looked; a process that was reaped already is taken as executed, its exit
+    // will tell.
     const Result<ProcessStat> seen = process_stat(flight.pid);
     if (seen && seen->never_executed && flight.pidfd && send_signal(flight.pidfd.get(), 0)) return event;
     event.kind = SpawnEventKind::executed;
@@ -516,6 +536,26 @@ void Spawner::Impl::land(std::uint64_t serial) {
     flights_.erase(found);
 }
 
+void Spawner::Impl::be_patient(bool on) {
+    if (patient_ == on) return;
+    patient_ = on;
+    const itimerspec when{{0, 0}, {0, on ? kPatienceNs : 0}};
+    CHECK(::timerfd_settime(patience_.get(), 0, &when, nullptr) == 0, "our own timer can't be set");
+}
+
+void Spawner::Impl::launch_waiting() {
+    bool no_room = false;
+    while (!queue_.empty() && counted_ < options_.in_flight && !no_room) {
+        no_room = launch(queue_.front()) == Launch::no_room;
+        if (!no_room) queue_.pop_front();
+    }
+    if (out_of_patience_) {
+        out_of_patience_ = false;
+        be_patient(true);  // takes back the timer's expiry
+    }
+    be_patient(no_room);
+}
+
 std::vector<SpawnEvent> Spawner::Impl::drain() {
     sweep_unshared(false);
     const Result<std::span<const Ready>> ready = epoll_.wait(Mono{0});
@@ -525,6 +565,9 @@ std::vector<SpawnEvent> Spawner::Impl::drain() {
             std::uint64_t count = 0;
             static_cast<void>(::read(wake_, &count, sizeof(count)));
             poked_ = false;
+        } else if (r.token == kPatienceToken) {
+            patient_ = false;
+            out_of_patience_ = true;
         } else if (r.token % 2 == 1) {
             child_died(r.token / 2);
         } else {
@@ -532,10 +575,7 @@ std::vector<SpawnEvent> Spawner::Impl::drain() {
         }
     }
     sweep_unshared(false);
-    while (!queue_.empty() && counted_ < options_.in_flight) {
-        if (launch(queue_.front()) == Launch::no_room) break;
-        queue_.pop_front();
-    }
+    launch_waiting();
     sweep_unshared(true);
     // Room that came free after the last try: come back at once.
     if (!queue_.empty() && sharing_.empty() && counted_ < options_.in_flight) poke();
@@ -553,15 +593,29 @@ Result<std::unique_ptr<Spawner>> Spawner::create(const SpawnerOptions& options) 
     Result<Epoll> epoll = Epoll::create();
     if (!epoll) return std::unexpected(epoll.error());
     if (Status s = epoll->add(low, EPOLLIN, kWakeToken); !s) return std::unexpected(s.error());
-    return std::make_unique<Spawner>(std::make_unique<Impl>(options, std::move(*staging), std::move(*epoll), low));
+    Fd timer(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+    if (!timer) return fail_errno(errno, "no timer");
+    if (Status s = epoll->add(timer.get(), EPOLLIN, kPatienceToken); !s) return std::unexpected(s.error());
+    return std::make_unique<Spawner>(
+        std::make_unique<Impl>(options, std::move(*staging), std::move(*epoll), low, std::move(timer)));
 }
 
 Spawner::Spawner(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Spawner::~Spawner() = default;
-Status Spawner::spawn(SpawnRequest request, std::uint64_t token) { return impl_->spawn(std::move(request), token); }
-int Spawner::fd() const { return impl_->fd(); }
-std::vector<SpawnEvent> Spawner::drain() { return impl_->drain(); }
-std::size_t Spawner::in_flight() const { return impl_->in_flight(); }
-std::size_t Spawner::queued() const { return impl_->queued(); }
+Status Spawner::spawn(SpawnRequest request, std::uint64_t token) {
+    return impl_->spawn(std::move(request), token);
+}
+int Spawner::fd() const {
+    return impl_->fd();
+}
+std::vector<SpawnEvent> Spawner::drain() {
+    return impl_->drain();
+}
+std::size_t Spawner::in_flight() const {
+    return impl_->in_flight();
+}
+std::size_t Spawner::queued() const {
+    return impl_->queued();
+}
 
 }  // namespace abide::kernel

@@ -1,17 +1,18 @@
 // kernel/spawn.hpp -- starting processes without ever waiting for them.
 //
-// Theory.  A child is cloned with CLONE_VM but without CLONE_VFORK: it runs on a small stack of its own in our memory, while we
-// go on.  It shares our descriptor table (CLONE_FILES) until its first call, close_range(64, ~0, CLOSE_RANGE_UNSHARE), gives it
-// a private one with only the 64 lowest numbers in it; so the cost doesn't grow with our descriptors.  What a child needs is
-// staged by us at numbers below 64 before the clone and taken away after it has unshared.  All other numbers below 64 are
-// kept busy by placeholders, so nothing else ever gets one.  A request that finds no room is queued, first come first served.
+// Theory.  A child is cloned with CLONE_VM but without CLONE_VFORK: it runs on a small stack of its own in our memory,
+// while we go on.  It shares our descriptor table (CLONE_FILES) until its first call, close_range(64, ~0,
+// CLOSE_RANGE_UNSHARE), gives it a private one with only the 64 lowest numbers in it; so the cost doesn't grow with our
+// descriptors.  What a child needs is staged by us at numbers below 64 before the clone and taken away after it has
+// unshared.  All other numbers below 64 are kept busy by placeholders, so nothing else ever gets one.  A request that
+// finds no room is queued, first come first served.
 //
-// The outcome comes through a pipe that closes on exec: end of file means that the child executed or died, and a slot in our
-// memory says which.  Stack, arguments and environment are kept until then.  A hanging exec therefore costs one slot and
-// blocks nobody.
+// The outcome comes through a pipe that closes on exec: end of file means that the child executed or died, and a slot
+// in our memory says which.  Stack, arguments and environment are kept until then.  A hanging exec therefore costs one
+// slot and blocks nobody.
 //
-// Invariants: the child changes nothing that it shares with us except its own flight's memory; we change neither the memory
-// nor the staged descriptors of a flight before it says so or is dead.
+// Invariants: the child changes nothing that it shares with us except its own flight's memory; we change neither the
+// memory nor the staged descriptors of a flight before it says so or is dead.
 #pragma once
 
 #include <cstddef>
@@ -70,9 +71,9 @@ struct CapabilitySet {
 
 // A record that the child completes with its pid and writes to `fd` by one write(2) before anything that its exec could
 // need; when that fails (the journal is sealed: the manager was given up) it exits with status 77 and never executes.
-// The pid is stored as decimal text of `pid_digits` bytes padded with leading spaces, or, with pid_digits 0, as four bytes
-// little-endian.  The checksum is CRC-32C over bytes [crc_begin, crc_end) with the pid in place, four bytes little-endian at
-// crc_offset; the range must not contain crc_offset.
+// The pid is stored as decimal text of `pid_digits` bytes padded with leading spaces, or, with pid_digits 0, as four
+// bytes little-endian.  The checksum is CRC-32C over bytes [crc_begin, crc_end) with the pid in place, four bytes
+// little-endian at crc_offset; the range must not contain crc_offset.
 struct PidRecord {
     int fd = -1;
     std::vector<std::byte> bytes;  // at most kPidRecordBytes
@@ -85,7 +86,7 @@ inline constexpr std::size_t kPidRecordBytes = 512;
 
 struct SpawnRequest {
     std::vector<std::string> argv;
-    std::vector<std::string> envp;        // "NAME=VALUE"
+    std::vector<std::string> envp;  // "NAME=VALUE"
     // The entry of envp ("LISTEN_PID=") behind whose '=' the child writes its own pid in decimal.
     std::optional<std::size_t> pid_variable;
     std::vector<std::string> candidates;  // programs, tried in order; empty: argv[0] as it is.  See search_candidates.
@@ -103,9 +104,9 @@ struct SpawnRequest {
     // Exactly these are open in the program: {source here, target there}.  Targets are distinct and below kTargetsEnd.
     // Sources are borrowed until Started or Failed, so a queued request must not lose them: see SpawnRequest::owned.
     std::vector<std::pair<int, int>> descriptors;
-    std::vector<Fd> owned;              // kept alive with the request and closed after the child has its own
+    std::vector<Fd> owned;  // kept alive with the request and closed after the child has its own
     std::optional<PidRecord> pid_record;
-    HoldRequest hold;                   // when needed(): through abide-hold
+    HoldRequest hold;  // when needed(): through abide-hold
 };
 inline constexpr int kTargetsEnd = 1024;
 
@@ -125,29 +126,29 @@ struct SpawnEvent {
     int err = 0;
 };
 
-// Test switches: behave as if the kernel had none of these.  Each is also found out at run time, EPERM counting as ENOSYS
-// since container profiles refuse system calls in both ways.
+// Test switches: behave as if the kernel had none of these.  Each is also found out at run time, EPERM counting as
+// ENOSYS since container profiles refuse system calls in both ways.
 struct SpawnerOptions {
     bool without_clone3 = false;
     bool without_close_range = false;
     bool without_into_cgroup = false;
     bool without_clone_pidfd = false;
-    int hold_program = -1;           // O_PATH descriptor of abide-hold, borrowed; -1: requests with hold are refused
-    std::size_t in_flight = 256;     // children between clone and exec
-    std::size_t queued = 20'000;     // requests that wait
+    int hold_program = -1;        // O_PATH descriptor of abide-hold, borrowed; -1: requests with hold are refused
+    std::size_t in_flight = 256;  // children between clone and exec
+    std::size_t queued = 20'000;  // requests that wait
 };
 
 class Spawner {
   public:
-    // Construct it before most descriptors are made: it fills all free numbers below 64.  Numbers that are in use already
-    // make the staging area smaller; refused when it would be too small.
+    // Construct it before most descriptors are made: it fills all free numbers below 64.  Numbers that are in use
+    // already make the staging area smaller; refused when it would be too small.
     static Result<std::unique_ptr<Spawner>> create(const SpawnerOptions& options = {});
     ~Spawner();
     Spawner(const Spawner&) = delete;
     Spawner& operator=(const Spawner&) = delete;
 
-    // Starts a child now, or queues it.  An Error is a bad request (usage) or a full queue (refused); all that the kernel has
-    // to say comes as an event.  Afterwards fd() is readable.
+    // Starts a child now, or queues it.  An Error is a bad request (usage) or a full queue (refused); all that the
+    // kernel has to say comes as an event.  Afterwards fd() is readable.
     Status spawn(SpawnRequest request, std::uint64_t token);
 
     // Readable (EPOLLIN) whenever drain() has something to do.

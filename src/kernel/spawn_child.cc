@@ -1,8 +1,9 @@
-// kernel/spawn_child.cc -- what a child does between clone and exec, in the manager's memory, while the manager goes on.
+// kernel/spawn_child.cc -- what a child does between clone and exec, in the manager's memory, while the manager goes
+// on.
 //
 // It may know nothing but its plan: no errno, no thread-local data, no allocation, no function of a library, nothing
-// instrumented.  It changes the plan's own fields and its stack, and otherwise only its own task.  Its first system call gives it
-// a descriptor table of its own; before that it changes no descriptor.
+// instrumented.  It changes the plan's own fields and its stack, and otherwise only its own task.  Its first system
+// call gives it a descriptor table of its own; before that it changes no descriptor.
 #include "kernel/spawn_child.hpp"
 
 #include "kernel/spawn_steps.hpp"
@@ -158,6 +159,7 @@ extern "C" [[noreturn]] ABIDE_RAW __attribute__((used)) void abide_spawn_child(C
     if (plan->shares_table) {
         leave_shared_table(plan);
     } else {
+        progress.at(SpawnStage::descriptors);
         stage_above(plan);
     }
     close_all_others(plan);

@@ -7,7 +7,8 @@ namespace abide::kernel {
 
 // struct clone_args of clone3(2), first version with a cgroup (88 bytes).
 struct CloneArguments {
-    std::uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
+    std::uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size,
+        cgroup;
 };
 
 // Both return the child's pid or a negative errno.  The child never returns.

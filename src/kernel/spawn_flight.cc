@@ -106,11 +106,12 @@ Status fill_hold(FlightMemory& memory, int hold_program) {
     return {};
 }
 
-// What the child sets to its default.  Handled signals are reset by the clone (CLONE_CLEAR_SIGHAND), ignored ones are not.
+// What the child sets to its default.  Handled signals are reset by the clone (CLONE_CLEAR_SIGHAND), ignored ones are
+// not.
 std::uint64_t ignored_signals() {
     std::uint64_t mask = 0;
-    for (const int signal : {SIGPIPE, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGTSTP, SIGTTIN, SIGTTOU,
-                             SIGALRM, SIGXFSZ}) {
+    for (const int signal : {SIGPIPE, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGTSTP, SIGTTIN,
+                             SIGTTOU, SIGALRM, SIGXFSZ}) {
         mask |= std::uint64_t{1} << (signal - 1);
     }
     return mask;
@@ -133,14 +134,17 @@ Status check_request(const SpawnRequest& request, int hold_program) {
         seen[static_cast<std::size_t>(target)] = true;
     }
     for (const ResourceLimitValue& limit : request.limits) {
-        if (limit.resource < 0 || limit.resource >= static_cast<int>(RLIM_NLIMITS)) return refuse("an unknown resource limit");
+        if (limit.resource < 0 || limit.resource >= static_cast<int>(RLIM_NLIMITS))
+            return refuse("an unknown resource limit");
     }
-    if (request.controlling_terminal && !request.new_session) return refuse("a controlling terminal needs a new session");
+    if (request.controlling_terminal && !request.new_session)
+        return refuse("a controlling terminal needs a new session");
     if (request.pid_record) {
         const PidRecord& r = *request.pid_record;
         const std::size_t size = r.bytes.size(), pid_size = r.pid_digits == 0 ? 4 : r.pid_digits;
-        const bool fits = size <= kPidRecordBytes && pid_size <= 20 && r.pid_offset <= size && pid_size <= size - r.pid_offset &&
-                          r.crc_offset <= size && 4 <= size - r.crc_offset && r.crc_begin <= r.crc_end && r.crc_end <= size;
+        const bool fits = size <= kPidRecordBytes && pid_size <= 20 && r.pid_offset <= size &&
+                          pid_size <= size - r.pid_offset && r.crc_offset <= size && 4 <= size - r.crc_offset &&
+                          r.crc_begin <= r.crc_end && r.crc_end <= size;
         if (!fits || r.fd < 0) return refuse("a pid record whose places lie outside it");
     }
     if (request.hold.needed() && hold_program < 0) {
@@ -157,7 +161,8 @@ Result<std::unique_ptr<FlightMemory>> prepare_memory(SpawnRequest request, int h
     memory->outcome_place = own_place(*memory, -1);
     if (r.pid_record) memory->record_place = own_place(*memory, r.pid_record->fd);
     if (r.cgroup_fd >= 0) memory->cgroup_place = own_place(*memory, -1);
-    for (const auto& [source, target] : r.descriptors) memory->descriptors.push_back({place_of(*memory, source), target});
+    for (const auto& [source, target] : r.descriptors)
+        memory->descriptors.push_back({place_of(*memory, source), target});
     fill_setup(*memory);
     fill_record(*memory);
     if (r.hold.needed()) {

@@ -1,5 +1,5 @@
-// kernel/spawn_flight.hpp -- one child between its request and its exec: everything that it reads, kept at a fixed address, and
-// what we hold of it.  Known to the Spawner only.
+// kernel/spawn_flight.hpp -- one child between its request and its exec: everything that it reads, kept at a fixed
+// address, and what we hold of it.  Known to the Spawner only.
 #pragma once
 
 #include <memory>
@@ -31,11 +31,11 @@ struct Flight {
     std::unique_ptr<FlightMemory> memory;
     std::byte* stack = nullptr;
     pid_t pid = 0;
-    Fd pidfd;                   // our own, besides the caller's
-    Fd outcome;                 // read end
+    Fd pidfd;                              // our own, besides the caller's
+    Fd outcome;                            // read end
     int block_begin = 0, block_count = 0;  // staged by us and not taken back yet
     bool shares_table = false;
-    bool watched = false;       // the pidfd is in our epoll, since the child may die before it has unshared
+    bool watched = false;  // the pidfd is in our epoll, since the child may die before it has unshared
     bool through_hold = false;
     std::uint32_t hold_word = 0;  // the last HoldWord
     SpawnStage hold_stage = SpawnStage::hold;

@@ -1,5 +1,5 @@
-// kernel/spawn_plan.hpp -- what a child is told, as plain data without owners: everything it needs was computed by the parent.
-// The pointers belong to the flight (spawn_flight.hpp) or to the request that abide-hold has mapped.
+// kernel/spawn_plan.hpp -- what a child is told, as plain data without owners: everything it needs was computed by the
+// parent. The pointers belong to the flight (spawn_flight.hpp) or to the request that abide-hold has mapped.
 #pragma once
 
 #include <cstddef>
@@ -43,16 +43,17 @@ struct ChildPlan {
     SetupPlan setup;
     const PlanDescriptor* descriptors;
     std::byte* record;
-    std::uint64_t record_size, record_pid_offset, record_pid_digits, record_crc_offset, record_crc_begin, record_crc_end;
-    std::uint64_t default_signals;   // bit n-1: set signal n to its default
+    std::uint64_t record_size, record_pid_offset, record_pid_digits, record_crc_offset, record_crc_begin,
+        record_crc_end;
+    std::uint64_t default_signals;  // bit n-1: set signal n to its default
     std::uint32_t descriptor_count;
-    std::int32_t block_begin, block_end;  // staged descriptors: [begin, end)
+    std::int32_t block_begin, block_end;                           // staged descriptors: [begin, end)
     std::int32_t outcome, record_fd, cgroup_procs, program, wake;  // staged numbers, or -1
-    std::int32_t raise_to;           // >= 0: first move the staged block there, since targets lie inside it
-    std::int32_t highest;            // the highest descriptor in use, for a kernel without close_range
-    bool shares_table;               // CLONE_FILES: unshare first.  Else `sources` are numbers anywhere.
+    std::int32_t raise_to;  // >= 0: first move the staged block there, since targets lie inside it
+    std::int32_t highest;   // the highest descriptor in use, for a kernel without close_range
+    bool shares_table;      // CLONE_FILES: unshare first.  Else `sources` are numbers anywhere.
     bool has_close_range, new_session, controlling_terminal;
-    const std::int32_t* sources;     // without CLONE_FILES: what to stage, in the order of the block
+    const std::int32_t* sources;  // without CLONE_FILES: what to stage, in the order of the block
     // Answers of the child.
     std::uint32_t unshare_state;  // UnshareState, exchanged atomically by both
     std::uint32_t stage;          // SpawnStage
@@ -72,8 +73,8 @@ struct HoldMessage {
     std::int32_t err;
 };
 
-// The request of abide-hold: this header, arrays of offsets, and texts, in one memory file.  Offsets count from the header;
-// 0 means absent.  The last byte is zero, so every text ends.
+// The request of abide-hold: this header, arrays of offsets, and texts, in one memory file.  Offsets count from the
+// header; 0 means absent.  The last byte is zero, so every text ends.
 inline constexpr std::uint32_t kHoldMagic = 0x31444841;  // "AHD1"
 inline constexpr std::uint64_t kHoldBytes = 8u << 20;
 struct HoldHeader {
@@ -82,7 +83,7 @@ struct HoldHeader {
     std::uint64_t size;
     std::uint64_t argv, envp, candidates;  // arrays of 64-bit offsets of texts, ended by a zero
     std::uint64_t directory;
-    std::uint64_t limits, groups;          // arrays of PlanLimit and std::uint32_t
+    std::uint64_t limits, groups;  // arrays of PlanLimit and std::uint32_t
     std::uint64_t keep_capabilities;
     std::uint32_t limit_count, group_count;
     std::uint32_t uid, gid, umask;

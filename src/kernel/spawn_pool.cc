@@ -67,8 +67,8 @@ Status StagingArea::put(int number, int source) {
 void StagingArea::release(int begin, int count) {
     for (int number = begin; number < begin + count; ++number) {
         CHECK(use_[static_cast<std::size_t>(number)] == Use::taken, "releasing a number that isn't allocated");
-        // Replaces in one step: the number is never free.  It can't fail with two open descriptors, but for EBUSY and EINTR
-        // (dup(2)), which are passing.
+        // Replaces in one step: the number is never free.  It can't fail with two open descriptors, but for EBUSY and
+        // EINTR (dup(2)), which are passing.
         while (::dup3(placeholder_.get(), number, O_CLOEXEC) < 0) {
             CHECK(errno == EBUSY || errno == EINTR, "a staged descriptor can't be replaced");
         }
@@ -82,7 +82,8 @@ StackPool::~StackPool() {
 
 Result<std::byte*> StackPool::take() {
     if (free_.empty()) {
-        void* raw = ::mmap(nullptr, kGroup * kSlotBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+        void* raw = ::mmap(nullptr, kGroup * kSlotBytes, PROT_NONE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
         if (raw == MAP_FAILED) return fail_errno(errno, "no memory for a child's stack");
         auto* group = static_cast<std::byte*>(raw);
         for (std::size_t i = 0; i < kGroup; ++i) {

@@ -1,5 +1,5 @@
-// kernel/spawn_pool.hpp -- the two things that every child in flight takes a share of: descriptor numbers below 64, where it
-// finds what was staged for it, and a small stack.  Known to the Spawner only.
+// kernel/spawn_pool.hpp -- the two things that every child in flight takes a share of: descriptor numbers below 64,
+// where it finds what was staged for it, and a small stack.  Known to the Spawner only.
 #pragma once
 
 #include <array>
@@ -10,7 +10,8 @@
 
 namespace abide::kernel {
 
-// Invariant: no number below kStagingEnd is ever free, so that nothing else lands there; what isn't staged is a placeholder.
+// Invariant: no number below kStagingEnd is ever free, so that nothing else lands there; what isn't staged is a
+// placeholder.
 class StagingArea {
   public:
     static Result<StagingArea> create();
@@ -31,8 +32,8 @@ class StagingArea {
     StagingArea() = default;
     std::array<Use, kStagingEnd> use_{};
     int capacity_ = 0;
-    Fd placeholder_;           // above the area
-    std::vector<Fd> kept_;     // the numbers themselves, closed with us
+    Fd placeholder_;        // above the area
+    std::vector<Fd> kept_;  // the numbers themselves, closed with us
 };
 
 // Stacks with a guard page below, mapped in groups and used again, the last one first.

@@ -1,6 +1,7 @@
-// kernel/spawn_steps.hpp -- the steps from a new process to the program's first instruction, by raw system calls only.  Shared
-// by the child of the Spawner, which still lives in the manager's memory, and by abide-hold.  Everything here changes only the
-// calling task; in particular never oom_score_adj, PR_SET_DUMPABLE or mlockall, which belong to the shared memory.
+// kernel/spawn_steps.hpp -- the steps from a new process to the program's first instruction, by raw system calls only.
+// Shared by the child of the Spawner, which still lives in the manager's memory, and by abide-hold.  Everything here
+// changes only the calling task; in particular never oom_score_adj, PR_SET_DUMPABLE or mlockall, which belong to the
+// shared memory.
 #pragma once
 
 #include <fcntl.h>
@@ -19,10 +20,14 @@ namespace abide::kernel::raw {
 // Every step returns 0 or an errno, and has said its stage before.
 struct Progress {
     std::uint32_t* stage;
-    ABIDE_RAW void at(SpawnStage now) const { __atomic_store_n(stage, static_cast<std::uint32_t>(now), __ATOMIC_RELEASE); }
+    ABIDE_RAW void at(SpawnStage now) const {
+        __atomic_store_n(stage, static_cast<std::uint32_t>(now), __ATOMIC_RELEASE);
+    }
 };
 
-ABIDE_RAW_INLINE int error_of(long result) { return result < 0 ? static_cast<int>(-result) : 0; }
+ABIDE_RAW_INLINE int error_of(long result) {
+    return result < 0 ? static_cast<int>(-result) : 0;
+}
 
 ABIDE_RAW_INLINE int set_limits(const SetupPlan* plan) {
     for (std::uint32_t i = 0; i < plan->limit_count; ++i) {

@@ -73,7 +73,8 @@ Status Removal::folder(int parent, const std::string& name, int depth) {
     for (const std::string& found : names) {
         if (Status s = entry(fd.get(), found, depth + 1); !s) return s;
     }
-    if (::unlinkat(parent, name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) return fail_errno(errno, "can't remove " + name);
+    if (::unlinkat(parent, name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT)
+        return fail_errno(errno, "can't remove " + name);
     return {};
 }
 
@@ -89,16 +90,19 @@ Result<Fd> make_private_directory(const std::string& path) {
     const std::string clean = slash == std::string::npos ? path : path.substr(0, slash + 1);
     if (::mkdir(clean.c_str(), 0700) != 0 && errno != EEXIST) {
         const std::size_t end = clean.rfind('/');
-        if (errno != ENOENT || end == std::string::npos || end == 0) return fail_errno(errno, "can't make the folder " + clean);
+        if (errno != ENOENT || end == std::string::npos || end == 0)
+            return fail_errno(errno, "can't make the folder " + clean);
         // Missing parents are made readable when they are shared places, as with any other program.
         if (Status s = make_directories(clean.substr(0, end)); !s) return std::unexpected(s.error());
-        if (::mkdir(clean.c_str(), 0700) != 0 && errno != EEXIST) return fail_errno(errno, "can't make the folder " + clean);
+        if (::mkdir(clean.c_str(), 0700) != 0 && errno != EEXIST)
+            return fail_errno(errno, "can't make the folder " + clean);
     }
     Result<Fd> fd = open_file(clean, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
     if (!fd) return fd;
     const Result<FileStatus> status = fd_status(fd->get());
     if (!status) return std::unexpected(status.error());
-    if (status->uid != ::geteuid()) return fail(ErrorKind::refused, clean + " belongs to somebody else", "use another folder");
+    if (status->uid != ::geteuid())
+        return fail(ErrorKind::refused, clean + " belongs to somebody else", "use another folder");
     if ((status->mode & 077) != 0) {
         return fail(ErrorKind::refused, clean + " is open to others", "chmod 700 " + clean);
     }
@@ -123,7 +127,8 @@ Status make_directories(const std::string& path, mode_t mode) {
 Result<Fd> make_directory_beneath(int directory, std::string_view name, mode_t mode) {
     if (!is_single_name(name)) return fail(ErrorKind::refused, "not a name of a folder: " + std::string(name));
     const std::string text(name);
-    if (::mkdirat(directory, text.c_str(), mode) != 0 && errno != EEXIST) return fail_errno(errno, "can't make the folder " + text);
+    if (::mkdirat(directory, text.c_str(), mode) != 0 && errno != EEXIST)
+        return fail_errno(errno, "can't make the folder " + text);
     return open_beneath(directory, name, O_RDONLY | O_DIRECTORY);
 }
 

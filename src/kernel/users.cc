@@ -21,7 +21,8 @@ std::optional<std::uint32_t> parse_id(std::string_view text) {
     std::uint32_t value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     // (uid_t)-1 means "no change" to setresuid(2).
-    if (error != std::errc() || end != text.data() + text.size() || text.empty() || value == ~std::uint32_t{0}) return std::nullopt;
+    if (error != std::errc() || end != text.data() + text.size() || text.empty() || value == ~std::uint32_t{0})
+        return std::nullopt;
     return value;
 }
 
@@ -59,12 +60,47 @@ std::optional<User> parse_user(const std::vector<std::string_view>& parts) {
 }
 
 // Lower case, in the order of their numbers: capabilities(7).
-constexpr std::array<std::string_view, 41> kCapabilities{
-    "chown", "dac_override", "dac_read_search", "fowner", "fsetid", "kill", "setgid", "setuid", "setpcap", "linux_immutable",
-    "net_bind_service", "net_broadcast", "net_admin", "net_raw", "ipc_lock", "ipc_owner", "sys_module", "sys_rawio",
-    "sys_chroot", "sys_ptrace", "sys_pacct", "sys_admin", "sys_boot", "sys_nice", "sys_resource", "sys_time",
-    "sys_tty_config", "mknod", "lease", "audit_write", "audit_control", "setfcap", "mac_override", "mac_admin", "syslog",
-    "wake_alarm", "block_suspend", "audit_read", "perfmon", "bpf", "checkpoint_restore"};
+constexpr std::array<std::string_view, 41> kCapabilities{"chown",
+                                                         "dac_override",
+                                                         "dac_read_search",
+                                                         "fowner",
+                                                         "fsetid",
+                                                         "kill",
+                                                         "setgid",
+                                                         "setuid",
+                                                         "setpcap",
+                                                         "linux_immutable",
+                                                         "net_bind_service",
+                                                         "net_broadcast",
+                                                         "net_admin",
+                                                         "net_raw",
+                                                         "ipc_lock",
+                                                         "ipc_owner",
+                                                         "sys_module",
+                                                         "sys_rawio",
+                                                         "sys_chroot",
+                                                         "sys_ptrace",
+                                                         "sys_pacct",
+                                                         "sys_admin",
+                                                         "sys_boot",
+                                                         "sys_nice",
+                                                         "sys_resource",
+                                                         "sys_time",
+                                                         "sys_tty_config",
+                                                         "mknod",
+                                                         "lease",
+                                                         "audit_write",
+                                                         "audit_control",
+                                                         "setfcap",
+                                                         "mac_override",
+                                                         "mac_admin",
+                                                         "syslog",
+                                                         "wake_alarm",
+                                                         "block_suspend",
+                                                         "audit_read",
+                                                         "perfmon",
+                                                         "bpf",
+                                                         "checkpoint_restore"};
 
 }  // namespace
 
@@ -116,17 +152,23 @@ std::string user_name(std::uint32_t uid, const UserFiles& files) {
     return user && !user->name.empty() ? user->name : number;
 }
 
-std::uint32_t effective_uid() { return ::geteuid(); }
-std::uint32_t effective_gid() { return ::getegid(); }
+std::uint32_t effective_uid() {
+    return ::geteuid();
+}
+std::uint32_t effective_gid() {
+    return ::getegid();
+}
 
 Result<std::uint64_t> capability_mask(const std::vector<std::string>& names) {
     std::uint64_t mask = 0;
     for (const std::string& name : names) {
         std::string lower;
         for (const char c : name) lower.push_back(c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c);
-        const std::string_view key = lower.starts_with("cap_") ? std::string_view(lower).substr(4) : std::string_view(lower);
+        const std::string_view key =
+            lower.starts_with("cap_") ? std::string_view(lower).substr(4) : std::string_view(lower);
         const auto found = std::ranges::find(kCapabilities, key);
-        if (found == kCapabilities.end()) return fail(ErrorKind::usage, "no capability is called " + name, "see capabilities(7)");
+        if (found == kCapabilities.end())
+            return fail(ErrorKind::usage, "no capability is called " + name, "see capabilities(7)");
         mask |= std::uint64_t{1} << (found - kCapabilities.begin());
     }
     return mask;

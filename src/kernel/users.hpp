@@ -1,5 +1,5 @@
-// kernel/users.hpp -- names of users and groups, from /etc/passwd and /etc/group only.  No name service: a lookup over the
-// network could hang the manager.  Odd names and oversized files are refused.
+// kernel/users.hpp -- names of users and groups, from /etc/passwd and /etc/group only.  No name service: a lookup over
+// the network could hang the manager.  Odd names and oversized files are refused.
 #pragma once
 
 #include <cstdint>

@@ -163,6 +163,7 @@ void ServiceReader::reset() {
     file_.reset();
     skip_lines_ = 0;
     skip_before_ns_ = 0;
+    time_ns_ = 0;
     done_ns_ = INT64_MIN;
 }
 

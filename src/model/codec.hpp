@@ -5,12 +5,12 @@
 //   - decode(encode(x)) == x for every value, byte strings that are not UTF-8 and 64-bit integers included;
 //   - encode gives equal text for equal values, so that texts may be hashed and compared.
 //
-// The form: a struct is an object, its members in the order of declaration under their own names (without a trailing `_`);
-// a member that equals the default of its struct, an absent optional and an absent Box are left out, so absence means the
-// default.  An enumerator is a string ("on-failure").  Ids, durations and instants are integers; integers beyond +-2^53 are
-// strings, and the reader takes both.  Bytes that are not UTF-8 are {"$b64":"..."}.
-// Reading: an unknown member is ignored or kept (Unknown), a value of a wrong type or an unknown enumerator is an error that
-// names its path (`runs[0].state`).  Bounded: limits::kMessageBytes of text, 32 levels, memory in proportion to the text.
+// The form: a struct is an object, its members in the order of declaration under their own names (without a trailing
+// `_`); a member that equals the default of its struct, an absent optional and an absent Box are left out, so absence
+// means the default.  An enumerator is a string ("on-failure").  Ids, durations and instants are integers; integers
+// beyond +-2^53 are strings, and the reader takes both.  Bytes that are not UTF-8 are {"$b64":"..."}. Reading: an
+// unknown member is ignored or kept (Unknown), a value of a wrong type or an unknown enumerator is an error that names
+// its path (`runs[0].state`).  Bounded: limits::kMessageBytes of text, 32 levels, memory in proportion to the text.
 #pragma once
 
 #include <cstdint>
@@ -34,8 +34,8 @@ void encode(std::string& out, const T& value) {
     detail::encode_value(out, value, nullptr);
 }
 
-// The same, with the unknown members that `decode` found in this value put back: at the end of the object they came from;
-// an element of a list is found again by the id that is its first member, else by its position.
+// The same, with the unknown members that `decode` found in this value put back: at the end of the object they came
+// from; an element of a list is found again by the id that is its first member, else by its position.
 template <detail::Described T>
 void encode(std::string& out, const T& value, const Unknown& unknown) {
     detail::encode_value(out, value, unknown.empty() ? nullptr : &unknown);

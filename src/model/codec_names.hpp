@@ -31,8 +31,8 @@ struct MemberTypeOf<M T::*> {
 template <class D>
 using MemberType = typename MemberTypeOf<std::remove_cv_t<decltype(D::pointer)>>::type;
 
-// {} initializes a member of any type, so an aggregate that takes one more initializer than it has described members has a
-// member that nobody described.
+// {} initializes a member of any type, so an aggregate that takes one more initializer than it has described members
+// has a member that nobody described.
 template <class T, class... M>
 concept TakesExactly = requires { T{std::declval<M>()...}; } && !requires { T{std::declval<M>()..., {}}; };
 
@@ -43,7 +43,8 @@ struct WholeImpl<T, boost::mp11::mp_list<D...>> : std::bool_constant<TakesExactl
 
 // Every member of the aggregate is described, in the order of declaration.
 template <Described T>
-inline constexpr bool kWhole = std::is_aggregate_v<T> && WholeImpl<T, boost::mp11::mp_rename<Members<T>, boost::mp11::mp_list>>::value;
+inline constexpr bool kWhole =
+    std::is_aggregate_v<T> && WholeImpl<T, boost::mp11::mp_rename<Members<T>, boost::mp11::mp_list>>::value;
 
 template <std::size_t N>
 struct Text {
@@ -97,8 +98,7 @@ struct EnumNamesImpl<boost::mp11::mp_list<D...>> {
     }
 };
 template <DescribedEnum E>
-using EnumNames =
-    EnumNamesImpl<boost::mp11::mp_rename<boost::describe::describe_enumerators<E>, boost::mp11::mp_list>>;
+using EnumNames = EnumNamesImpl<boost::mp11::mp_rename<boost::describe::describe_enumerators<E>, boost::mp11::mp_list>>;
 
 }  // namespace abide::model::detail
 

@@ -14,7 +14,9 @@ namespace {
 
 constexpr std::size_t kDepth = 32;
 
-const json_lib::value& of(const void* value) { return *static_cast<const json_lib::value*>(value); }
+const json_lib::value& of(const void* value) {
+    return *static_cast<const json_lib::value*>(value);
+}
 
 template <class Int>
 bool read_integer(const json_lib::value& value, Int& result) {
@@ -80,10 +82,16 @@ Result<Document> Document::parse(std::string_view text) {
     return Document(std::move(tree));
 }
 
-Node Document::root() const { return Node(&tree_->root); }
+Node Document::root() const {
+    return Node(&tree_->root);
+}
 
-bool Node::is_object() const { return of(value_).is_object(); }
-bool Node::is_array() const { return of(value_).is_array(); }
+bool Node::is_object() const {
+    return of(value_).is_object();
+}
+bool Node::is_array() const {
+    return of(value_).is_array();
+}
 std::size_t Node::size() const {
     const auto& value = of(value_);
     if (const auto* object = value.if_object()) return object->size();
@@ -102,7 +110,9 @@ std::size_t Node::find(std::string_view name) const {
     const auto found = object.find({name.data(), name.size()});
     return found == object.end() ? kNone : static_cast<std::size_t>(found - object.begin());
 }
-Node Node::element(std::size_t at) const { return Node(&of(value_).get_array()[at]); }
+Node Node::element(std::size_t at) const {
+    return Node(&of(value_).get_array()[at]);
+}
 
 const char* Node::kind() const {
     switch (of(value_).kind()) {
@@ -123,8 +133,12 @@ bool Node::read(bool& value) const {
     if (found) value = *found;
     return found != nullptr;
 }
-bool Node::read(std::int64_t& value) const { return read_integer(of(value_), value); }
-bool Node::read(std::uint64_t& value) const { return read_integer(of(value_), value); }
+bool Node::read(std::int64_t& value) const {
+    return read_integer(of(value_), value);
+}
+bool Node::read(std::uint64_t& value) const {
+    return read_integer(of(value_), value);
+}
 bool Node::read_text(std::string_view& value) const {
     const auto* text = of(value_).if_string();
     if (text) value = {text->data(), text->size()};
@@ -150,7 +164,9 @@ bool Node::append_to(std::string& out) const {
 bool Reading::wrong_type(Node node, std::string_view wanted) {
     return wrong("must be " + std::string(wanted) + ", not " + node.kind());
 }
-bool Reading::unknown_name(std::string_view name) { return wrong("\"" + printable(name, 64) + "\" is not known here"); }
+bool Reading::unknown_name(std::string_view name) {
+    return wrong("\"" + printable(name, 64) + "\" is not known here");
+}
 bool Reading::below(std::string_view step) {
     if (!path.empty() && path.front() != '[') path.insert(path.begin(), '.');
     path.insert(0, step);
@@ -166,6 +182,8 @@ bool Reading::charge(std::size_t bytes) {
     budget -= bytes;
     return true;
 }
-Error Reading::error() const { return {ErrorKind::usage, path.empty() ? "the value " + what : path + " " + what, 0, {}}; }
+Error Reading::error() const {
+    return {ErrorKind::usage, path.empty() ? "the value " + what : path + " " + what, 0, {}};
+}
 
 }  // namespace abide::model::detail

@@ -30,12 +30,12 @@ class Node {
     explicit Node(const void* value) : value_(value) {}
     bool is_object() const;
     bool is_array() const;
-    std::size_t size() const;                   // of an object or array
+    std::size_t size() const;                    // of an object or array
     std::string_view key(std::size_t at) const;  // of an object, as is `member`
     Node member(std::size_t at) const;
     std::size_t find(std::string_view name) const;  // kNone: no such member
-    Node element(std::size_t at) const;         // of an array
-    const char* kind() const;                   // "a number", for messages
+    Node element(std::size_t at) const;             // of an array
+    const char* kind() const;                       // "a number", for messages
     // False: not of this type, or out of its range.
     bool read(bool& value) const;
     bool read(std::int64_t& value) const;
@@ -149,7 +149,8 @@ bool decode_value(Node node, std::vector<T>& values, Reading& reading, Unknown* 
 template <class D, class T>
 bool decode_member(Node node, T& value, Reading& reading, Unknown* unknown) {
     using Member = MemberType<D>;
-    // The text omits what equals the default of the member's own type, not the default that this struct gives the member.
+    // The text omits what equals the default of the member's own type, not the default that this struct gives the
+    // member.
     if constexpr (Described<Member>) value.*D::pointer = Member{};
     if (!unknown) return decode_value(node, value.*D::pointer, reading, nullptr) || reading.below(kMemberName<D>);
     Unknown below;
@@ -177,7 +178,8 @@ bool keep_unknown(Node node, Reading& reading, Unknown& unknown) {
 
 template <Described T>
 bool decode_value(Node node, T& value, Reading& reading, Unknown* unknown) {
-    static_assert(kWhole<T>, "every member of the struct must be in its BOOST_DESCRIBE_STRUCT, in the order of declaration");
+    static_assert(kWhole<T>,
+                  "every member of the struct must be in its BOOST_DESCRIBE_STRUCT, in the order of declaration");
     if (!node.is_object()) return reading.wrong_type(node, "an object");
     // Our own texts have the members in order, so one comparison a member is usual; what is left is looked up.
     const std::size_t count = node.size();

@@ -1,5 +1,5 @@
-// model/codec_unknown.hpp -- members that a newer version wrote and this one does not know, kept so that they can be written
-// back: going up, down and up again loses nothing.
+// model/codec_unknown.hpp -- members that a newer version wrote and this one does not know, kept so that they can be
+// written back: going up, down and up again loses nothing.
 #pragma once
 
 #include <map>

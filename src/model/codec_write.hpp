@@ -1,5 +1,5 @@
-// model/codec_write.hpp -- the writing half of the codec: straight into the text, without a tree in between, since it runs
-// on every change of state.  Private to codec.hpp, whose words on the form hold.
+// model/codec_write.hpp -- the writing half of the codec: straight into the text, without a tree in between, since it
+// runs on every change of state.  Private to codec.hpp, whose words on the form hold.
 #pragma once
 
 #include <optional>
@@ -20,19 +20,24 @@ namespace abide::model::detail {
 template <class T>
 concept Integer = std::is_integral_v<T> && !std::is_same_v<T, bool>;
 template <class T>
-concept Instant = std::is_same_v<T, Duration> || std::is_same_v<T, Mono> || std::is_same_v<T, Boot> || std::is_same_v<T, Wall>;
+concept Instant =
+    std::is_same_v<T, Duration> || std::is_same_v<T, Mono> || std::is_same_v<T, Boot> || std::is_same_v<T, Wall>;
 
 template <Described T>
 void encode_value(std::string& out, const T& value, const Unknown* unknown);
 
 template <class T>
 void encode_value(std::string& out, const std::vector<T>& values, const Unknown* unknown);
-inline void encode_value(std::string& out, bool value, const Unknown*) { out += value ? "true" : "false"; }
+inline void encode_value(std::string& out, bool value, const Unknown*) {
+    out += value ? "true" : "false";
+}
 template <Integer T>
 void encode_value(std::string& out, T value, const Unknown*) {
     json::append_number(out, value);
 }
-inline void encode_value(std::string& out, const std::string& value, const Unknown*) { json::append_bytes(out, value); }
+inline void encode_value(std::string& out, const std::string& value, const Unknown*) {
+    json::append_bytes(out, value);
+}
 template <Instant T>
 void encode_value(std::string& out, T value, const Unknown*) {
     json::append_number(out, value.ns);
@@ -61,8 +66,8 @@ inline constexpr bool kIsId = false;
 template <class Tag>
 inline constexpr bool kIsId<Id<Tag>> = true;
 
-// What finds an element of a list again after the list has changed: its id when that is its first member.  Other lists are
-// only replaced as a whole, so there the position will do.
+// What finds an element of a list again after the list has changed: its id when that is its first member.  Other lists
+// are only replaced as a whole, so there the position will do.
 template <Described T>
 std::string identity_of(const T& value, std::size_t position) {
     using First = boost::mp11::mp_first<Members<T>>;
@@ -77,7 +82,8 @@ void encode_value(std::string& out, const std::vector<T>& values, const Unknown*
         if (i != 0) out += ',';
         const Unknown* part = nullptr;
         if constexpr (Described<T>) {
-            if (unknown) [[unlikely]] part = unknown->part(identity_of(values[i], i));
+            if (unknown) [[unlikely]]
+                part = unknown->part(identity_of(values[i], i));
         }
         encode_value(out, values[i], part);
     }
@@ -108,7 +114,8 @@ bool can_carry_unknown(const std::optional<T>&) {
 
 template <Described T>
 void encode_value(std::string& out, const T& value, const Unknown* unknown) {
-    static_assert(kWhole<T>, "every member of the struct must be in its BOOST_DESCRIBE_STRUCT, in the order of declaration");
+    static_assert(kWhole<T>,
+                  "every member of the struct must be in its BOOST_DESCRIBE_STRUCT, in the order of declaration");
     [[maybe_unused]] static const T kStandard{};
     out += '{';
     const std::size_t start = out.size();
@@ -116,7 +123,8 @@ void encode_value(std::string& out, const T& value, const Unknown* unknown) {
         using D = decltype(descriptor);
         const auto& member = value.*D::pointer;
         const Unknown* part = nullptr;
-        if (unknown) [[unlikely]] part = unknown->part(kMemberName<D>);
+        if (unknown) [[unlikely]]
+            part = unknown->part(kMemberName<D>);
         if (is_left_out(member, kStandard.*D::pointer) && !(part && can_carry_unknown(member))) return;
         const std::string_view key = kKey<D>.view();
         out += out.size() == start ? key.substr(1) : key;

@@ -16,8 +16,8 @@ struct Date {
     unsigned month = 0, day = 0;
 };
 
-// Days since 1970 to a date of the proleptic Gregorian calendar, counted in eras of 400 years that begin on 1 March, so that
-// the leap day is the last of its year (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms").
+// Days since 1970 to a date of the proleptic Gregorian calendar, counted in eras of 400 years that begin on 1 March, so
+// that the leap day is the last of its year (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms").
 constexpr Date date_of(std::int64_t days) {
     days += 719'468;
     const std::int64_t era = (days >= 0 ? days : days - 146'096) / 146'097;
@@ -74,7 +74,8 @@ void append_data(std::string& out, const Event& event) {
     if (event.reason != Reason::none) data.text("reason", enum_name(event.reason));
     if (event.exit) append_exit(data.next("exit"), *event.exit);
     // Rounded up: a delay that is there is never shown as none.
-    if (event.delay.ns > 0) data.number("delay_ms", event.delay.ns / 1'000'000 + (event.delay.ns % 1'000'000 != 0 ? 1 : 0));
+    if (event.delay.ns > 0)
+        data.number("delay_ms", event.delay.ns / 1'000'000 + (event.delay.ns % 1'000'000 != 0 ? 1 : 0));
     if (!event.detail.empty()) data.text("detail", event.detail);
     data.end();
 }
@@ -90,7 +91,9 @@ std::string event_type_name(EventType type) {
     return name;
 }
 
-void append_cursor(std::string& out, EventId id) { append_padded(out, id.value, 20); }
+void append_cursor(std::string& out, EventId id) {
+    append_padded(out, id.value, 20);
+}
 
 void append_rfc3339(std::string& out, Wall time) {
     std::int64_t seconds = time.ns / kNsPerSecond, ns = time.ns % kNsPerSecond;

@@ -22,8 +22,8 @@ void append_rfc3339(std::string& out, Wall time);
 // {"code":1,...} | {"signal":"KILL",...} | {"code":"unknown",...}, then core_dumped, time and rusage.
 void append_exit(std::string& out, const ExitStatus& exit);
 
-// Appends the event without a line end.  `source` is the instance's: "/abide/shop".  Absent things are left out; text that is
-// not UTF-8 is shown with U+FFFD.
+// Appends the event without a line end.  `source` is the instance's: "/abide/shop".  Absent things are left out; text
+// that is not UTF-8 is shown with U+FFFD.
 void encode_event(std::string& out, const Event& event, std::string_view source);
 
 }  // namespace abide::model

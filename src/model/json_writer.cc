@@ -19,7 +19,9 @@ constexpr std::array<signed char, 256> make_digits() {
 }
 constexpr std::array<signed char, 256> kDigits = make_digits();
 
-constexpr bool is_plain(unsigned char c) { return c >= 0x20 && c < 0x80 && c != '"' && c != '\\'; }
+constexpr bool is_plain(unsigned char c) {
+    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+}
 
 void append_escape(std::string& out, char c) {
     switch (c) {

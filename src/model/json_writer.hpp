@@ -1,6 +1,7 @@
 // model/json_writer.hpp -- compact JSON text, appended to a string: strings, numbers, bytes.
 //
-// Owns how bytes become JSON.  Knows no struct.  Invariant: what it appends is valid JSON and valid UTF-8, whatever the input.
+// Owns how bytes become JSON.  Knows no struct.  Invariant: what it appends is valid JSON and valid UTF-8, whatever the
+// input.
 #pragma once
 
 #include <charconv>

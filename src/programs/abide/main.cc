@@ -1,4 +1,5 @@
-// programs/abide/main.cc -- the small program: anchor, container init, or a door to abide-manager, by the words it is given.
+// programs/abide/main.cc -- the small program: anchor, container init, or a door to abide-manager, by the words it is
+// given.
 #include <initializer_list>
 
 #include "anchor/run.hpp"

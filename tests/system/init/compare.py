@@ -17,17 +17,16 @@ import tempfile
 import time
 
 CASE_TIMEOUT_S = 10
-# Prints each signal that it gets; ends on USR2 with status 5.  "ready" says that all handlers stand.
+# Prints each signal that it gets; ends on USR2 with status 5.  "ready" says that they are waited for.
 PRINTER = r"""
-import os, signal, sys
-def show(n, f):
-    print(n, flush=True)
+import os, signal
+waited = set(range(1, 65)) - {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD, 32, 33}
+signal.pthread_sigmask(signal.SIG_BLOCK, waited)
+os.write(1, b'ready\n')
+while True:
+    n = int(signal.sigwait(waited))
+    os.write(1, b'%d\n' % n)
     if n == signal.SIGUSR2: os._exit(5)
-skip = {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD}
-for n in list(range(1, 32)) + [40]:
-    if n not in skip: signal.signal(n, show)
-print('ready', flush=True)
-while True: signal.pause()
 """
 
 
@@ -118,6 +117,7 @@ def run_on_terminal(program, words, keys, env=None):
 def plain(text):
     """Messages without what may differ: pids, and the version's suffix."""
     text = re.sub(r"\(\d+\)", "(PID)", text)
+    text = re.sub(r"^.*tcsetpgrp failed: no tty.*\n", "", text, flags=re.M)  # tini loses it in a buffer when not on a terminal
     text = re.sub(r"(pid=|PID )\d+", r"\1N", text)
     return re.sub(r"^\S*/(tini|dumb-init): ", r"\1: ", text.replace(" - abide", ""), flags=re.M)
 
@@ -276,9 +276,9 @@ def dumb_cases(suite, theirs, ours):
     suite.same("dumb-init: Ctrl-C on a terminal", *[run_on_terminal(p, words, b"\x03") for p in (theirs, ours)])
 
 
-def state(pid):
+def is_stopped(pid):
     with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
-        return file.read().rsplit(")", 1)[1].split()[0]
+        return file.read().rsplit(")", 1)[1].split()[0] == "T"
 
 
 def suspend(program):
@@ -290,10 +290,10 @@ def suspend(program):
         child = child_of(process.pid)
         os.kill(process.pid, signal.SIGTSTP)
         time.sleep(0.15)
-        stopped = (state(process.pid), state(child))
+        stopped = (is_stopped(process.pid), is_stopped(child))
         os.kill(process.pid, signal.SIGCONT)
         time.sleep(0.15)
-        going = (state(process.pid), state(child))
+        going = (is_stopped(process.pid), is_stopped(child))
         os.kill(process.pid, signal.SIGUSR2)
         out, _ = process.communicate(timeout=CASE_TIMEOUT_S)
         return stopped, going, process.returncode, out

@@ -85,8 +85,11 @@ std::optional<Packet> receive_packet(int fd) {
     return packet;
 }
 
-// ---- The puppet, running as the anchor's manager.  Raw and small; its children must not return into the test program. ----
-pid_t clone_sibling() { return pid_t(syscall(SYS_clone, CLONE_PARENT, nullptr, nullptr, nullptr, nullptr)); }
+// ---- The puppet, running as the anchor's manager.  Raw and small; its children must not return into the test program.
+// ----
+pid_t clone_sibling() {
+    return pid_t(syscall(SYS_clone, CLONE_PARENT, nullptr, nullptr, nullptr, nullptr));
+}
 
 void busy(int ms) {
     timespec used{};
@@ -224,8 +227,8 @@ std::optional<Packet> Puppet::receive(milliseconds timeout) {
     return receive_packet(link_.get());
 }
 
-Packet Puppet::ask_bytes(anchor::Verb verb, const void* body, std::size_t bytes, std::uint32_t count, std::uint16_t flags,
-                         const std::vector<int>& fds) {
+Packet Puppet::ask_bytes(anchor::Verb verb, const void* body, std::size_t bytes, std::uint32_t count,
+                         std::uint16_t flags, const std::vector<int>& fds) {
     const std::uint32_t tag = ++tag_;
     tell({std::uint16_t(verb), flags, tag, count, 0}, body, bytes, fds);
     while (std::optional<Packet> packet = receive(3000ms)) {
@@ -267,7 +270,8 @@ anchor::Exit Puppet::exit_of(pid_t pid, milliseconds timeout) {
 int Puppet::pull(const std::string& word, bool answers) {
     send_packet(strings_.get(), word.data(), word.size(), {});
     std::int32_t answer = -1;
-    if (answers && (!readable(strings_.get(), 3000ms) || recv(strings_.get(), &answer, sizeof answer, 0) != sizeof answer))
+    if (answers &&
+        (!readable(strings_.get(), 3000ms) || recv(strings_.get(), &answer, sizeof answer, 0) != sizeof answer))
         throw std::runtime_error("the puppet does not answer");
     return answer;
 }
@@ -287,7 +291,8 @@ Instance::Instance(const Setup& setup) {
     socklen_t bytes = 0;
     const sockaddr_un address = abstract_address(name, bytes);
     listener_ = Fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
-    if (bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), bytes) != 0 || listen(listener_.get(), 64) != 0)
+    if (bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), bytes) != 0 ||
+        listen(listener_.get(), 64) != 0)
         throw std::runtime_error("can't listen");
 
     const std::string program = setup.program.empty() ? "/proc/self/exe" : setup.program;
@@ -298,18 +303,30 @@ Instance::Instance(const Setup& setup) {
     for (std::string& word : words) argv.push_back(word.data());
     argv.push_back(nullptr);
     const std::string path = abide_program();
+    std::string link;
+    if (setup.as_pid1) {
+        link = "/tmp/" + name + "-abide-anchor";
+        unlink(link.c_str());
+        if (symlink(path.c_str(), link.c_str()) != 0) throw std::runtime_error("can't make a link");
+        argv[0] = link.data();
+        static char unshare[] = "unshare", flags[] = "-pf", proc[] = "--mount-proc", bound[] = "--kill-child";
+        argv.insert(argv.begin(), {unshare, flags, proc, bound});
+    }
+    link_ = link;
     setenv(kVariable, name.c_str(), 1);
     pid_ = fork();
     if (pid_ == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         for (const int fd : setup.inherit) fcntl(fd, F_SETFD, 0);
         for (int fd = 0; setup.without_standard_fds && fd <= 2; ++fd) close(fd);
+        if (setup.as_pid1) execvp(argv[0], argv.data());
         execv(path.c_str(), argv.data());
         _exit(127);
     }
 }
 
 Instance::~Instance() {
+    if (!link_.empty()) unlink(link_.c_str());
     if (pid_ <= 0) return;
     kill(pid_, SIGKILL);
     waitpid(pid_, nullptr, 0);
@@ -324,7 +341,9 @@ Puppet Instance::manager(milliseconds timeout) {
     return Puppet(std::move(packet->fds[0]), std::move(strings), pid_t(packet->header.count));
 }
 
-bool Instance::starts_manager_within(milliseconds timeout) { return readable(listener_.get(), timeout); }
+bool Instance::starts_manager_within(milliseconds timeout) {
+    return readable(listener_.get(), timeout);
+}
 
 int Instance::status(milliseconds timeout) {
     const auto until = std::chrono::steady_clock::now() + timeout;
@@ -338,7 +357,9 @@ int Instance::status(milliseconds timeout) {
     return status;
 }
 
-std::string abide_program() { return std::string(ABIDE_BIN_DIR) + "/abide"; }
+std::string abide_program() {
+    return std::string(ABIDE_BIN_DIR) + "/abide";
+}
 
 std::string proc_file(pid_t pid, const std::string& name) {
     std::ifstream file("/proc/" + std::to_string(pid) + "/" + name);

@@ -1,8 +1,9 @@
 // tests/unit/anchor/instance.hpp -- an anchor under test, whose managers are puppets of the test.
 //
-// The anchor execs this very test program as its manager (argv[0] is "abide-manager"); such a puppet hands its end of the
-// socket to the test and then does what the test tells it: spawn children of the anchor, exit, go away.  So the test itself
-// speaks the protocol.  Everything dies with the anchor (PR_SET_PDEATHSIG), and the anchor with the fixture.
+// The anchor execs this very test program as its manager (argv[0] is "abide-manager"); such a puppet hands its end of
+// the socket to the test and then does what the test tells it: spawn children of the anchor, exit, go away.  So the
+// test itself speaks the protocol.  Everything dies with the anchor (PR_SET_PDEATHSIG), and the anchor with the
+// fixture.
 #pragma once
 
 #include <sys/types.h>
@@ -23,7 +24,7 @@ using std::chrono::milliseconds;
 
 // A descriptor with one owner.
 class Fd {
-public:
+  public:
     Fd() = default;
     explicit Fd(int fd) : fd_(fd) {}
     Fd(Fd&& other) noexcept : fd_(other.release()) {}
@@ -33,7 +34,7 @@ public:
     int release();
     void reset() { *this = Fd(); }
 
-private:
+  private:
     int fd_ = -1;
 };
 
@@ -51,7 +52,7 @@ struct Packet {
 
 // The manager's side of one link, and the puppet's strings.
 class Puppet {
-public:
+  public:
     Puppet(Fd link, Fd strings, pid_t pid) : link_(std::move(link)), strings_(std::move(strings)), pid_(pid) {}
 
     pid_t pid() const { return pid_; }
@@ -61,7 +62,8 @@ public:
     anchor::HelloAnswer hello();
     // Sends one request and returns its answer; pushes that come in between are kept for push().
     template <class T>
-    Packet ask(anchor::Verb verb, const std::vector<T>& items, std::uint16_t flags = 0, const std::vector<int>& fds = {}) {
+    Packet ask(anchor::Verb verb, const std::vector<T>& items, std::uint16_t flags = 0,
+               const std::vector<int>& fds = {}) {
         return ask_bytes(verb, items.data(), items.size() * sizeof(T), std::uint32_t(items.size()), flags, fds);
     }
     Packet ask(anchor::Verb verb) { return ask_bytes(verb, nullptr, 0, 0, 0, {}); }
@@ -75,16 +77,16 @@ public:
     // A child of the anchor's that ends with this status at once.
     pid_t spawn_exiting(int status) { return pull("e" + std::to_string(status)); }
     pid_t spawn_sleeping() { return pull("s"); }
-    pid_t spawn_deaf() { return pull("d"); }            // ignores TERM
-    pid_t spawn_outliving() { return pull("n"); }       // likewise, and not bound to the anchor's life: kill it
-    pid_t spawn_orphan() { return pull("o"); }          // a grandchild that becomes the anchor's and ends with 9
+    pid_t spawn_deaf() { return pull("d"); }       // ignores TERM
+    pid_t spawn_outliving() { return pull("n"); }  // likewise, and not bound to the anchor's life: kill it
+    pid_t spawn_orphan() { return pull("o"); }     // a grandchild that becomes the anchor's and ends with 9
     pid_t spawn_busy(int ms) { return pull("b" + std::to_string(ms)); }
-    std::vector<pid_t> spawn_together(int count);       // children that all end with 3 at the same moment
-    int soft_limit() { return pull("l"); }              // of open files, as the manager sees it
+    std::vector<pid_t> spawn_together(int count);  // children that all end with 3 at the same moment
+    int soft_limit() { return pull("l"); }         // of open files, as the manager sees it
     void exit(int status) { pull("x" + std::to_string(status), false); }
-    void close_link() { pull("c"); }                    // the puppet closes its socket and lives on
+    void close_link() { pull("c"); }  // the puppet closes its socket and lives on
 
-private:
+  private:
     Packet ask_bytes(anchor::Verb verb, const void* body, std::size_t bytes, std::uint32_t count, std::uint16_t flags,
                      const std::vector<int>& fds);
     int pull(const std::string& word, bool answers = true);
@@ -97,28 +99,30 @@ private:
 };
 
 struct Setup {
-    std::vector<std::string> words;          // after --manager
-    bool without_standard_fds = false;       // start with 0-2 closed
-    std::string program;                     // of the manager; empty: this test program
-    std::vector<int> inherit;                // descriptors to pass on as they are
+    std::vector<std::string> words;     // after --manager
+    bool without_standard_fds = false;  // start with 0-2 closed
+    std::string program;                // of the manager; empty: this test program
+    bool as_pid1 = false;               // in a pid namespace of its own; pids that puppets tell are of that one
+    std::vector<int> inherit;           // descriptors to pass on as they are
 };
 
 class Instance {
-public:
+  public:
     explicit Instance(const Setup& setup = {});
     ~Instance();
     Instance(const Instance&) = delete;
     Instance& operator=(const Instance&) = delete;
 
-    pid_t pid() const { return pid_; }
+    pid_t pid() const { return pid_; }  // with as_pid1, of the process that made the namespace
     // The next manager that was started; throws std::runtime_error if none comes.
     Puppet manager(milliseconds timeout = 5000ms);
     bool starts_manager_within(milliseconds timeout);  // without taking it
     int status(milliseconds timeout = 15000ms);        // waits for the end; wait status, or -1
 
-private:
+  private:
     Fd listener_;
     pid_t pid_ = -1;
+    std::string link_;
 };
 
 std::string abide_program();

@@ -31,12 +31,12 @@ TEST(Manager, UnknownVerbIsAnsweredAndGarbageIgnored) {
 
     const Fd file = memory_file("x");
     const std::vector<char> big(anchor::kMaxFrameBytes + 100, 'x');
-    send(manager.link(), "abc", 3, 0);                                                            // shorter than a header
-    send(manager.link(), big.data(), big.size(), 0);                                              // longer than any frame
-    manager.tell({std::uint16_t(Verb::put), 0, 1, 2, 0}, &key, sizeof key, {file.get()});         // count and bytes differ
-    manager.tell({std::uint16_t(Verb::put), 0, 1, 1, 0}, &key, sizeof key, {});                   // no descriptor
-    manager.tell({std::uint16_t(Verb::peek), 0, 1, 1, 0}, &key, 4, {file.get()});                 // one too many
-    manager.tell({std::uint16_t(Verb::end), anchor::kAnswer, 1, 1, 0}, &key, sizeof key);         // an answer to nothing
+    send(manager.link(), "abc", 3, 0);                                                     // shorter than a header
+    send(manager.link(), big.data(), big.size(), 0);                                       // longer than any frame
+    manager.tell({std::uint16_t(Verb::put), 0, 1, 2, 0}, &key, sizeof key, {file.get()});  // count and bytes differ
+    manager.tell({std::uint16_t(Verb::put), 0, 1, 1, 0}, &key, sizeof key, {});            // no descriptor
+    manager.tell({std::uint16_t(Verb::peek), 0, 1, 1, 0}, &key, 4, {file.get()});          // one too many
+    manager.tell({std::uint16_t(Verb::end), anchor::kAnswer, 1, 1, 0}, &key, sizeof key);  // an answer to nothing
     EXPECT_EQ(manager.hello().ignored_frames, 7u);
     EXPECT_EQ(manager.ask(Verb::get, std::vector<std::uint64_t>{5}).header.count, 0u);
 }
@@ -231,6 +231,28 @@ TEST(End, ASecondTermShortens) {
     kill(instance.pid(), SIGTERM);
     EXPECT_EQ(WEXITSTATUS(instance.status(5000ms)), 0);
     EXPECT_LT(std::chrono::steady_clock::now() - before, 3000ms);
+}
+
+// As PID 1 of a namespace: the kernel protects it, it reaps without being a subreaper, and all end with it.
+TEST(Pid1, WishesOrphansAndEnd) {
+    if (getuid() != 0) GTEST_SKIP() << "needs root for a pid namespace";
+    Instance instance({.as_pid1 = true});
+    Puppet manager = instance.manager();
+    const anchor::HelloAnswer hello = manager.hello();
+    EXPECT_EQ(hello.anchor_pid, 1);
+    EXPECT_EQ(hello.flags, anchor::kIsPid1);
+    const pid_t orphan = manager.spawn_orphan();
+    EXPECT_EQ(manager.exit_of(orphan).status, 9);
+    manager.reap({orphan});
+    const std::string children = proc_file(instance.pid(), "task/" + std::to_string(instance.pid()) + "/children");
+    const pid_t outside = std::stoi(children);
+    for (const int signal : {SIGINT, SIGSEGV, SIGABRT, SIGALRM}) kill(outside, signal);
+    EXPECT_EQ(manager.push(Verb::wish)->items<Wish>().at(0).signal, SIGINT);
+    for (int i = 0; i < 20; ++i) manager.spawn_deaf();
+    const auto before = std::chrono::steady_clock::now();
+    manager.ask(Verb::end, std::vector<anchor::End>{{33, 150}});
+    EXPECT_EQ(WEXITSTATUS(instance.status(5000ms)), 33);
+    EXPECT_LT(std::chrono::steady_clock::now() - before, 2000ms);
 }
 
 }  // namespace

@@ -19,9 +19,15 @@ Recovered compacted(const Recovered& recovered, std::string* image = nullptr) {
 }
 
 // Appends a record of any type, as a newer version would.
-void append_raw(std::string& image, std::uint16_t type, std::uint64_t sequence, std::uint64_t key, std::string_view payload) {
+void append_raw(std::string& image, std::uint16_t type, std::uint64_t sequence, std::uint64_t key,
+                std::string_view payload) {
     const std::size_t start = image.size();
-    append_frame(image, {.length = static_cast<std::uint32_t>(payload.size()), .type = type, .schema = 3, .epoch = 1, .sequence = sequence, .key = key});
+    append_frame(image, {.length = static_cast<std::uint32_t>(payload.size()),
+                         .type = type,
+                         .schema = 3,
+                         .epoch = 1,
+                         .sequence = sequence,
+                         .key = key});
     image += payload;
     seal_batch(image, std::array{start});
 }
@@ -81,7 +87,8 @@ TEST(Compact, UnknownThingsAreWrittenBack) {
     const Recovered once = compacted(before);
     const Recovered twice = compacted(once);
     EXPECT_EQ(test::facts(twice), test::facts(before));
-    EXPECT_NE(test::facts(twice).find(R"("runs":[{"number":1,"lease":{"until":"x"}}],"revision":"r7"})"), std::string::npos);
+    EXPECT_NE(test::facts(twice).find(R"("runs":[{"number":1,"lease":{"until":"x"}}],"revision":"r7"})"),
+              std::string::npos);
     const RawRecord& raw = twice.kept.records.at({77, 5});
     EXPECT_EQ(raw.payload, "the newer of the two");
     EXPECT_EQ(raw.schema, 3);
@@ -175,8 +182,8 @@ TEST(Compact, FigureForTenThousandServices) {
     const auto end = std::chrono::steady_clock::now();
     EXPECT_EQ(after.services.size(), 10'000u);
     const auto ms = [](auto time) { return std::chrono::duration<double, std::milli>(time).count(); };
-    std::printf("    10,000 services, %.1f MB: written in %.1f ms, read in %.1f ms\n", static_cast<double>(image.size()) / 1e6,
-                ms(middle - start), ms(end - middle));
+    std::printf("    10,000 services, %.1f MB: written in %.1f ms, read in %.1f ms\n",
+                static_cast<double>(image.size()) / 1e6, ms(middle - start), ms(end - middle));
 }
 
 }  // namespace

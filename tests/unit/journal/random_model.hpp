@@ -25,9 +25,16 @@ class RandomModel {
 
     void fill(bool& value) { value = below(2) == 0; }
     void fill(std::string& value) {
-        static const std::string kCorners[] = {"", "plain", "with \"quotes\" and \\", std::string("\0zero\n\t\r\x7f", 9),
-                                               "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80", "\xff\xfe", "half \xc3", "{\"$b64\":\"AA==\"}",
-                                               "\xed\xa0\x80 surrogate", "\xc0\x80"};
+        static const std::string kCorners[] = {"",
+                                               "plain",
+                                               "with \"quotes\" and \\",
+                                               std::string("\0zero\n\t\r\x7f", 9),
+                                               "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80",
+                                               "\xff\xfe",
+                                               "half \xc3",
+                                               "{\"$b64\":\"AA==\"}",
+                                               "\xed\xa0\x80 surrogate",
+                                               "\xc0\x80"};
         value = kCorners[below(std::size(kCorners))];
         if (below(2) == 0) return;
         for (std::uint64_t left = below(12); left > 0; --left) value += static_cast<char>(below(256));

@@ -1,4 +1,5 @@
-// Reading: a journal that was cut off, bent or written by somebody else gives a prefix or an error line, never another state.
+// Reading: a journal that was cut off, bent or written by somebody else gives a prefix or an error line, never another
+// state.
 #include "journal/reader.hpp"
 
 #include <gtest/gtest.h>
@@ -79,7 +80,8 @@ TEST(Reader, NoBitTurnedIsEverBelieved) {
         const Recovered recovered = read(all);
         ASSERT_FALSE(recovered.problems.empty()) << "bit " << bit;
         ASSERT_TRUE(recovered.must_compact) << "bit " << bit;
-        for (const std::string& line : records_of(test::facts(recovered))) ASSERT_TRUE(written.contains(line)) << "bit " << bit << ": " << line;
+        for (const std::string& line : records_of(test::facts(recovered)))
+            ASSERT_TRUE(written.contains(line)) << "bit " << bit << ": " << line;
         all[bit / 8] = static_cast<char>(all[bit / 8] ^ (1 << bit % 8));
     }
 }
@@ -120,8 +122,8 @@ TEST(Reader, DamageInTheMiddleLosesThatRecordOnly) {
 TEST(Reader, PidBehindATornWriteIsFound) {
     std::vector<std::string> writes = test::small_journal();
     const std::string torn = writes[3].substr(0, writes[3].size() / 2 + 3);
-    const Recovered recovered =
-        read(writes[0] + writes[1] + torn + test::pid_bytes(Epoch{1}, SpawnId{1}, 99) + test::pid_bytes(Epoch{1}, SpawnId{2}, 100));
+    const Recovered recovered = read(writes[0] + writes[1] + torn + test::pid_bytes(Epoch{1}, SpawnId{1}, 99) +
+                                     test::pid_bytes(Epoch{1}, SpawnId{2}, 100));
     EXPECT_EQ(recovered.pids.at(SpawnId{1}).pid, 99);
     EXPECT_EQ(recovered.pids.at(SpawnId{2}).pid, 100);
     EXPECT_TRUE(recovered.must_compact);
@@ -136,7 +138,8 @@ TEST(Reader, ReplacedManagerIsNotListenedTo) {
     late.append_removed_service("db");
     const std::string by_first(late.take());
     // Its children still are: the process exists, whoever asked for it.
-    const Recovered recovered = read(test::joined(writes) + by_second + by_first + test::pid_bytes(Epoch{1}, SpawnId{3}, 4713));
+    const Recovered recovered =
+        read(test::joined(writes) + by_second + by_first + test::pid_bytes(Epoch{1}, SpawnId{3}, 4713));
     ASSERT_EQ(recovered.services.size(), 1u);
     EXPECT_EQ(recovered.services[0].runs[0].processes[0].spawn, SpawnId{5});
     EXPECT_EQ(recovered.statistics.stale, 1u);
@@ -183,7 +186,12 @@ TEST(Reader, WhatIsNotUnderstoodIsPutAside) {
     std::string image(writer.take());
     // A later version has a state of its own.
     const std::string payload = R"({"name":"db","state":"levitating"})";
-    append_frame(image, {.length = static_cast<std::uint32_t>(payload.size()), .type = 3, .schema = 2, .epoch = 1, .sequence = 3, .key = name_key("db")});
+    append_frame(image, {.length = static_cast<std::uint32_t>(payload.size()),
+                         .type = 3,
+                         .schema = 2,
+                         .epoch = 1,
+                         .sequence = 3,
+                         .key = name_key("db")});
     const std::size_t start = image.size() - kFrameBytes;
     image += payload;
     seal_batch(image, std::array{start});

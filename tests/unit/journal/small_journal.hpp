@@ -47,7 +47,11 @@ inline std::vector<std::string> small_journal() {
     const auto write = [&] { writes.emplace_back(writer.take()); };
 
     writer.append_header(journal::own_header("0.1.0"));
-    writer.append_boot({.boot_id = "5f0c", .started = {1'795'251'600'000'000'000}, .started_boot = {77}, .runtime = "/run/abide", .cgroup = {}});
+    writer.append_boot({.boot_id = "5f0c",
+                        .started = {1'795'251'600'000'000'000},
+                        .started_boot = {77},
+                        .runtime = "/run/abide",
+                        .cgroup = {}});
     writer.append_environment({{{"PATH", "/usr/bin"}, {"SECRET", "hunter2"}, {"BYTES", "\xff\x01"}}});
     model::Instance instance;
     instance.spec.name = "shop";
@@ -75,7 +79,8 @@ inline std::vector<std::string> small_journal() {
     operation.targets.push_back({.name = "db", .outcome = model::Outcome::done, .run = RunNumber{1}, .detail = {}});
     writer.append_operation(operation);
     writer.append_service(running(api, 2));
-    writer.append_descriptor({.key = FdKey{0x1000'0000'0000'0007}, .purpose = "log", .service = "db", .run = RunNumber{1}, .name = {}});
+    writer.append_descriptor(
+        {.key = FdKey{0x1000'0000'0000'0007}, .purpose = "log", .service = "db", .run = RunNumber{1}, .name = {}});
     write();
 
     writes.push_back(pid_bytes(Epoch{1}, SpawnId{2}, 4712));

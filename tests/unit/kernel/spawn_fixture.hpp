@@ -1,5 +1,5 @@
-// tests/unit/kernel/spawn_fixture.hpp -- starting processes in tests: requests with usual contents, and waiting for outcomes with
-// a bound, so that no test hangs.
+// tests/unit/kernel/spawn_fixture.hpp -- starting processes in tests: requests with usual contents, and waiting for
+// outcomes with a bound, so that no test hangs.
 #pragma once
 
 #include <fcntl.h>
@@ -92,7 +92,9 @@ inline SpawnRequest command(std::vector<std::string> argv) {
     request.envp = {"PATH=/usr/bin:/bin", "LC_ALL=C"};
     return request;
 }
-inline SpawnRequest shell(const std::string& script) { return command({"sh", "-c", script}); }
+inline SpawnRequest shell(const std::string& script) {
+    return command({"sh", "-c", script});
+}
 
 inline int exit_code(const Outcome& outcome) {
     const Result<Reaped> end = reap(outcome.pidfd.get(), true);
@@ -126,7 +128,11 @@ inline std::vector<Way> all_ways() {
             {"without_close_range", {.without_close_range = true}},
             {"without_into_cgroup", {.without_into_cgroup = true}},
             {"without_clone_pidfd", {.without_clone_pidfd = true}},
-            {"oldest", {.without_clone3 = true, .without_close_range = true, .without_into_cgroup = true, .without_clone_pidfd = true}}};
+            {"oldest",
+             {.without_clone3 = true,
+              .without_close_range = true,
+              .without_into_cgroup = true,
+              .without_clone_pidfd = true}}};
 }
 
 // A folder that is removed at the end.

@@ -14,7 +14,9 @@
 namespace abide::kernel {
 namespace {
 
-ErrorKind kind_of(const Status& status) { return status ? ErrorKind::rolled_back : status.error().kind; }
+ErrorKind kind_of(const Status& status) {
+    return status ? ErrorKind::rolled_back : status.error().kind;
+}
 
 class SpawnWays : public testing::TestWithParam<Way> {};
 INSTANTIATE_TEST_SUITE_P(All, SpawnWays, testing::ValuesIn(all_ways()),
@@ -22,8 +24,11 @@ INSTANTIATE_TEST_SUITE_P(All, SpawnWays, testing::ValuesIn(all_ways()),
 
 TEST_P(SpawnWays, ExitCodesAndSignalsAreExact) {
     SpawnBench bench(GetParam().options);
-    for (const auto& [script, code] : {std::pair<const char*, int>{"exit 0", 0}, {"exit 7", 7}, {"exit 255", 255},
-                                       {"kill -TERM $$", 128 + SIGTERM}, {"kill -KILL $$", 128 + SIGKILL}}) {
+    for (const auto& [script, code] : {std::pair<const char*, int>{"exit 0", 0},
+                                       {"exit 7", 7},
+                                       {"exit 255", 255},
+                                       {"kill -TERM $$", 128 + SIGTERM},
+                                       {"kill -KILL $$", 128 + SIGKILL}}) {
         Outcome& o = bench.run(shell(script));
         ASSERT_TRUE(o.executed) << spawn_stage_name(o.stage) << " " << o.err;
         EXPECT_EQ(exit_code(o), code) << script;
@@ -46,7 +51,8 @@ TEST_P(SpawnWays, HasOnlyItsOwnDescriptors) {
 TEST_P(SpawnWays, PlacesDescriptorsInsideTheStagingArea) {
     SpawnBench bench(GetParam().options);
     const Scratch scratch;
-    SpawnRequest request = shell("cat /proc/self/fdinfo/3 > /dev/null; for f in /proc/$$/fd/[3-9] /proc/$$/fd/[1-9]?*; do readlink $f; done");
+    SpawnRequest request = shell(
+        "cat /proc/self/fdinfo/3 > /dev/null; for f in /proc/$$/fd/[3-9] /proc/$$/fd/[1-9]?*; do readlink $f; done");
     std::string expected;
     std::vector<Fd> files;
     for (int target = 3; target <= 70; ++target) {
@@ -103,7 +109,8 @@ TEST_P(SpawnWays, SignalsAreClean) {
 TEST_P(SpawnWays, SetUpOfTheTaskStaysTheTasks) {
     SpawnBench bench(GetParam().options);
     const mode_t our_umask = ::umask(022);
-    SpawnRequest request = shell("umask; ulimit -Hn; ulimit -Sn; pwd; nice; test $(cut -d' ' -f6 /proc/$$/stat) = $$ && echo leads");
+    SpawnRequest request =
+        shell("umask; ulimit -Hn; ulimit -Sn; pwd; nice; test $(cut -d' ' -f6 /proc/$$/stat) = $$ && echo leads");
     request.umask = 027;
     request.limits = {{RLIMIT_NOFILE, 100, 200}};
     request.directory = "/usr";
@@ -158,7 +165,9 @@ TEST_P(SpawnWays, FailuresNameStageAndErrno) {
     request.descriptors = {{999'999, 0}};
     Outcome& o = bench.run(std::move(request));
     EXPECT_TRUE(o.failed);
+    EXPECT_EQ(o.stage, SpawnStage::descriptors);
     EXPECT_EQ(o.err, EBADF);
+    if (o.started) exit_code(o);
 }
 
 TEST_P(SpawnWays, ChangesUserAndCapabilities) {
@@ -168,8 +177,10 @@ TEST_P(SpawnWays, ChangesUserAndCapabilities) {
     request.credentials = Credentials{1234, 2345, {2345, 3456}};
     request.capabilities = CapabilitySet{*capability_mask({"CAP_NET_BIND_SERVICE"})};
     request.no_new_privileges = true;
-    EXPECT_EQ(output_of(bench, std::move(request)),
-              "1234\n2345\n2345 3456\nCapEff:\t0000000000000400\nCapBnd:\t0000000000000400\nCapAmb:\t0000000000000400\nNoNewPrivs:\t1\n");
+    EXPECT_EQ(
+        output_of(bench, std::move(request)),
+        "1234\n2345\n2345 "
+        "3456\nCapEff:\t0000000000000400\nCapBnd:\t0000000000000400\nCapAmb:\t0000000000000400\nNoNewPrivs:\t1\n");
     EXPECT_EQ(::geteuid(), 0U);
     EXPECT_EQ(::getegid(), 0U);
 }
@@ -203,7 +214,8 @@ TEST_P(SpawnWays, QueuesManyAtOnce) {
     SpawnBench bench(options);
     std::vector<std::uint64_t> tokens;
     for (int i = 0; i < 200; ++i) tokens.push_back(bench.start(command({"true"})));
-    ASSERT_TRUE(bench.until([&] { return bench.spawner->queued() == 0 && bench.spawner->in_flight() == 0; }, seconds(30)));
+    ASSERT_TRUE(
+        bench.until([&] { return bench.spawner->queued() == 0 && bench.spawner->in_flight() == 0; }, seconds(30)));
     pid_t last = 0;
     for (const std::uint64_t token : tokens) {
         ASSERT_TRUE(bench.outcomes[token].executed);

@@ -1,4 +1,5 @@
-// Spawning when something is in the way: hangs, kills, fences, a manager that dies in the window, and thousands of descriptors.
+// Spawning when something is in the way: hangs, kills, fences, a manager that dies in the window, and thousands of
+// descriptors.
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -20,10 +21,8 @@ class FullPipe {
   public:
     FullPipe() : pipe_(std::move(*make_pipe(true))) {
         const std::string block(4096, 'x');
-        while (write_some(pipe_.write.get(), block.data(), block.size()).value_or(0) > 0) {
-        }
-        while (write_some(pipe_.write.get(), "x", 1).value_or(0) > 0) {
-        }
+        while (write_some(pipe_.write.get(), block.data(), block.size()).value_or(0) > 0) {}
+        while (write_some(pipe_.write.get(), "x", 1).value_or(0) > 0) {}
         EXPECT_TRUE(set_nonblocking(pipe_.write.get(), false));
     }
     void drain() {
@@ -33,7 +32,9 @@ class FullPipe {
             if (!n || *n == kNothingNow || *n == 0) return;
         }
     }
-    [[nodiscard]] PidRecord record() const { return PidRecord{pipe_.write.get(), std::vector<std::byte>(16), 4, 0, 0, 4, 16}; }
+    [[nodiscard]] PidRecord record() const {
+        return PidRecord{pipe_.write.get(), std::vector<std::byte>(16), 4, 0, 0, 4, 16};
+    }
 
   private:
     Pipe pipe_;
@@ -53,7 +54,8 @@ std::uint32_t crc32c(const std::byte* from, std::size_t count) {
 }
 
 TEST_P(SpawnTrouble, PidIsRecordedBeforeExec) {
-    ASSERT_EQ(crc32c(reinterpret_cast<const std::byte*>("123456789"), 9), 0xE3069283U) << "the known check value of CRC-32C";
+    ASSERT_EQ(crc32c(reinterpret_cast<const std::byte*>("123456789"), 9), 0xE3069283U)
+        << "the known check value of CRC-32C";
     SpawnBench bench(GetParam().options);
     const Result<Fd> journal = make_memfd("journal");
     SpawnRequest request = command({"true"});
@@ -285,7 +287,8 @@ TEST(SpawnAlone, NoProcessToBeHadIsAFailureOfTheClone) {
     // In a process of its own: the limit counts all processes of a user.
     const pid_t tester = ::fork();
     if (tester == 0) {
-        if (::geteuid() == 0 && (::setresgid(54321, 54321, 54321) != 0 || ::setresuid(54321, 54321, 54321) != 0)) ::_exit(9);
+        if (::geteuid() == 0 && (::setresgid(54321, 54321, 54321) != 0 || ::setresuid(54321, 54321, 54321) != 0))
+            ::_exit(9);
         if (!set_limit({RLIMIT_NPROC, 1, 1})) ::_exit(8);
         SpawnBench bench;
         const Outcome& o = bench.run(command({"true"}));

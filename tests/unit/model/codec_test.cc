@@ -1,4 +1,5 @@
-// The codec: what is written reads back as it was, for every struct and the hard corners; what is wrong is refused by path.
+// The codec: what is written reads back as it was, for every struct and the hard corners; what is wrong is refused by
+// path.
 #include "model/codec.hpp"
 
 #include <gtest/gtest.h>
@@ -20,10 +21,11 @@ std::string text_of(const T& value) {
 
 template <class T>
 class EveryStruct : public testing::Test {};
-using Structs = testing::Types<Command, Variable, Dependency, Probe, ReadySpec, HealthSpec, StopSpec, ExitMatch, RestartSpec, ReloadSpec,
-                               Identity, ResourceLimit, Limits, Sandbox, LogSpec, SocketSpec, Hooks, SourcePosition, ServiceSpec,
-                               InstanceSpec, Configuration, ResourceUsage, ExitStatus, Process, Run, PastRun, Service, Requester,
-                               TargetResult, Operation, Instance>;
+using Structs =
+    testing::Types<Command, Variable, Dependency, Probe, ReadySpec, HealthSpec, StopSpec, ExitMatch, RestartSpec,
+                   ReloadSpec, Identity, ResourceLimit, Limits, Sandbox, LogSpec, SocketSpec, Hooks, SourcePosition,
+                   ServiceSpec, InstanceSpec, Configuration, ResourceUsage, ExitStatus, Process, Run, PastRun, Service,
+                   Requester, TargetResult, Operation, Instance>;
 TYPED_TEST_SUITE(EveryStruct, Structs);
 
 TYPED_TEST(EveryStruct, RandomValuesComeBack) {
@@ -104,9 +106,11 @@ TEST(Codec, BytesThatAreNotUtf8) {
 TEST(Codec, IntegersAreTakenInBothFormsAndChecked) {
     EXPECT_EQ(decode<model::Run>(R"({"spec":"9007199254740993"})")->spec, 9007199254740993u);
     EXPECT_EQ(decode<model::Run>(R"({"spec":9007199254740993})")->spec, 9007199254740993u);
-    EXPECT_EQ(decode<model::Run>(R"({"started":"-9223372036854775808"})")->started.ns, std::numeric_limits<std::int64_t>::min());
-    for (const char* wrong : {R"({"spec":-1})", R"({"spec":1.5})", R"({"spec":"1 "})", R"({"spec":""})", R"({"spec":"18446744073709551616"})",
-                              R"({"error_number":2147483648})", R"({"health_streak":"-1"})", R"({"spec":null})", R"({"spec":true})"}) {
+    EXPECT_EQ(decode<model::Run>(R"({"started":"-9223372036854775808"})")->started.ns,
+              std::numeric_limits<std::int64_t>::min());
+    for (const char* wrong : {R"({"spec":-1})", R"({"spec":1.5})", R"({"spec":"1 "})", R"({"spec":""})",
+                              R"({"spec":"18446744073709551616"})", R"({"error_number":2147483648})",
+                              R"({"health_streak":"-1"})", R"({"spec":null})", R"({"spec":true})"}) {
         EXPECT_FALSE(decode<model::Run>(wrong).has_value()) << wrong;
     }
 }
@@ -118,7 +122,8 @@ TEST(Codec, ErrorsNameThePath) {
     EXPECT_EQ(what(R"({"services":[{"restart":"sometimes"}]})"), "services[0].restart \"sometimes\" is not known here");
     EXPECT_EQ(what(R"({"services":{}})"), "services must be a list, not an object");
     EXPECT_EQ(what(R"([])"), "the value must be an object, not a list");
-    EXPECT_EQ(what(R"({"services":[{"command":{"argv":["a",1]}}]})"), "services[0].command.argv[1] must be a string, not a whole number");
+    EXPECT_EQ(what(R"({"services":[{"command":{"argv":["a",1]}}]})"),
+              "services[0].command.argv[1] must be a string, not a whole number");
     EXPECT_EQ(decode<Configuration>("{").error().kind, ErrorKind::usage);
 }
 
@@ -133,7 +138,8 @@ TEST(Codec, DepthAndMemoryAreBounded) {
 }
 
 TEST(Codec, MembersInAnyOrderAndTwice) {
-    const Result<model::Run> run = decode<model::Run>(R"({"probe":5,"number":2,"state":"running","extra":[1],"number":3})");
+    const Result<model::Run> run =
+        decode<model::Run>(R"({"probe":5,"number":2,"state":"running","extra":[1],"number":3})");
     ASSERT_TRUE(run.has_value()) << run.error().what;
     EXPECT_EQ(run->number, RunNumber{3});
     EXPECT_EQ(run->state, State::running);
@@ -142,7 +148,8 @@ TEST(Codec, MembersInAnyOrderAndTwice) {
 
 TEST(Codec, UnknownMembersAreWrittenBackWhereTheyWere) {
     const std::string_view text =
-        R"({"name":"db","state":"running","runs":[{"number":1,"new":true},{"number":2,"processes":[{"spawn":9,"core":[1,{"a":"b"}]}]}],)"
+        R"({"name":"db","state":"running","runs":[{"number":1,"new":true},{"number":2,)"
+        R"("processes":[{"spawn":9,"core":[1,{"a":"b"}]}]}],)"
         R"("last_exit":{"kind":"code","why":"x"},"score":1.5,"tags":["a"]})";
     Unknown unknown;
     Result<Service> service = decode<Service>(text, unknown);
@@ -156,8 +163,9 @@ TEST(Codec, UnknownMembersAreWrittenBackWhereTheyWere) {
     service->runs.erase(service->runs.begin());
     again.clear();
     encode(again, *service, unknown);
-    EXPECT_EQ(again, R"({"name":"db","state":"running","runs":[{"number":2,"processes":[{"spawn":9,"core":[1,{"a":"b"}]}]}],)"
-                     R"("last_exit":{"kind":"code","why":"x"},"score":1.5E0,"tags":["a"]})");
+    EXPECT_EQ(again,
+              R"({"name":"db","state":"running","runs":[{"number":2,"processes":[{"spawn":9,"core":[1,{"a":"b"}]}]}],)"
+              R"("last_exit":{"kind":"code","why":"x"},"score":1.5E0,"tags":["a"]})");
     EXPECT_FALSE(unknown.critical());
 }
 
@@ -171,7 +179,8 @@ TEST(Codec, UnknownMemberBelowADefaultOne) {
 }
 
 TEST(Codec, UnknownNumbersAreKeptOrRefused) {
-    for (const char* lossy : {R"({"x":18446744073709551616})", R"({"x":[{"y":1e999}]})", R"({"runs":[{"number":1,"x":-9223372036854775809}]})"}) {
+    for (const char* lossy : {R"({"x":18446744073709551616})", R"({"x":[{"y":1e999}]})",
+                              R"({"runs":[{"number":1,"x":-9223372036854775809}]})"}) {
         Unknown unknown;
         EXPECT_FALSE(decode<Service>(lossy, unknown).has_value()) << lossy;
         EXPECT_TRUE(decode<Service>(lossy).has_value()) << lossy;
@@ -222,7 +231,8 @@ Service typical_service() {
     run.log_key = 0x1000000000000123;
     service.runs = {run};
     for (std::uint64_t i = 1; i < 4; ++i) {
-        service.past.push_back({RunNumber{i}, service.since, service.since, Reason::exited, "signal 9", service.last_exit});
+        service.past.push_back(
+            {RunNumber{i}, service.since, service.since, Reason::exited, "signal 9", service.last_exit});
     }
     return service;
 }
@@ -240,7 +250,8 @@ TEST(Codec, FigureForATypicalService) {
     for (int i = 0; i < kRounds; ++i) ASSERT_TRUE(decode<Service>(text).has_value());
     const auto end = std::chrono::steady_clock::now();
     const auto each = [](auto time) { return std::chrono::duration<double, std::micro>(time).count() / kRounds; };
-    std::printf("    a service of %zu bytes: encode %.2f us, decode %.2f us\n", text.size(), each(middle - start), each(end - middle));
+    std::printf("    a service of %zu bytes: encode %.2f us, decode %.2f us\n", text.size(), each(middle - start),
+                each(end - middle));
     EXPECT_EQ(decode<Service>(text).value(), service);
 }
 

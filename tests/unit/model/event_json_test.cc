@@ -25,8 +25,11 @@ TEST(EventJson, LineAsInTheContract) {
     event.cause = EventId{1840};
     std::string line;
     encode_event(line, event, "/abide/shop");
-    EXPECT_EQ(line, R"({"specversion":"1.0","id":"00000000000000001842","source":"/abide/shop","type":"abide.service.ready",)"
-                    R"("subject":"api","time":"2026-11-21T09:00:00.000123456Z","data":{"run":3,"pid":4711,"cause":"00000000000000001840"}})");
+    EXPECT_EQ(
+        line,
+        R"({"specversion":"1.0","id":"00000000000000001842","source":"/abide/shop","type":"abide.service.ready",)"
+        R"("subject":"api","time":"2026-11-21T09:00:00.000123456Z",)"
+              R"("data":{"run":3,"pid":4711,"cause":"00000000000000001840"}})");
 }
 
 TEST(EventJson, ExitReasonDelayAndForeignBytes) {
@@ -39,10 +42,13 @@ TEST(EventJson, ExitReasonDelayAndForeignBytes) {
     event.exit = ExitStatus{ExitKind::signal, 9, true, {1}, {1, 2, 3}};
     std::string line;
     encode_event(line, event, "/abide/x");
-    EXPECT_EQ(line, R"({"specversion":"1.0","id":"18446744073709551615","source":"/abide/x","type":"abide.supervisor.recovered",)"
-                    R"("time":"1970-01-01T00:00:00.000000000Z","data":{"reason":"start-timeout","exit":{"signal":"KILL","core_dumped":true,)"
-                    R"("time":"1970-01-01T00:00:00.000000001Z","rusage":{"user_us":1,"system_us":2,"max_rss_kib":3}},"delay_ms":2,)"
-                    "\"detail\":\"bad \xef\xbf\xbd byte\"}}");
+    EXPECT_EQ(
+        line,
+        R"({"specversion":"1.0","id":"18446744073709551615","source":"/abide/x","type":"abide.supervisor.recovered",)"
+        R"("time":"1970-01-01T00:00:00.000000000Z","data":{"reason":"start-timeout",)"
+              R"("exit":{"signal":"KILL","core_dumped":true,)"
+        R"("time":"1970-01-01T00:00:00.000000001Z","rusage":{"user_us":1,"system_us":2,"max_rss_kib":3}},"delay_ms":2,)"
+        "\"detail\":\"bad \xef\xbf\xbd byte\"}}");
 }
 
 TEST(EventJson, UnknownExitIsNeverZero) {
@@ -54,7 +60,8 @@ TEST(EventJson, UnknownExitIsNeverZero) {
 TEST(EventJson, EveryTypeHasAName) {
     boost::mp11::mp_for_each<boost::describe::describe_enumerators<EventType>>([](auto d) {
         const std::string name = event_type_name(d.value);
-        EXPECT_TRUE(name.starts_with("abide.service.") || name.starts_with("abide.process.") || name.starts_with("abide.supervisor."))
+        EXPECT_TRUE(name.starts_with("abide.service.") || name.starts_with("abide.process.") ||
+                    name.starts_with("abide.supervisor."))
             << name;
     });
     EXPECT_EQ(event_type_name(EventType::process_exited), "abide.process.exited");

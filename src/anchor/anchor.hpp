@@ -68,8 +68,8 @@ struct Frame {
 };
 
 struct Anchor {
-    Table<Kept, 65536, kMaxDescriptors> kept;
-    Table<Child, 65536, kMaxMarks> children;
+    Table<Kept, kMaxDescriptors> kept;
+    Table<Child, kMaxMarks> children;
     Exit statuses[kMaxStatuses];  // reaped without a manager; pid 0 is free
     std::uint32_t next_status;
     std::uint64_t statuses_lost;

@@ -26,7 +26,7 @@ int read_fd(const char* word, const char* digits) {
     return int(fd);
 }
 
-// What the command line handed over; walking the table of 65,536 slots instead would take milliseconds.
+// What the command line handed over.
 struct Handed {
     Kept* slots[kMaxHanded];
     int count = 0;

@@ -143,12 +143,12 @@ void sweep(Anchor& a) {
 }
 
 void push_exits(Anchor& a) {
-    for (std::uint32_t at = 0; a.zombies > a.pushed && can_send(a) && at < sizeof a.children.slots / sizeof(Child);) {
+    for (Child* at = a.children.begin(); a.zombies > a.pushed && can_send(a) && at < a.children.end();) {
         Child* batch[kBatch];
         Exit exits[kBatch];
         std::uint32_t n = 0;
-        for (; n < kBatch && at < sizeof a.children.slots / sizeof(Child); ++at) {
-            Child& child = a.children.slots[at];
+        for (; n < kBatch && at < a.children.end(); ++at) {
+            Child& child = *at;
             if ((child.flags & (kEndedBit | kPushedBit)) != kEndedBit) continue;
             look(int(child.key), exits[n], false);
             exits[n].marks = child.flags & kMarkBits;
@@ -161,7 +161,7 @@ void push_exits(Anchor& a) {
 
 void forget_pushed(Anchor& a) {
     if (a.pushed > 0)
-        for (Child& child : a.children.slots) child.flags &= ~kPushedBit;
+        for (Child& child : a.children) child.flags &= ~kPushedBit;
     a.pushed = 0;
 }
 

@@ -74,7 +74,7 @@ std::uint32_t signal_all(Anchor& a, Found& found, int signal, bool spare) {
     found.count = 0;
     if (!a.has_proc && a.is_pid1) return sys::kill(-1, signal) == 0 ? 1 : 0;
     if (!a.has_proc) {
-        for (const Child& child : a.children.slots)
+        for (const Child& child : a.children)
             if (child.key != 0 && found.count < kMaxFound) found.pids[found.count++] = int(child.key);
         if (a.manager.pid != 0 && found.count < kMaxFound) found.pids[found.count++] = a.manager.pid;
     } else {

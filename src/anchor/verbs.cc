@@ -38,7 +38,7 @@ std::size_t hello(const Request& r) {
     answer.last_kind = std::uint32_t(a.manager.last_kind);
     answer.last_status = a.manager.last_status;
     answer.started_ns = std::uint64_t(a.started_ns);
-    answer.descriptors = a.kept.count;
+    answer.descriptors = a.kept.count();
     answer.zombies = a.zombies;
     answer.wishes = a.wish_count;
     answer.last_wish = a.wish_count > 0 ? a.wishes[a.wish_count - 1].wish.signal : 0;
@@ -57,7 +57,7 @@ void put(const Request& r) {
         if (keys[i] == 0) r.out.header.status = EINVAL;
         if (a.kept.find(keys[i]) == nullptr) ++added;
     }
-    if (a.kept.count + added > kMaxDescriptors) r.out.header.status = ENOSPC;
+    if (a.kept.count() + added > kMaxDescriptors) r.out.header.status = ENOSPC;
     if (r.out.header.status != 0) {
         for (std::uint32_t i = 0; i < r.fd_count; ++i) close_later(a, r.fds[i]);
         return;
@@ -101,7 +101,7 @@ std::size_t list(const Request& r) {
     const std::uint64_t cursor = *r.items<std::uint64_t>();
     auto* keys = r.results<std::uint64_t>();
     std::uint32_t n = 0;
-    for (const Kept& entry : r.a.kept.slots) {
+    for (const Kept& entry : r.a.kept) {
         if (entry.key <= cursor || (n == kListBatch && entry.key >= keys[n - 1])) continue;
         std::uint32_t at = n < kListBatch ? n++ : n - 1;
         for (; at > 0 && keys[at - 1] > entry.key; --at) keys[at] = keys[at - 1];

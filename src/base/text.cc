@@ -14,9 +14,15 @@ namespace {
 
 constexpr std::size_t kLikenessBytes = 128;
 
-bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_alphanumeric(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c); }
+bool is_blank(char c) {
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+bool is_alphanumeric(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c);
+}
 
 // The length of the well-formed sequence at the front of `text`, 0 if there is none (Unicode, table 3-7).
 std::size_t utf8_sequence(std::string_view text) {
@@ -94,7 +100,8 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
         row[0] = i;
         for (std::size_t j = 1; j <= b.size(); ++j) {
             row[j] = std::min({above[j] + 1, row[j - 1] + 1, above[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1)});
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) row[j] = std::min(row[j], two_above[j - 2] + 1);
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                row[j] = std::min(row[j], two_above[j - 2] + 1);
         }
     }
     return rows[a.size() % 3][b.size()];
@@ -105,8 +112,10 @@ std::optional<std::string_view> closest(std::string_view name, std::span<const s
     std::optional<std::string_view> found;
     for (const std::string_view candidate : candidates) {
         const std::size_t apart = std::max(name.size(), candidate.size()) - std::min(name.size(), candidate.size());
-        if (apart >= best) continue;
-        const std::size_t distance = edit_distance(name, candidate);
+        // Words cut short are meant as often as words mistyped.
+        const bool cut_short = name.size() >= 3 && candidate.starts_with(name);
+        if (apart >= best && !cut_short) continue;
+        const std::size_t distance = cut_short ? 1 : edit_distance(name, candidate);
         // All of a short name replaced is no likeness.
         if (distance >= best || distance >= std::max(name.size(), candidate.size())) continue;
         best = distance;
@@ -164,7 +173,8 @@ Result<Duration> parse_duration(std::string_view text) {
         std::int64_t part = 0;
         if (__builtin_mul_overflow(count, kUnits[next_unit].ns, &part) || __builtin_add_overflow(total, part, &total) ||
             total == std::numeric_limits<std::int64_t>::max()) {
-            return fail(ErrorKind::usage, "duration out of range: \"" + printable(text, 40) + "\"", "292 years are the most");
+            return fail(ErrorKind::usage, "duration out of range: \"" + printable(text, 40) + "\"",
+                        "292 years are the most");
         }
         ++next_unit;
         rest.remove_prefix(length);

@@ -1,5 +1,5 @@
-// base/words.cc -- splits a command as a POSIX shell splits words (XCU 2.2 and 2.3), without running one.  Expands nothing.
-// Invariant: what a shell would treat as an operator or a substitution is an error, never an argument.
+// base/words.cc -- splits a command as a POSIX shell splits words (XCU 2.2 and 2.3), without running one.  Expands
+// nothing. Invariant: what a shell would treat as an operator or a substitution is an error, never an argument.
 #include "base/text.hpp"
 
 namespace abide {
@@ -98,7 +98,8 @@ class Splitter {
                 continue;
             }
             const char next = peek(1);
-            const bool escapes = c == '\\' && (next == '$' || next == '`' || next == '"' || next == '\\' || next == '\n');
+            const bool escapes =
+                c == '\\' && (next == '$' || next == '`' || next == '"' || next == '\\' || next == '\n');
             if (escapes) {
                 if (next != '\n') add_literal(next);
                 at_ += 2;
@@ -152,6 +153,8 @@ class Splitter {
 
 }  // namespace
 
-Result<std::vector<std::string>> split_words(std::string_view text, Dollar dollar) { return Splitter(text, dollar).run(); }
+Result<std::vector<std::string>> split_words(std::string_view text, Dollar dollar) {
+    return Splitter(text, dollar).run();
+}
 
 }  // namespace abide

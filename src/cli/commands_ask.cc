@@ -35,6 +35,22 @@ CommandResult story(Context& context, Client& client, const std::string& name) {
     return 0;
 }
 
+// A service that failed before it had a process has no exit to show: its reason is in the detail.
+void add_reasons(Client& client, std::vector<control::ServiceStatus>& services) {
+    control::StatusRequest request{{}, true};
+    for (const control::ServiceStatus& one : services) {
+        if (one.state == "failed" && !one.last_exit) request.names.push_back(one.name);
+    }
+    if (request.names.empty()) return;
+    auto reply = client.call<control::StatusReply>(control::Method::status, request);
+    if (!reply) return;  // the table is true without it
+    for (control::ServiceStatus& detailed : reply->services) {
+        for (control::ServiceStatus& one : services) {
+            if (one.name == detailed.name) one.detail = std::move(detailed.detail);
+        }
+    }
+}
+
 std::string json_list(const std::vector<control::ServiceStatus>& services) {
     std::string out = "[";
     for (const control::ServiceStatus& one : services) {
@@ -54,8 +70,9 @@ CommandResult status_command(Context& context, const std::vector<std::string>& n
         names.empty() ? std::string("{}") : control::write(control::StatusRequest{names, names.size() == 1});
     const auto reply = client->call_text(control::Method::status, request);
     if (!reply) return std::unexpected(reply.error());
-    const auto status = control::read<control::StatusReply>(reply->parameters);
+    auto status = control::read<control::StatusReply>(reply->parameters);
     if (!status) return fail(ErrorKind::failed, "the supervisor's reply has a wrong `" + status.error() + "`");
+    if (!context.json()) add_reasons(*client, status->services);
     context.print(context.json() ? json_list(status->services)
                                  : status_table(status->services, kernel::now().wall, {context.coloured(), context.columns()}));
     return 0;

@@ -33,6 +33,12 @@ ErrorKind kind_of(Outcome outcome) {
     return ErrorKind::failed;
 }
 
+std::string advice_for(ErrorKind kind, const std::string& name) {
+    if (kind == ErrorKind::timed_out) return "it goes on: see `abide status " + name + "`";
+    if (kind == ErrorKind::failed) return "see `abide status " + name + "` and `abide logs " + name + "`";
+    return {};
+}
+
 bool went_well(const std::string& outcome) { return outcome == "done" || outcome == "pending"; }
 
 std::optional<std::int64_t> to_milliseconds(Duration duration) { return duration.ns / 1'000'000; }
@@ -68,8 +74,7 @@ int report_operation(Context& context, const control::OperationReply& reply) {
         if (went_well(target.outcome)) continue;
         const ErrorKind kind = kind_of(control::outcome_of(target.outcome));
         context.complain({kind, reply.verb + " " + target.name + ": " + (target.detail.empty() ? target.outcome : target.detail), 0,
-                          kind == ErrorKind::failed ? "see `abide status " + target.name + "` and `abide logs " + target.name + "`"
-                                                    : ""});
+                          advice_for(kind, target.name)});
         told = true;
         if (status == 0) status = exit_status_of(kind);
     }

@@ -25,7 +25,9 @@ std::string remark_of(const control::ServiceStatus& service) {
     if (!service.waiting_for.empty()) return "waits for " + joined(service.waiting_for, ", ");
     const bool at_rest = service.state != "running" && service.state != "starting";
     if (service.last_exit && at_rest) return exit_text(*service.last_exit);
-    return {};
+    if (!at_rest || !service.detail || service.detail->last_reason == "none") return {};
+    const std::string& cause = service.detail->last_cause;
+    return service.detail->last_reason + (cause.empty() ? "" : " (" + cause + ")");
 }
 
 std::string state_of(const control::ServiceStatus& service) {

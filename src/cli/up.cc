@@ -47,6 +47,17 @@ bool is_settled(const control::ServiceStatus& one) {
     return one.state == "completed" || one.state == "paused" || (one.state == "running" && has(one.conditions, "ready"));
 }
 
+// The first sentence of `why` that says more than that it has failed.
+std::string failure_reason(Client& client, const control::ServiceStatus& service) {
+    if (const auto why = client.call<control::WhyReply>(control::Method::why, control::NameRequest{service.name})) {
+        const std::string opening = service.name + " ended last: ";
+        for (const std::string& line : why->lines) {
+            if (line.starts_with(opening)) return line.substr(opening.size());
+        }
+    }
+    return service.last_exit ? exit_text(*service.last_exit) : "failed";
+}
+
 // Until all that is wanted is ready (0), or one has failed (1).
 CommandResult wait_until_ready(Context& context, Client& client) {
     for (Duration pause = kShortestPause;; pause = std::min(kLongestPause, Duration{pause.ns * 2})) {
@@ -55,10 +66,7 @@ CommandResult wait_until_ready(Context& context, Client& client) {
         bool settled = true;
         for (const control::ServiceStatus& one : *services) {
             if (one.state == "failed" && one.want == "up") {
-                const auto why = client.call<control::WhyReply>(control::Method::why, control::NameRequest{one.name});
-                const std::string reason = why && !why->lines.empty() ? why->lines.front()
-                                           : one.last_exit            ? exit_text(*one.last_exit)
-                                                                      : std::string("failed");
+                const std::string reason = failure_reason(client, one);
                 return fail(ErrorKind::failed, one.name + ": " + reason,
                             "see `abide status " + one.name + "`; the instance stays up, `abide down` stops it");
             }

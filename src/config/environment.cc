@@ -49,7 +49,8 @@ class Parser {
         line_begin_ = begin;
     }
     bool complain(std::size_t at, std::string what, std::string advice) {
-        report_.error({file_, line_, static_cast<std::uint32_t>(at - line_begin_ + 1)}, std::move(what), std::move(advice));
+        report_.error({file_, line_, static_cast<std::uint32_t>(at - line_begin_ + 1)}, std::move(what),
+                      std::move(advice));
         return false;
     }
 
@@ -62,14 +63,16 @@ class Parser {
         if (end == text_.size() || text_[end] == '\n') {
             return complain(begin, "not KEY=VALUE: \"" + printable(name, 40) + "\"", "comments begin with #");
         }
-        if (!is_name(name)) return complain(begin, "not a variable name: \"" + printable(name, 40) + "\"", "use letters, digits and _");
+        if (!is_name(name))
+            return complain(begin, "not a variable name: \"" + printable(name, 40) + "\"", "use letters, digits and _");
         variable.name = name;
         at_ = end + 1;
         skip_blanks();
         const bool good = at_ < text_.size() && (text_[at_] == '"' || text_[at_] == '\'') ? quoted(variable.value)
-                                                                                         : plain(variable.value);
+                                                                                          : plain(variable.value);
         if (good && variable.name.size() + variable.value.size() + 2 > limits::kArgumentBytes) {
-            return complain(begin, "longer than " + format_size(limits::kArgumentBytes) + " bytes", "programs can't be given that");
+            return complain(begin, "longer than " + format_size(limits::kArgumentBytes) + " bytes",
+                            "programs can't be given that");
         }
         return good;
     }
@@ -124,11 +127,13 @@ class Parser {
 
 }  // namespace
 
-void parse_environment(std::string_view text, std::uint32_t file, Report& report, std::vector<model::Variable>& variables) {
+void parse_environment(std::string_view text, std::uint32_t file, Report& report,
+                       std::vector<model::Variable>& variables) {
     if (const std::size_t bad = std::min(first_invalid_utf8(text), text.find('\0')); bad != std::string_view::npos) {
         const std::string_view before = text.substr(0, bad);
         const auto line = static_cast<std::uint32_t>(1 + std::ranges::count(before, '\n'));
-        report.error({file, line, static_cast<std::uint32_t>(bad - (before.rfind('\n') + 1) + 1)}, "not UTF-8 text", "save the file as UTF-8");
+        report.error({file, line, static_cast<std::uint32_t>(bad - (before.rfind('\n') + 1) + 1)}, "not UTF-8 text",
+                     "save the file as UTF-8");
         return;
     }
     Parser(text, file, report).run(variables);

@@ -26,7 +26,8 @@ struct Reference {
 Result<Reference> parse_reference(std::string_view text) {
     const std::size_t end = text.find('}');
     if (end == std::string_view::npos) {
-        return fail(ErrorKind::usage, "unclosed ${ at \"" + printable(text, 30) + "\"", "write ${NAME}, or $$ for a dollar sign");
+        return fail(ErrorKind::usage, "unclosed ${ at \"" + printable(text, 30) + "\"",
+                    "write ${NAME}, or $$ for a dollar sign");
     }
     const std::string_view inside = text.substr(2, end - 2);
     std::size_t length = 0;
@@ -45,7 +46,8 @@ Result<Reference> parse_reference(std::string_view text) {
     return reference;
 }
 
-// Walks over `text`: literal(view) for what stands for itself, variable(reference) for references; both return a Status.
+// Walks over `text`: literal(view) for what stands for itself, variable(reference) for references; both return a
+// Status.
 template <class Literal, class Variable>
 Status scan(std::string_view text, Literal literal, Variable variable) {
     while (!text.empty()) {
@@ -81,7 +83,8 @@ Result<std::string> expand(std::string_view text, const Lookup& lookup) {
     std::string expanded;
     const auto append = [&](std::string_view part) -> Status {
         if (part.size() > limits::kArgumentBytes - expanded.size()) {
-            return fail(ErrorKind::usage, "longer than " + std::to_string(limits::kArgumentBytes) + " bytes after expansion");
+            return fail(ErrorKind::usage,
+                        "longer than " + std::to_string(limits::kArgumentBytes) + " bytes after expansion");
         }
         expanded += part;
         return {};
@@ -98,8 +101,7 @@ Result<std::string> expand(std::string_view text, const Lookup& lookup) {
 }
 
 Status check_references(std::string_view text) {
-    return scan(
-        text, [](std::string_view) { return Status{}; }, [](const Reference&) { return Status{}; });
+    return scan(text, [](std::string_view) { return Status{}; }, [](const Reference&) { return Status{}; });
 }
 
 std::string escape_references(std::string_view text) {

@@ -1,7 +1,8 @@
 // config/expand.hpp -- `${NAME}`, `${NAME:-default}` and `$$` in texts of a configuration.
 //
-// The loader only checks the syntax; the manager expands when a process is spawned, from that process's environment.  One
-// pass, no nesting: what a value contains is never expanded again.  A `$` before anything but `{` and `$` stands for itself.
+// The loader only checks the syntax; the manager expands when a process is spawned, from that process's environment.
+// One pass, no nesting: what a value contains is never expanded again.  A `$` before anything but `{` and `$` stands
+// for itself.
 #pragma once
 
 #include <functional>
@@ -18,8 +19,8 @@ namespace abide::config {
 // The value of a variable, or nullopt when it is not set.  The view must live until expand returns.
 using Lookup = std::function<std::optional<std::string_view>(std::string_view name)>;
 
-// Replaces variables.  Errors (usage): a bad reference; a variable that is not set and has no default; a result longer than
-// limits::kArgumentBytes.  `${NAME:-default}` gives the default when NAME is unset or empty.
+// Replaces variables.  Errors (usage): a bad reference; a variable that is not set and has no default; a result longer
+// than limits::kArgumentBytes.  `${NAME:-default}` gives the default when NAME is unset or empty.
 Result<std::string> expand(std::string_view text, const Lookup& lookup);
 
 // Is every reference well formed?  The error's text names the place by what stands there.
@@ -28,8 +29,8 @@ Status check_references(std::string_view text);
 // Writes `$` so that expand gives it back: for values that are meant literally (environment files).
 std::string escape_references(std::string_view text);
 
-// The environment of a process: `inherited`, then `assigned` in order, each value expanded from what stands before it.  A
-// later assignment of a name replaces an earlier one.  The result is sorted by name, each name once.
+// The environment of a process: `inherited`, then `assigned` in order, each value expanded from what stands before it.
+// A later assignment of a name replaces an earlier one.  The result is sorted by name, each name once.
 Result<std::vector<model::Variable>> expand_environment(const std::vector<model::Variable>& inherited,
                                                         const std::vector<model::Variable>& assigned);
 

@@ -62,7 +62,8 @@ Result<std::string> substitute_instance(std::string_view text, std::optional<std
         } else if (instance) {
             result += *instance;
         } else {
-            return fail(ErrorKind::usage, "%i outside a template or instance", "write %% for a percent sign, or name it NAME@");
+            return fail(ErrorKind::usage, "%i outside a template or instance",
+                        "write %% for a percent sign, or name it NAME@");
         }
     }
     return result;

@@ -9,7 +9,8 @@
 
 namespace abide::config {
 
-// `%i` becomes the instance and `%%` a %; a % before anything else stands for itself.  Without an instance, `%i` is an error.
+// `%i` becomes the instance and `%%` a %; a % before anything else stands for itself.  Without an instance, `%i` is an
+// error.
 Result<std::string> substitute_instance(std::string_view text, std::optional<std::string_view> instance);
 
 // Writes % so that substitute_instance gives it back.

@@ -19,21 +19,25 @@ std::vector<TableInfo> gather_all() {
     std::vector<TableInfo> tables;
     tables.push_back({"", "The file", "What stands outermost.", {kDocumentKeys.begin(), kDocumentKeys.end()}});
     tables.push_back(gather("project", "[project]", "The instance as a whole.", kProjectKeys));
-    tables.push_back(gather("control", "[control]",
-                            "Who may do what. The owner and root may do everything, others only what their groups are given.",
-                            kControlKeys));
+    tables.push_back(
+        gather("control", "[control]",
+               "Who may do what. The owner and root may do everything, others only what their groups are given.",
+               kControlKeys));
     tables.push_back(gather("service", "[services.NAME]", "One service.", kServiceKeys));
     tables.push_back(gather("dependency", "A dependency", "The long form of `\"NAME:STAGE\"`.", kDependencyKeys));
-    tables.push_back(gather("ready", "ready", "Exactly one of the first nine keys says how readiness is known.", kReadyKeys));
-    tables.push_back(gather("health", "health", "Exactly one of the first four keys says what is checked.", kHealthKeys));
+    tables.push_back(
+        gather("ready", "ready", "Exactly one of the first nine keys says how readiness is known.", kReadyKeys));
+    tables.push_back(
+        gather("health", "health", "Exactly one of the first four keys says what is checked.", kHealthKeys));
     tables.push_back(gather("stop", "stop", "First the command, if any, then the signal, then `final`.", kStopKeys));
     tables.push_back(gather("reload", "reload", "A signal or a command.", kReloadKeys));
     tables.push_back(gather("restart-delay", "restart-delay", "Delays grow from min to max.", kRestartDelayKeys));
     tables.push_back(gather("restart-limit", "restart-limit", "How many restarts are too many.", kRestartLimitKeys));
-    tables.push_back(gather("limits", "limits",
-                            "The first keys are resource limits (setrlimit(2)): a number, a size, \"unlimited\", or a table of soft "
-                            "and hard. Those marked cgroup need a cgroup with that controller.",
-                            kLimitKeys));
+    tables.push_back(
+        gather("limits", "limits",
+               "The first keys are resource limits (setrlimit(2)): a number, a size, \"unlimited\", or a table of soft "
+               "and hard. Those marked cgroup need a cgroup with that controller.",
+               kLimitKeys));
     tables.push_back(gather("rlimit", "A resource limit", "The long form.", kResourceKeys));
     tables.push_back(gather("sandbox", "sandbox", "What is taken away.", kSandboxKeys));
     tables.push_back(gather("log", "log", "How log files are rotated.", kLogKeys));

@@ -1,7 +1,7 @@
 // config/keys.hpp -- the one table of keys, as data: what abide.toml may contain.
 //
-// The parser (config/tables.hpp), the JSON schema and the reference page are all driven by these rows, so that a key can't
-// exist in one of them only.
+// The parser (config/tables.hpp), the JSON schema and the reference page are all driven by these rows, so that a key
+// can't exist in one of them only.
 #pragma once
 
 #include <cstdint>
@@ -47,14 +47,14 @@ struct KeyInfo {
     std::string_view fallback{};  // the default as it would be written; empty: none
     std::string_view doc{};       // one sentence or two for the reference page
     std::string_view choices{};
-    std::string_view table{};   // the nested table's name
+    std::string_view table{};  // the nested table's name
     std::int64_t min = 0;
     std::int64_t max = 0;
     bool required = false;
-    bool later = false;         // reserved: refused with "is not supported by this version"
-    bool merges = false;        // a drop-in changes its members one by one, not the whole
-    bool for_groups = false;    // has a meaning for kind = "group"
-    bool positive = false;      // a duration or size that may not be 0
+    bool later = false;       // reserved: refused with "is not supported by this version"
+    bool merges = false;      // a drop-in changes its members one by one, not the whole
+    bool for_groups = false;  // has a meaning for kind = "group"
+    bool positive = false;    // a duration or size that may not be 0
 };
 
 struct TableInfo {

@@ -26,7 +26,8 @@ std::string folder_of(const std::string& path) {
 
 class Load {
   public:
-    Load(FileView& files, const LoadContext& context) : context_(context), sources_(files, context, report_), reader_(report_, context) {}
+    Load(FileView& files, const LoadContext& context)
+        : context_(context), sources_(files, context, report_), reader_(report_, context) {}
 
     Sources& sources() { return sources_; }
 
@@ -85,22 +86,26 @@ class Load {
         const std::size_t bytes = text_bytes(draft);
         total += bytes;
         if (bytes > limits::kServiceBytes) {
-            reader_.error(draft.position, "its texts have more than " + format_size(limits::kServiceBytes) + " bytes, with its environment");
+            reader_.error(draft.position, "its texts have more than " + format_size(limits::kServiceBytes) +
+                                              " bytes, with its environment");
         }
         if (total > limits::kConfigurationBytes) {
-            reader_.error(draft.position, "all texts together have more than " + format_size(limits::kConfigurationBytes) + " bytes");
+            reader_.error(draft.position,
+                          "all texts together have more than " + format_size(limits::kConfigurationBytes) + " bytes");
         }
     }
 
     // The literal values of a file, read once however many services name it.
     const std::vector<model::Variable>& environment_file(const std::string& named, Position named_at) {
         const bool may_be_missing = named.starts_with('-');
-        const std::string path = join_path(folder_of(report_.file(named_at.file)), std::string_view(named).substr(may_be_missing ? 1 : 0));
+        const std::string path =
+            join_path(folder_of(report_.file(named_at.file)), std::string_view(named).substr(may_be_missing ? 1 : 0));
         const auto [entry, fresh] = environment_files_.try_emplace({path, may_be_missing});
         if (!fresh) return entry->second;
         std::string text;
         std::uint32_t index = 0;
-        if (sources_.read_other(path, may_be_missing, named_at, text, index)) parse_environment(text, index, report_, entry->second);
+        if (sources_.read_other(path, may_be_missing, named_at, text, index))
+            parse_environment(text, index, report_, entry->second);
         return entry->second;
     }
 

@@ -1,6 +1,7 @@
 // config/parts.cc -- reads the tables inside a service: their rows, then what no single row can say.
 //
-// Invariant: a part that equals its defaults is left out of the specification, so that writing a default down changes nothing.
+// Invariant: a part that equals its defaults is left out of the specification, so that writing a default down changes
+// nothing.
 #include <algorithm>
 #include <array>
 #include <limits>
@@ -15,7 +16,8 @@ namespace {
 using model::ProbeKind;
 
 // The kinds of probes, as `ready` and `health` spell them.
-constexpr std::array<std::string_view, 9> kReadyKinds{"notify", "fd", "tcp", "unix", "http", "exec", "log", "pidfile", "delay"};
+constexpr std::array<std::string_view, 9> kReadyKinds{"notify", "fd",  "tcp",     "unix", "http",
+                                                      "exec",   "log", "pidfile", "delay"};
 constexpr std::array<std::string_view, 4> kHealthKinds{"tcp", "unix", "http", "exec"};
 constexpr std::array<std::string_view, 4> kUnpolledKinds{"notify", "fd", "log", "delay"};
 
@@ -34,18 +36,23 @@ const Member* one_kind(Reader& reader, const Value& value, std::span<const std::
     for (const Member& member : value.members) {
         if (std::ranges::find(kinds, member.key) == kinds.end()) continue;
         if (found != nullptr) {
-            reader.error(member.position, "both " + found->key + " and " + member.key, "keep exactly one of " + join(kinds));
+            reader.error(member.position, "both " + found->key + " and " + member.key,
+                         "keep exactly one of " + join(kinds));
             return found;
         }
         found = &member;
     }
-    if (found == nullptr) reader.error(value.position, "says not how", "give exactly one of " + join(kinds));
+    if (found == nullptr) reader.error(value.position, "doesn't say how", "give exactly one of " + join(kinds));
     return found;
 }
 
-bool has_reference(std::string_view text) { return text.find("${") != std::string_view::npos; }
+bool has_reference(std::string_view text) {
+    return text.find("${") != std::string_view::npos;
+}
 
-bool is_port(std::string_view text) { return text.size() <= 5 && parse_integer(text, 1, 65535).has_value(); }
+bool is_port(std::string_view text) {
+    return text.size() <= 5 && parse_integer(text, 1, 65535).has_value();
+}
 
 // HOST:PORT or [ADDRESS]:PORT; what is made of variables can be judged only when they are known.
 bool is_host_port(std::string_view text) {
@@ -93,13 +100,17 @@ void read_one_dependency(Reader& reader, const Value& item, model::Dependency& d
         Value stage = item;
         stage.text = dependency.target.substr(colon + 1);
         dependency.target.resize(colon);
+        std::string_view chosen;
+        if (!reader.read_choice(found->info, stage, chosen)) return;
         found->read(reader, found->info, stage, dependency);
     }
-    const bool later = reader.instance() == Reader::Instance::pattern && dependency.target.find('%') != std::string::npos;
+    const bool later =
+        reader.instance() == Reader::Instance::pattern && dependency.target.find('%') != std::string::npos;
     good = later || is_service_name(dependency.target);
     if (good) return;
     std::string advice = "use letters, digits, _ . - and at most one @, 64 bytes each side";
-    if (is_template_name(dependency.target)) advice = "name an instance of the template, such as \"" + dependency.target + "1\"";
+    if (is_template_name(dependency.target))
+        advice = "name an instance of the template, such as \"" + dependency.target + "1\"";
     reader.error(name->position, "not a service name: \"" + printable(dependency.target, 80) + "\"", std::move(advice));
 }
 
@@ -130,7 +141,8 @@ bool read_limit_value(Reader& reader, const Value& value, std::uint64_t& limit) 
 
 void report_unknown(Reader& reader, const Member& member, std::span<const std::string_view> known) {
     std::string advice = suggestion(member.key, known);
-    if (advice.empty() && member.value.find("command") != nullptr) advice = "a name with a dot needs quotes: [services.\"A.B\"]";
+    if (advice.empty() && member.value.find("command") != nullptr)
+        advice = "a name with a dot needs quotes: [services.\"A.B\"]";
     constexpr std::size_t kFew = 12;
     if (advice.empty() && known.size() <= kFew) advice = "the keys are " + join(known);
     reader.error(member.position, "unknown key \"" + printable(member.key, 80) + "\"", std::move(advice));
@@ -154,7 +166,8 @@ void read_probe(Reader& reader, const KeyInfo& key, const Value& value, model::P
         case ProbeKind::exec: return reader.read(key, value, target.command);
         case ProbeKind::tcp:
             if (reader.read_expandable(key, value, target.target) && !is_host_port(target.target)) {
-                reader.error(value.position, "not HOST:PORT: \"" + printable(target.target, 80) + "\"", "such as \"127.0.0.1:8080\"");
+                reader.error(value.position, "not HOST:PORT: \"" + printable(target.target, 80) + "\"",
+                             "such as \"127.0.0.1:8080\"");
             }
             return;
         case ProbeKind::http:
@@ -177,7 +190,8 @@ void read_probe(Reader& reader, const KeyInfo& key, const Value& value, model::P
 void read_ready(Reader& reader, const KeyInfo& key, const Value& value, Draft& target) {
     if (!read_table(reader, key, kReadyKeys, value, target.ready.ensure())) return;
     const Member* kind = one_kind(reader, value, kReadyKinds);
-    if (kind != nullptr && std::ranges::find(kUnpolledKinds, kind->key) != kUnpolledKinds.end() && value.find("every") != nullptr) {
+    if (kind != nullptr && std::ranges::find(kUnpolledKinds, kind->key) != kUnpolledKinds.end() &&
+        value.find("every") != nullptr) {
         reader.error(value.find("every")->position, "\"every\" has no meaning with " + kind->key, "remove it");
     }
 }
@@ -217,7 +231,8 @@ void read_restart_limit(Reader& reader, const KeyInfo& key, const Value& value, 
     read_table(reader, key, kRestartLimitKeys, value, target.restart_delay.ensure());
 }
 
-void read_resource(Reader& reader, const KeyInfo& key, const Value& value, model::Limits& target, std::int32_t resource) {
+void read_resource(Reader& reader, const KeyInfo& key, const Value& value, model::Limits& target,
+                   std::int32_t resource) {
     model::ResourceLimit limit{resource, 0, 0};
     if (value.type == ValueType::table) {
         if (!read_table(reader, key, kResourceKeys, value, limit)) return;
@@ -271,28 +286,33 @@ void read_sockets(Reader& reader, const KeyInfo& key, const Value& value, Draft&
                          "write tcp:HOST:PORT, udp:HOST:PORT or unix:PATH");
             continue;
         }
-        if (socket.mode >= 0 && !local) reader.error(item.find("mode")->position, "only a unix socket has a mode", "remove it");
+        if (socket.mode >= 0 && !local)
+            reader.error(item.find("mode")->position, "only a unix socket has a mode", "remove it");
         const auto same = [&](const model::SocketSpec& other) { return other.address == socket.address; };
         if (std::ranges::any_of(target.sockets, same)) reader.error(listen->position, "the same address twice");
         target.sockets.push_back(std::move(socket));
     }
 }
 
-void read_dependencies(Reader& reader, const KeyInfo& key, const Value& value, Draft& target, model::Relation relation) {
+void read_dependencies(Reader& reader, const KeyInfo& key, const Value& value, Draft& target,
+                       model::Relation relation) {
     using model::Relation;
     if (!reader.expect(key, value, ValueType::array)) return;
     const bool waits = relation != Relation::part_of && relation != Relation::conflicts;
     for (const Value& item : value.items) {
         if (item.type != ValueType::text && item.type != ValueType::table) {
-            reader.error(item.position, "expected the name of a service or a table, not " + std::string(describe(item.type)));
+            reader.error(item.position,
+                         "expected the name of a service or a table, not " + std::string(describe(item.type)));
             continue;
         }
         model::Dependency dependency{relation, "", model::Await::ready, model::OnLoss::ignore};
         bool good = false;
         read_one_dependency(reader, item, dependency, good);
         if (!good) continue;
-        const bool stage = item.type == ValueType::table ? item.find("for") != nullptr : item.text.find(':') != std::string::npos;
-        if (!waits && stage) reader.error(item.position, "a stage has no meaning here", "write only the name of the service");
+        const bool stage =
+            item.type == ValueType::table ? item.find("for") != nullptr : item.text.find(':') != std::string::npos;
+        if (!waits && stage)
+            reader.error(item.position, "a stage has no meaning here", "write only the name of the service");
         if (!waits) dependency.await = model::Await::none;
         target.dependencies.push_back(std::move(dependency));
         target.dependency_positions.push_back(item.position);
@@ -309,7 +329,8 @@ void complete_paths(const Reader& reader, Draft& draft) {
     if (draft.ready) complete(draft.ready->probe);
     if (draft.health) complete(draft.health->probe);
     for (model::SocketSpec& socket : draft.sockets) {
-        if (socket.address.starts_with("unix:")) socket.address = "unix:" + absolute_path(reader, draft, socket.address.substr(5));
+        if (socket.address.starts_with("unix:"))
+            socket.address = "unix:" + absolute_path(reader, draft, socket.address.substr(5));
     }
 }
 

@@ -15,16 +15,47 @@ namespace abide::config {
 
 namespace {
 
-constexpr std::array<std::string_view, 41> kCapabilities{
-    "CAP_CHOWN",           "CAP_DAC_OVERRIDE",  "CAP_DAC_READ_SEARCH", "CAP_FOWNER",          "CAP_FSETID",
-    "CAP_KILL",            "CAP_SETGID",        "CAP_SETUID",          "CAP_SETPCAP",         "CAP_LINUX_IMMUTABLE",
-    "CAP_NET_BIND_SERVICE", "CAP_NET_BROADCAST", "CAP_NET_ADMIN",       "CAP_NET_RAW",         "CAP_IPC_LOCK",
-    "CAP_IPC_OWNER",       "CAP_SYS_MODULE",    "CAP_SYS_RAWIO",       "CAP_SYS_CHROOT",      "CAP_SYS_PTRACE",
-    "CAP_SYS_PACCT",       "CAP_SYS_ADMIN",     "CAP_SYS_BOOT",        "CAP_SYS_NICE",        "CAP_SYS_RESOURCE",
-    "CAP_SYS_TIME",        "CAP_SYS_TTY_CONFIG", "CAP_MKNOD",           "CAP_LEASE",           "CAP_AUDIT_WRITE",
-    "CAP_AUDIT_CONTROL",   "CAP_SETFCAP",       "CAP_MAC_OVERRIDE",    "CAP_MAC_ADMIN",       "CAP_SYSLOG",
-    "CAP_WAKE_ALARM",      "CAP_BLOCK_SUSPEND", "CAP_AUDIT_READ",      "CAP_PERFMON",         "CAP_BPF",
-    "CAP_CHECKPOINT_RESTORE"};
+constexpr std::array<std::string_view, 41> kCapabilities{"CAP_CHOWN",
+                                                         "CAP_DAC_OVERRIDE",
+                                                         "CAP_DAC_READ_SEARCH",
+                                                         "CAP_FOWNER",
+                                                         "CAP_FSETID",
+                                                         "CAP_KILL",
+                                                         "CAP_SETGID",
+                                                         "CAP_SETUID",
+                                                         "CAP_SETPCAP",
+                                                         "CAP_LINUX_IMMUTABLE",
+                                                         "CAP_NET_BIND_SERVICE",
+                                                         "CAP_NET_BROADCAST",
+                                                         "CAP_NET_ADMIN",
+                                                         "CAP_NET_RAW",
+                                                         "CAP_IPC_LOCK",
+                                                         "CAP_IPC_OWNER",
+                                                         "CAP_SYS_MODULE",
+                                                         "CAP_SYS_RAWIO",
+                                                         "CAP_SYS_CHROOT",
+                                                         "CAP_SYS_PTRACE",
+                                                         "CAP_SYS_PACCT",
+                                                         "CAP_SYS_ADMIN",
+                                                         "CAP_SYS_BOOT",
+                                                         "CAP_SYS_NICE",
+                                                         "CAP_SYS_RESOURCE",
+                                                         "CAP_SYS_TIME",
+                                                         "CAP_SYS_TTY_CONFIG",
+                                                         "CAP_MKNOD",
+                                                         "CAP_LEASE",
+                                                         "CAP_AUDIT_WRITE",
+                                                         "CAP_AUDIT_CONTROL",
+                                                         "CAP_SETFCAP",
+                                                         "CAP_MAC_OVERRIDE",
+                                                         "CAP_MAC_ADMIN",
+                                                         "CAP_SYSLOG",
+                                                         "CAP_WAKE_ALARM",
+                                                         "CAP_BLOCK_SUSPEND",
+                                                         "CAP_AUDIT_READ",
+                                                         "CAP_PERFMON",
+                                                         "CAP_BPF",
+                                                         "CAP_CHECKPOINT_RESTORE"};
 
 bool is_variable_name(std::string_view name) {
     const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
@@ -97,7 +128,8 @@ void Reader::wrong_type(const KeyInfo& key, const Value& value) {
     std::string expected(describe(key.shape));
     if (key.shape == Shape::choice) expected = "one of " + list_of(key.choices);
     std::string advice;
-    const bool wants_text = expected.starts_with("a string") || expected.starts_with("a duration") || expected.starts_with("a size");
+    const bool wants_text = (expected.starts_with("a string") && key.shape != Shape::octal) ||
+                            expected.starts_with("a duration") || expected.starts_with("a size");
     if (value.type == ValueType::integer && wants_text) {
         const std::string_view unit = key.shape == Shape::duration ? "s" : key.shape == Shape::size ? "M" : "";
         advice = "write \"" + std::to_string(value.integer) + std::string(unit) + "\"";
@@ -122,7 +154,8 @@ bool Reader::expect(const KeyInfo& key, const Value& value, ValueType type) {
 
 bool Reader::check_size(const Value& value, const std::string& text) {
     if (text.size() < limits::kArgumentBytes) return true;
-    error(value.position, "longer than " + format_size(limits::kArgumentBytes) + " bytes", "programs can't be given that");
+    error(value.position, "longer than " + format_size(limits::kArgumentBytes) + " bytes",
+          "programs can't be given that");
     return false;
 }
 
@@ -191,7 +224,8 @@ bool Reader::read_signal(const KeyInfo& key, const Value& value, std::int64_t& n
     const std::string text = value.type == ValueType::text ? value.text : std::to_string(value.integer);
     const std::optional<int> parsed = model::parse_signal(text);
     if (!parsed) {
-        error(value.position, "not a signal: \"" + printable(text, 40) + "\"", "write a name such as \"TERM\" or \"RTMIN+3\"");
+        error(value.position, "not a signal: \"" + printable(text, 40) + "\"",
+              "write a name such as \"TERM\" or \"RTMIN+3\"");
         return false;
     }
     number = *parsed;
@@ -233,7 +267,8 @@ void Reader::read_milli(const KeyInfo& key, const Value& value, std::uint32_t& t
     if (value.type != ValueType::integer && value.type != ValueType::real) return wrong_type(key, value);
     const double number = value.type == ValueType::real ? value.real : static_cast<double>(value.integer);
     if (!(number >= static_cast<double>(key.min) && number <= static_cast<double>(key.max))) {
-        return error(value.position, "out of range", "between " + std::to_string(key.min) + " and " + std::to_string(key.max));
+        return error(value.position, "out of range",
+                     "between " + std::to_string(key.min) + " and " + std::to_string(key.max));
     }
     target = static_cast<std::uint32_t>(std::lround(number * 1000));
 }
@@ -246,7 +281,8 @@ bool Reader::read_choice(const KeyInfo& key, const Value& value, std::string_vie
         chosen = *found;
         return true;
     }
-    error(value.position, "\"" + printable(value.text, 40) + "\" is not one of " + list_of(key.choices), suggestion(value.text, choices));
+    error(value.position, "\"" + printable(value.text, 40) + "\" is not one of " + list_of(key.choices),
+          suggestion(value.text, choices));
     return false;
 }
 
@@ -274,7 +310,8 @@ bool Reader::read_item(const KeyInfo& key, const Value& item, std::string& text)
         for (char& c : text) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
         if (!text.starts_with("CAP_")) text = "CAP_" + text;
         if (std::ranges::find(kCapabilities, text) != kCapabilities.end()) return true;
-        error(item.position, "unknown capability \"" + printable(item.text, 40) + "\"", suggestion(text, kCapabilities));
+        error(item.position, "unknown capability \"" + printable(item.text, 40) + "\"",
+              suggestion(text, kCapabilities));
         return false;
     }
     return true;
@@ -306,7 +343,8 @@ void Reader::read(const KeyInfo& key, const Value& value, model::Command& target
         target.argv.reserve(value.items.size());
         for (const Value& item : value.items) {
             if (item.type != ValueType::text) {
-                const std::string advice = item.type == ValueType::integer ? "write \"" + std::to_string(item.integer) + "\"" : "";
+                const std::string advice =
+                    item.type == ValueType::integer ? "write \"" + std::to_string(item.integer) + "\"" : "";
                 error(item.position, "expected a string, not " + std::string(describe(item.type)), advice);
                 continue;
             }
@@ -317,7 +355,8 @@ void Reader::read(const KeyInfo& key, const Value& value, model::Command& target
     } else {
         return wrong_type(key, value);
     }
-    if (target.argv.empty() || target.argv.front().empty()) return error(value.position, "an empty command", "name a program");
+    if (target.argv.empty() || target.argv.front().empty())
+        return error(value.position, "an empty command", "name a program");
     if (target.argv.front().starts_with('-')) {
         error(value.position, "the program's name begins with -: \"" + printable(target.argv.front(), 40) + "\"",
               "a list of commands needs brackets of its own for each: [[\"program\", \"-x\"]]");
@@ -345,7 +384,8 @@ void Reader::read(const KeyInfo& key, const Value& value, std::vector<model::Exi
             const std::optional<int> number = model::parse_signal(item.text);
             // A number in quotes would be a signal where an exit code was meant.
             if (!number || parse_integer(item.text, 0, INT32_MAX)) {
-                error(item.position, "not a signal: \"" + printable(item.text, 40) + "\"", "exit codes have no quotes, signals are names");
+                error(item.position, "not a signal: \"" + printable(item.text, 40) + "\"",
+                      "exit codes have no quotes, signals are names");
                 continue;
             }
             target.push_back({true, *number});

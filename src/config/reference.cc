@@ -61,7 +61,8 @@ std::string value_of(const KeyInfo& key) {
 
 void write_table(const TableInfo& table, std::string& page) {
     std::string later;
-    page += "\n## " + std::string(table.title) + "\n" + std::string(table.doc) + "\n\n| key | value | default | meaning |\n|---|---|---|---|\n";
+    page += "\n## " + std::string(table.title) + "\n" + std::string(table.doc) +
+            "\n\n| key | value | default | meaning |\n|---|---|---|---|\n";
     for (const KeyInfo& key : table.keys) {
         if (key.later) {
             later += (later.empty() ? "`" : ", `") + std::string(key.name) + "`";
@@ -69,8 +70,8 @@ void write_table(const TableInfo& table, std::string& page) {
         }
         std::string fallback = key.fallback.empty() ? "" : "`" + std::string(key.fallback) + "`";
         if (key.required) fallback = "*needed*";
-        page += "| `" + std::string(key.name) + "` | " + cell(value_of(key)) + " | " + cell(fallback) + " | " + cell(key.doc) +
-                (key.merges ? " *Merges.*" : "") + " |\n";
+        page += "| `" + std::string(key.name) + "` | " + cell(value_of(key)) + " | " + cell(fallback) + " | " +
+                cell(key.doc) + (key.merges ? " *Merges.*" : "") + " |\n";
     }
     if (!later.empty()) page += "\nReserved for later versions, and refused by this one: " + later + ".\n";
 }

@@ -29,7 +29,8 @@ std::vector<Diagnostic> Report::take() {
                                std::move(entry.text), std::move(entry.advice)});
     }
     if (errors_ > kShown) {
-        diagnostics.push_back({Severity::error, files_.back(), 0, 0, std::to_string(errors_ - kShown) + " more errors", ""});
+        diagnostics.push_back(
+            {Severity::error, files_.back(), 0, 0, std::to_string(errors_ - kShown) + " more errors", ""});
     }
     entries_.clear();
     return diagnostics;

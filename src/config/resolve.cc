@@ -1,5 +1,5 @@
-// config/resolve.cc -- see resolve.hpp.  Linear in services and dependencies, times the logarithm of a look-up by name; only
-// the first few unknown names are compared with all others for a likeness.
+// config/resolve.cc -- see resolve.hpp.  Linear in services and dependencies, times the logarithm of a look-up by name;
+// only the first few unknown names are compared with all others for a likeness.
 #include "config/resolve.hpp"
 
 #include <map>
@@ -12,6 +12,11 @@ namespace abide::config {
 namespace {
 
 constexpr std::size_t kSuggestions = 50;
+
+struct Provider {
+    std::size_t service = 0;
+    Position position;  // of the word in `provides`
+};
 
 class Resolver {
   public:
@@ -35,14 +40,16 @@ class Resolver {
     void error(const Draft& draft, Position position, const std::string& text, std::string advice = {}) {
         report_.error(position, "services." + draft.name + ": " + text, std::move(advice));
     }
-    std::string place(const Draft& draft) const {
-        return report_.file(draft.position.file) + ":" + std::to_string(draft.position.line);
+    std::string place(Position position) const {
+        return report_.file(position.file) + ":" + std::to_string(position.line);
     }
 
     // The new draft, or nullptr.
     Draft* make(const Draft& pattern, std::string_view instance, Position position) {
         if (drafts_.size() >= limits::kServices || bytes_ > limits::kConfigurationBytes) {
-            if (!full_) error(pattern, position, "too many instances of templates", "20000 services and 64M of text are the most");
+            if (!full_)
+                error(pattern, position, "too many instances of templates",
+                      "20000 services and 64M of text are the most");
             full_ = true;
             return nullptr;
         }
@@ -65,7 +72,9 @@ class Resolver {
         for (const auto& [instance, position] : pattern.instances) {
             const auto found = names_.find(pattern.name + instance);
             if (found != names_.end()) {
-                error(pattern, position, found->first + " is defined already, at " + place(drafts_[found->second]), "remove one of them");
+                error(pattern, position,
+                      found->first + " is defined already, at " + place(drafts_[found->second].position),
+                      "remove one of them");
                 continue;
             }
             Draft* made = make(pattern, instance, position);
@@ -81,13 +90,17 @@ class Resolver {
                 const std::string& name = draft.provides[j];
                 const Position position = draft.provides_positions[j];
                 if (const auto service = names_.find(name); service != names_.end()) {
-                    error(draft, position, "provides " + name + ", which is a service, at " + place(drafts_[service->second]), "rename one of them");
+                    error(draft, position,
+                          "provides " + name + ", which is a service, at " + place(drafts_[service->second].position),
+                          "rename one of them");
                     continue;
                 }
-                const auto [entry, fresh] = providers_.emplace(name, i);
+                const auto [entry, fresh] = providers_.emplace(name, Provider{i, position});
                 if (!fresh) {
-                    error(draft, position, "provides " + name + ", as " + drafts_[entry->second].name + " does, at " +
-                                               place(drafts_[entry->second]), "one name has one provider");
+                    error(draft, position,
+                          "provides " + name + ", as " + drafts_[entry->second.service].name + " does, at " +
+                              place(entry->second.position),
+                          "one name has one provider");
                 }
             }
         }
@@ -101,8 +114,9 @@ class Resolver {
         if (target == draft.name) return error(draft, position, "depends on itself", "remove the dependency");
         if (names_.contains(target)) return;
         if (const auto provider = providers_.find(target); provider != providers_.end()) {
-            dependency.target = drafts_[provider->second].name;
-            if (dependency.target == draft.name) error(draft, position, "depends on itself, by " + provider->first, "remove the dependency");
+            dependency.target = drafts_[provider->second.service].name;
+            if (dependency.target == draft.name)
+                error(draft, position, "depends on itself, by " + provider->first, "remove the dependency");
             return;
         }
         const std::size_t at = target.find('@');
@@ -110,7 +124,8 @@ class Resolver {
             const auto pattern = names_.find(target.substr(0, at + 1));
             if (pattern != names_.end()) {
                 const std::size_t before = drafts_.size();
-                if (make(drafts_[pattern->second], target.substr(at + 1), position) != nullptr) collect_providers(before);
+                if (make(drafts_[pattern->second], target.substr(at + 1), position) != nullptr)
+                    collect_providers(before);
                 return;
             }
         }
@@ -123,7 +138,7 @@ class Resolver {
             for (const auto& [name, index] : names_) {
                 if (!drafts_[index].is_template) candidates_.push_back(name);
             }
-            for (const auto& [name, index] : providers_) candidates_.push_back(name);
+            for (const auto& [name, provider] : providers_) candidates_.push_back(name);
         }
         const std::string advice = suggestion(target, candidates_);
         return advice.empty() ? "define it, or remove the dependency" : advice;
@@ -134,7 +149,8 @@ class Resolver {
     bool open_;
     bool full_ = false;
     std::size_t bytes_ = 0, suggested_ = 0;
-    std::map<std::string, std::size_t> names_, providers_;
+    std::map<std::string, std::size_t> names_;
+    std::map<std::string, Provider> providers_;
     std::vector<std::string_view> candidates_;
 };
 
@@ -152,7 +168,9 @@ std::size_t bytes_of(const std::vector<model::Command>& commands) {
 
 }  // namespace
 
-void resolve(std::deque<Draft>& drafts, Report& report, bool open) { Resolver(drafts, report, open).run(); }
+void resolve(std::deque<Draft>& drafts, Report& report, bool open) {
+    Resolver(drafts, report, open).run();
+}
 
 std::size_t text_bytes(const model::ServiceSpec& spec) {
     std::size_t bytes = spec.name.size() + bytes_of(spec.command) + spec.description.size() + spec.directory.size();

@@ -8,8 +8,8 @@
 
 namespace abide::config {
 
-// Adds the instances that are listed or depended on, and replaces provided names by their providers.  An unknown name is an
-// error unless `open`, when others may define it.
+// Adds the instances that are listed or depended on, and replaces provided names by their providers.  An unknown name
+// is an error unless `open`, when others may define it.
 void resolve(std::deque<Draft>& drafts, Report& report, bool open);
 
 // The bytes of all its texts: what bounds a specification.

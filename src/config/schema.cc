@@ -1,4 +1,5 @@
-// config/schema.cc -- the table of keys as a JSON schema (draft 07, which editors know), for completion and checks as one types.
+// config/schema.cc -- the table of keys as a JSON schema (draft 07, which editors know), for completion and checks as
+// one types.
 #include <boost/json.hpp>
 
 #include "base/text.hpp"
@@ -16,13 +17,27 @@ json::object any_of(std::initializer_list<json::object> alternatives) {
     return {{"anyOf", std::move(list)}};
 }
 
-json::object string() { return {{"type", "string"}}; }
-json::object pattern(std::string_view text) { return {{"type", "string"}, {"pattern", text}}; }
-json::object list_of(json::object items) { return {{"type", "array"}, {"items", std::move(items)}}; }
-json::object table(std::string_view name) { return {{"$ref", "#/definitions/" + std::string(name)}}; }
-json::object duration() { return pattern("^(0|([0-9]+(d|h|m|s|ms|us|ns))+)$"); }
-json::object size() { return pattern("^[0-9]+([KMGT](iB)?)?$"); }
-json::object command() { return any_of({string(), list_of(string())}); }
+json::object string() {
+    return {{"type", "string"}};
+}
+json::object pattern(std::string_view text) {
+    return {{"type", "string"}, {"pattern", text}};
+}
+json::object list_of(json::object items) {
+    return {{"type", "array"}, {"items", std::move(items)}};
+}
+json::object table(std::string_view name) {
+    return {{"$ref", "#/definitions/" + std::string(name)}};
+}
+json::object duration() {
+    return pattern("^(0|([0-9]+(d|h|m|s|ms|us|ns))+)$");
+}
+json::object size() {
+    return pattern("^[0-9]+([KMGT](iB)?)?$");
+}
+json::object command() {
+    return any_of({string(), list_of(string())});
+}
 
 json::object choice(std::string_view choices) {
     json::array words;

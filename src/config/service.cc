@@ -13,7 +13,8 @@ void check_group(Reader& reader, const Value& value) {
     for (const Member& member : value.members) {
         const auto row = std::ranges::find(kServiceKeys, member.key, [](const auto& key) { return key.info.name; });
         if (row == kServiceKeys.end() || row->info.for_groups || row->info.later) continue;
-        reader.error(member.position, "\"" + member.key + "\" has no meaning for a group, which runs nothing", "remove it");
+        reader.error(member.position, "\"" + member.key + "\" has no meaning for a group, which runs nothing",
+                     "remove it");
     }
 }
 
@@ -21,7 +22,8 @@ void check_task(Reader& reader, const Value& value) {
     for (const std::string_view key : {"health", "watchdog", "reload"}) {
         const Value* found = value.find(key);
         if (found == nullptr) continue;
-        reader.error(found->position, "\"" + std::string(key) + "\" has no meaning for a task, which runs to its end", "remove it");
+        reader.error(found->position, "\"" + std::string(key) + "\" has no meaning for a task, which runs to its end",
+                     "remove it");
     }
 }
 
@@ -41,8 +43,14 @@ void read_service(Reader& reader, const Value& value, Draft& target) {
         check_group(reader, value);
     } else {
         if (target.kind == model::Kind::task) check_task(reader, value);
-        if (value.find("command") == nullptr) {
-            reader.error(target.position, "missing key \"command\"", "a service without a program is a group: kind = \"group\"");
+        // A key that was refused may be what should have stood for the command.
+        const bool reserved = std::ranges::any_of(value.members, [](const Member& member) {
+            const auto row = std::ranges::find(kServiceKeys, member.key, [](const auto& k) { return k.info.name; });
+            return row != kServiceKeys.end() && row->info.later;
+        });
+        if (value.find("command") == nullptr && !reserved) {
+            reader.error(target.position, "missing key \"command\"",
+                         "a service without a program is a group: kind = \"group\"");
         }
     }
     complete_paths(reader, target);

@@ -14,10 +14,17 @@ namespace {
 
 constexpr KeyInfo kDocument[] = {
     {.name = "project", .shape = Shape::table, .doc = "The instance as a whole.", .table = "project"},
-    {.name = "control", .shape = Shape::table, .doc = "Who, besides the owner and root, may do what.", .table = "control"},
-    {.name = "include", .shape = Shape::texts, .doc = "More files of the same form, relative to the file that names them."},
-    {.name = "services", .shape = Shape::named_tables,
-     .doc = "The services, by name. `NAME@` is a template, `NAME@INSTANCE` an instance.", .table = "service"},
+    {.name = "control",
+     .shape = Shape::table,
+     .doc = "Who, besides the owner and root, may do what.",
+     .table = "control"},
+    {.name = "include",
+     .shape = Shape::texts,
+     .doc = "More files of the same form, relative to the file that names them."},
+    {.name = "services",
+     .shape = Shape::named_tables,
+     .doc = "The services, by name. `NAME@` is a template, `NAME@INSTANCE` an instance.",
+     .table = "service"},
 };
 
 std::string folder_of(const std::string& path) {
@@ -48,12 +55,14 @@ bool Sources::parse(std::string_view text, std::uint32_t index, Value& root) {
 bool Sources::count_file(Position named_at) {
     if (++count_ <= limits::kConfigFiles) return true;
     if (count_ == limits::kConfigFiles + 1) {
-        reader_.error(named_at, "more than " + std::to_string(limits::kConfigFiles) + " files", "put several services into one");
+        reader_.error(named_at, "more than " + std::to_string(limits::kConfigFiles) + " files",
+                      "put several services into one");
     }
     return false;
 }
 
-bool Sources::read_other(const std::string& path, bool may_be_missing, Position named_at, std::string& text, std::uint32_t& index) {
+bool Sources::read_other(const std::string& path, bool may_be_missing, Position named_at, std::string& text,
+                         std::uint32_t& index) {
     if (!count_file(named_at)) return false;
     Result<std::string> content = files_.read(path);
     if (!content) {
@@ -62,7 +71,8 @@ bool Sources::read_other(const std::string& path, bool may_be_missing, Position 
         return false;
     }
     if (content->size() > limits::kConfigFileBytes) {
-        report_.error(named_at, path + " has more than " + format_size(limits::kConfigFileBytes) + " bytes", "split it");
+        report_.error(named_at, path + " has more than " + format_size(limits::kConfigFileBytes) + " bytes",
+                      "split it");
         return false;
     }
     index = report_.add_file(path);
@@ -95,12 +105,14 @@ void Sources::add_folder(const std::string& folder, Role role) {
 void Sources::add_file(const std::string& path, Role role, Position named_at, bool may_be_missing) {
     const std::string folded = join_path("", path);
     if (std::ranges::find(including_, folded) != including_.end()) {
-        return report_.error(named_at, "a cycle of includes: " + including_.back() + " includes " + folded + " again", "remove one of them");
+        return report_.error(named_at, "a cycle of includes: " + including_.back() + " includes " + folded + " again",
+                             "remove one of them");
     }
     // A file that two others include is read once.
     if (seen_.contains(folded)) return;
     if (including_.size() >= limits::kIncludeDepth) {
-        return report_.error(named_at, "includes are more than " + std::to_string(limits::kIncludeDepth) + " deep", "include it from the first file");
+        return report_.error(named_at, "includes are more than " + std::to_string(limits::kIncludeDepth) + " deep",
+                             "include it from the first file");
     }
     seen_.insert(folded);
     if (!count_file(named_at)) return;
@@ -108,7 +120,8 @@ void Sources::add_file(const std::string& path, Role role, Position named_at, bo
     if (!text) {
         if (text.error().kind == ErrorKind::not_found && may_be_missing) return;
         // A file that the user or a folder named stands for itself in the message.
-        const std::string subject = report_.file(named_at.file) == path ? "can't be read: " : "can't read " + path + ": ";
+        const std::string subject =
+            report_.file(named_at.file) == path ? "can't be read: " : "can't read " + path + ": ";
         return incomplete(named_at, subject + text.error().what, std::move(text.error().advice));
     }
     const std::uint32_t index = report_.file(named_at.file) == path ? named_at.file : report_.add_file(path);
@@ -129,6 +142,7 @@ void Sources::add_text(const std::string& name, std::string_view text) {
 }
 
 void Sources::add_document(Value root, Role role, const std::string& path) {
+    const Value* includes = nullptr;
     for (Member& member : root.members) {
         const auto row = std::ranges::find(kDocumentKeys, member.key, &KeyInfo::name);
         if (row == kDocumentKeys.end()) {
@@ -138,22 +152,26 @@ void Sources::add_document(Value root, Role role, const std::string& path) {
             continue;
         }
         if (role == Role::text && member.key != "services") {
-            reader_.error(member.position, "\"" + member.key + "\" is not possible when services are added", "give only [services.NAME]");
+            reader_.error(member.position, "\"" + member.key + "\" is not possible when services are added",
+                          "give only [services.NAME]");
             continue;
         }
         const Reader::Nest nest(reader_, member.key);
-        if (!reader_.expect(*row, member.value, row->shape == Shape::texts ? ValueType::array : ValueType::table)) continue;
-        if (member.key == "include") add_includes(member.value, role, path);
+        if (!reader_.expect(*row, member.value, row->shape == Shape::texts ? ValueType::array : ValueType::table))
+            continue;
+        if (member.key == "include") includes = &member.value;
         if (member.key == "services") add_services(std::move(member.value), role);
         if (member.key == "project") merge(kProjectKeys, project_, std::move(member.value), role);
         if (member.key == "control") merge(kControlKeys, control_, std::move(member.value), role);
     }
+    if (includes != nullptr) add_includes(*includes, role, path);
 }
 
 void Sources::add_includes(const Value& list, Role role, const std::string& path) {
     for (const Value& item : list.items) {
         if (item.type != ValueType::text || item.text.empty()) {
-            reader_.error(item.position, "expected the path of a file, not " + std::string(describe(item.type)));
+            reader_.error(item.position,
+                          "include: expected the path of a file, not " + std::string(describe(item.type)));
             continue;
         }
         add_file(join_path(folder_of(path), item.text), role, item.position, false);
@@ -163,8 +181,9 @@ void Sources::add_includes(const Value& list, Role role, const std::string& path
 void Sources::add_services(Value table, Role role) {
     for (Member& member : table.members) {
         if (!is_service_name(member.key) && !is_template_name(member.key)) {
-            reader_.error(member.position, "not a service name: \"" + printable(member.key, 80) + "\"",
-                          "use letters, digits, _ . - and at most one @, 64 bytes each side, beginning with a letter or digit");
+            reader_.error(
+                member.position, "not a service name: \"" + printable(member.key, 80) + "\"",
+                "use letters, digits, _ . - and at most one @, 64 bytes each side, beginning with a letter or digit");
             continue;
         }
         const auto [entry, fresh] = services_.try_emplace(member.key);

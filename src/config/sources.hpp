@@ -1,7 +1,7 @@
 // config/sources.hpp -- which files make up a configuration, merged into one set of tables.
 //
-// Owns includes, services/*.toml and drop-ins.  Knows no meaning of a key but whether a drop-in merges into it.  Invariant:
-// every value keeps the position of the file it came from.
+// Owns includes, services/*.toml and drop-ins.  Knows no meaning of a key but whether a drop-in merges into it.
+// Invariant: every value keeps the position of the file it came from.
 #pragma once
 
 #include <map>
@@ -30,7 +30,8 @@ class Sources {
     // A text that may contain services only.
     void add_text(const std::string& name, std::string_view text);
     // A file that is read while loading but isn't TOML.  The position is where it was named.
-    bool read_other(const std::string& path, bool may_be_missing, Position named_at, std::string& text, std::uint32_t& index);
+    bool read_other(const std::string& path, bool may_be_missing, Position named_at, std::string& text,
+                    std::uint32_t& index);
 
     // Every file that was read.
     const std::vector<std::string>& read() const { return read_; }
@@ -61,7 +62,7 @@ class Sources {
     Reader reader_;
     Value project_, control_;
     std::map<std::string, ServiceTable> services_;
-    std::set<std::string> seen_;        // paths, folded
+    std::set<std::string> seen_;          // paths, folded
     std::vector<std::string> including_;  // the chain of files being read
     std::vector<std::string> read_;
     bool complete_ = true;

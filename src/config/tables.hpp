@@ -101,7 +101,8 @@ void read_sandbox(Reader& reader, const KeyInfo& key, const Value& value, Draft&
 void read_log(Reader& reader, const KeyInfo& key, const Value& value, Draft& target);
 void read_sockets(Reader& reader, const KeyInfo& key, const Value& value, Draft& target);
 void read_dependencies(Reader& reader, const KeyInfo& key, const Value& value, Draft& target, model::Relation relation);
-void read_resource(Reader& reader, const KeyInfo& key, const Value& value, model::Limits& target, std::int32_t resource);
+void read_resource(Reader& reader, const KeyInfo& key, const Value& value, model::Limits& target,
+                   std::int32_t resource);
 // Makes the paths of sockets and probes absolute, once the service's directory is known.
 void complete_paths(const Reader& reader, Draft& draft);
 void read_probe(Reader& reader, const KeyInfo& key, const Value& value, model::Probe& target, model::ProbeKind kind);

@@ -89,11 +89,12 @@ Position position_of(std::string_view text, std::size_t offset, std::uint32_t fi
     const std::string_view before = text.substr(0, offset);
     const std::size_t line_end = before.rfind('\n');
     const std::size_t column = line_end == std::string_view::npos ? offset : offset - line_end - 1;
-    return {file, static_cast<std::uint32_t>(1 + std::ranges::count(before, '\n')), static_cast<std::uint32_t>(column + 1)};
+    return {file, static_cast<std::uint32_t>(1 + std::ranges::count(before, '\n')),
+            static_cast<std::uint32_t>(column + 1)};
 }
 
-// The parser and the destructor of its tables recurse once a part of a dotted key, without a bound.  Finds a key with more
-// parts than anybody needs; strings and comments don't count.
+// The parser and the destructor of its tables recurse once a part of a dotted key, without a bound.  Finds a key with
+// more parts than anybody needs; strings and comments don't count.
 std::optional<std::size_t> find_deep_key(std::string_view text) {
     constexpr std::size_t kParts = 32;
     std::size_t dots = 0;
@@ -107,7 +108,8 @@ std::optional<std::size_t> find_deep_key(std::string_view text) {
             const std::string_view triple = c == '"' ? "\"\"\"" : "'''";
             const std::string_view quote = text.substr(at).starts_with(triple) ? triple : triple.substr(0, 1);
             at += quote.size();
-            while (at < text.size() && !text.substr(at).starts_with(quote)) at += (c == '"' && text[at] == '\\') ? 2 : 1;
+            while (at < text.size() && !text.substr(at).starts_with(quote))
+                at += (c == '"' && text[at] == '\\') ? 2 : 1;
             at += quote.size() - 1;
         } else if (c == '\n' || c == '=' || c == ',' || c == '[' || c == '{') {
             dots = 0;
@@ -121,7 +123,9 @@ std::string_view without_prefix(std::string_view description) {
     constexpr std::string_view kPrefix = "Error while parsing ";
     if (!description.starts_with(kPrefix)) return description;
     const std::size_t colon = description.find(": ");
-    return colon == std::string_view::npos ? description : description.substr(colon + 2);
+    if (colon == std::string_view::npos) return description;
+    description.remove_prefix(colon + 2);
+    return description.substr(0, description.find(" (TOML_MAX"));
 }
 
 }  // namespace
@@ -154,8 +158,8 @@ std::optional<SyntaxError> parse_toml(std::string_view text, std::uint32_t file,
     const toml::parse_result result = toml::parse(text);
     if (!result) {
         const toml::parse_error& error = result.error();
-        return SyntaxError{to_position(error.source().begin, file),
-                           printable(without_prefix(error.description()), 300), "see toml.io for the syntax"};
+        return SyntaxError{to_position(error.source().begin, file), printable(without_prefix(error.description()), 300),
+                           "see toml.io for the syntax"};
     }
     Converter converter(file);
     converter.convert(result.table(), root);

@@ -1,6 +1,7 @@
 // config/value.hpp -- a parsed document as plain values with positions: what the parser of the syntax leaves behind.
 //
-// Knows no key of abide.toml.  Invariant: every string in it is UTF-8 without NUL, since it may become an argument of execve.
+// Knows no key of abide.toml.  Invariant: every string in it is UTF-8 without NUL, since it may become an argument of
+// execve.
 #pragma once
 
 #include <cstdint>
@@ -27,8 +28,8 @@ struct Value {
     std::int64_t integer = 0;
     double real = 0;
     std::string text;
-    std::vector<Value> items;      // of an array
-    std::vector<Member> members;   // of a table, in the order of the file
+    std::vector<Value> items;     // of an array
+    std::vector<Member> members;  // of a table, in the order of the file
 
     const Value* find(std::string_view key) const;
 };

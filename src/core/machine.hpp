@@ -109,6 +109,7 @@ class Machine {
     void reloaded(Slot slot, bool success);
     void set_paused(Slot slot, bool paused);
     void on_deadline(Slot slot);
+    void on_stage_deadline(Slot slot);
 
     // stop.cc: from the decision to stop until nobody is left
     void stop_run(Slot slot, model::Reason reason, const std::string& cause);

@@ -195,6 +195,7 @@ std::uint64_t Machine::random_below(std::uint64_t bound) {
 void Machine::on(const in::Spawned& in) {
     const auto it = e_.spawns_.find(in.spawn);
     if (it == e_.spawns_.end()) return stray();
+    run_of(node(it->second))->cgroup = in.cgroup;
     for (Process& process : run_of(node(it->second))->processes) {
         if (process.spawn != in.spawn) continue;
         process.pid = in.pid;

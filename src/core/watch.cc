@@ -305,7 +305,13 @@ void Machine::on_deadline(Slot slot) {
         if (run->ready && run->state != State::stopping) probe_health(slot);
         return;
     }
-    if (!due(run->stage_deadline)) return;
+    if (due(run->stage_deadline)) on_stage_deadline(slot);
+}
+
+// The stage that the run is in took too long.
+void Machine::on_stage_deadline(Slot slot) {
+    Run* run = run_of(node(slot));
+    const ServiceSpec& spec = run_spec(*run);
     switch (run->stage) {
         case Stage::pre_start:
         case Stage::post_start: return fail_start(slot, Reason::start_timeout, "a hook did not end in time");

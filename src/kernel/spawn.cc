@@ -35,6 +35,7 @@ constexpr std::uint64_t kPatienceToken = kWakeToken - 1;
 // How long a request waits for room in the staging area.  A child that is born into a frozen group, or stopped, keeps
 // its place for as long as it likes; then the next ones get a copied table, which costs more but needs no room.
 constexpr long kPatienceNs = 20'000'000;
+constexpr int kYields = 32;
 constexpr Duration kPartingPatience = seconds(1);
 constexpr std::uint64_t kIntoCgroup = CLONE_INTO_CGROUP;
 constexpr std::uint64_t kClearHandlers = CLONE_CLEAR_SIGHAND;
@@ -154,6 +155,7 @@ class Spawner::Impl {
     enum class Launch { done, no_room };
 
     Launch launch(Waiting& waiting);
+    Launch launch_with_yields(Waiting& waiting);
     Status stage(Flight& flight, const Fd& outcome_end);
     Status stage_cgroup(Flight& flight);
     long clone_child(Flight& flight, int* pidfd, SpawnStage* stage);
@@ -236,15 +238,23 @@ Status Spawner::Impl::spawn(SpawnRequest request, std::uint64_t token) {
     if (!queue_.empty() || counted_ >= options_.in_flight) {
         queue_.push_back(std::move(waiting));
     } else {
-        Launch result = launch(waiting);
-        if (result == Launch::no_room) {
-            sweep_unshared(false);
-            result = launch(waiting);
-        }
+        const Launch result = launch_with_yields(waiting);
         if (result == Launch::no_room) queue_.push_back(std::move(waiting));
     }
     poke();
     return {};
+}
+
+// Room comes free when a child gets to run its first call, for which it may need our processor.  Going to sleep instead would
+// cost a wake-up for each child.  Bounded, so that a stopped child can't hold us.
+Spawner::Impl::Launch Spawner::Impl::launch_with_yields(Waiting& waiting) {
+    Launch result = launch(waiting);
+    for (int i = 0; i < kYields && result == Launch::no_room; ++i) {
+        sweep_unshared(false);
+        result = launch(waiting);
+        if (result == Launch::no_room) ::sched_yield();
+    }
+    return result;
 }
 
 Spawner::Impl::Launch Spawner::Impl::launch(Waiting& waiting) {
@@ -546,7 +556,7 @@ void Spawner::Impl::be_patient(bool on) {
 void Spawner::Impl::launch_waiting() {
     bool no_room = false;
     while (!queue_.empty() && counted_ < options_.in_flight && !no_room) {
-        no_room = launch(queue_.front()) == Launch::no_room;
+        no_room = launch_with_yields(queue_.front()) == Launch::no_room;
         if (!no_room) queue_.pop_front();
     }
     if (out_of_patience_) {

@@ -1,7 +1,7 @@
 // logger/inherit.cc -- see inherit.hpp.
 #include "logger/inherit.hpp"
 
-#include "fmt/format.h"
+#include <fmt/format.h>
 #include "logger/escape.hpp"
 
 namespace abide::logger {

@@ -5,7 +5,7 @@
 #include <cerrno>
 
 #include "base/check.hpp"
-#include "fmt/format.h"
+#include <fmt/format.h>
 #include "kernel/files.hpp"
 #include "kernel/log_files.hpp"
 

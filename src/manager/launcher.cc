@@ -184,7 +184,7 @@ void Launcher::started(SpawnId spawn, kernel::SpawnEvent& event) {
     if (!watched) complain(describe(watched.error()));  // the anchor tells its exit as well, a little later
     uses_.processes.add(spawn, event.pid, std::move(event.pidfd), true, false);
     const Result<std::uint64_t> ticks = kernel::start_ticks(event.pid);
-    uses_.inbox.push(InputClass::process, model::in::Spawned{spawn, event.pid, ticks ? *ticks : 0});
+    uses_.inbox.push(InputClass::process, model::in::Spawned{spawn, event.pid, ticks ? *ticks : 0, uses_.tracking.has_cgroups()});
 }
 
 void Launcher::report_failure(SpawnId spawn, const kernel::SpawnEvent& event) const {

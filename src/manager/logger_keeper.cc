@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 #include <span>
 
 #include "base/text.hpp"
@@ -98,10 +99,13 @@ void LoggerKeeper::tell_all() {
         else complain("logs are shown, not kept: " + directory_ + ": " + describe(opened.error()));
     }
     say(wire::encode(wire::ToLogger{wire::Configure{}}), std::move(directory));
+    std::set<std::uint64_t> in_hand;
+    for (const auto& [item, fd] : opening_) in_hand.insert(item.key);
+    flush();
     std::vector<std::uint64_t> keys;
     for (const auto& [key, pipe] : pipes_) {
-        const bool in_hand = std::ranges::any_of(opening_, [&](const auto& one) { return one.first.key == key; });
-        if (!in_hand) keys.push_back(key);
+        if (!in_hand.contains(key)) keys.push_back(key);
+        else if (pipe.pattern) say(wire::encode(wire::ToLogger{*pipe.pattern}), {});
     }
     for (std::size_t begin = 0; begin < keys.size(); begin += wire::kItems) {
         const std::size_t end = std::min(keys.size(), begin + wire::kItems);

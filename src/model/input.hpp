@@ -32,6 +32,7 @@ struct Spawned {
     SpawnId spawn;
     std::int32_t pid = 0;
     std::uint64_t start_ticks = 0;
+    bool cgroup = false;  // in a control group of its run, from birth
 };
 // exec succeeded.
 struct Executed {

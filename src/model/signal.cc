@@ -1,5 +1,6 @@
-// model/signal.cc -- the table of signal numbers (signal(7), the numbers of x86 and ARM).  Knows no <signal.h>: SIGRTMIN is a
-// call into the C library, and a name in a journal must mean the same number for every program that reads it.
+// model/signal.cc -- the table of signal numbers (signal(7), the numbers of x86 and ARM).  Knows no <signal.h>:
+// SIGRTMIN is a call into the C library, and a name in a journal must mean the same number for every program that reads
+// it.
 #include "model/signal.hpp"
 
 #include <array>
@@ -12,9 +13,10 @@ namespace {
 constexpr int kRealTimeFirst = 34;  // glibc and musl keep 32 and 33 (musl 34 too) for themselves
 constexpr int kLast = 64;
 
-constexpr std::array<std::string_view, 32> kNames{
-    "",     "HUP",  "INT",  "QUIT",   "ILL",  "TRAP", "ABRT", "BUS",  "FPE",  "KILL",   "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM",
-    "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG",  "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO",   "PWR",  "SYS"};
+constexpr std::array<std::string_view, 32> kNames{"",       "HUP",  "INT",    "QUIT", "ILL",   "TRAP", "ABRT", "BUS",
+                                                  "FPE",    "KILL", "USR1",   "SEGV", "USR2",  "PIPE", "ALRM", "TERM",
+                                                  "STKFLT", "CHLD", "CONT",   "STOP", "TSTP",  "TTIN", "TTOU", "URG",
+                                                  "XCPU",   "XFSZ", "VTALRM", "PROF", "WINCH", "IO",   "PWR",  "SYS"};
 
 struct Alias {
     std::string_view name;
@@ -25,7 +27,8 @@ constexpr std::array<Alias, 4> kAliases{{{"IOT", 6}, {"CLD", 17}, {"POLL", 29}, 
 std::optional<int> parse_number(std::string_view text, int low, int high) {
     int number = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (text.empty() || text.front() == '-' || error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+    if (text.empty() || text.front() == '-' || error != std::errc{} || end != text.data() + text.size())
+        return std::nullopt;
     if (number < low || number > high) return std::nullopt;
     return number;
 }
@@ -61,7 +64,8 @@ std::optional<int> parse_signal(std::string_view text) {
 }
 
 std::string signal_name(int number) {
-    if (number > 0 && number < static_cast<int>(kNames.size())) return std::string(kNames[static_cast<std::size_t>(number)]);
+    if (number > 0 && number < static_cast<int>(kNames.size()))
+        return std::string(kNames[static_cast<std::size_t>(number)]);
     if (number == kRealTimeFirst) return "RTMIN";
     if (number > kRealTimeFirst && number <= kLast) return "RTMIN+" + std::to_string(number - kRealTimeFirst);
     return std::to_string(number);

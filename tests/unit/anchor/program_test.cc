@@ -100,6 +100,29 @@ TEST(Program, TakesNoMoreMemoryThanTini) {
     EXPECT_LE(as_anchor, tini);
 }
 
+// What a service costs here: a descriptor with a key that is spread over all 64 bits, and a mark.
+TEST(Program, AServiceCostsFewBytes) {
+    Instance instance;
+    Puppet manager = instance.manager();
+    manager.hello();
+    const Fd file = memory_file("x");
+    const int before = rss_kib(instance.pid());
+    constexpr std::uint64_t kCount = 800;
+    for (std::uint64_t i = 0; i < kCount; i += 100) {
+        std::vector<std::uint64_t> keys;
+        std::vector<anchor::Mark> marks;
+        for (std::uint64_t k = i; k < i + 100; ++k) {
+            keys.push_back((k + 1) * 0x9E3779B97F4A7C15u);
+            marks.push_back({std::int32_t(1'000'000 + k * 3), anchor::kManaged});
+        }
+        ASSERT_EQ(manager.ask(anchor::Verb::put, keys, 0, std::vector<int>(keys.size(), file.get())).header.status, 0u);
+        ASSERT_EQ(manager.ask(anchor::Verb::mark, marks).header.status, 0u);
+    }
+    const int grown = rss_kib(instance.pid()) - before;
+    std::printf("%d services: %d KiB more\n", int(kCount), grown);
+    EXPECT_LE(grown, int(kCount * 96 / 1024));
+}
+
 // Idle means idle: no wake-up in half a second, by the count of voluntary context switches.
 TEST(Program, SleepsWhileNothingHappens) {
     Instance instance;

@@ -63,9 +63,15 @@ TEST(Text, NamesAreBounded) {
 }
 
 TEST(Text, DurationsRoundTrip) {
-    const std::vector<std::pair<std::string_view, std::int64_t>> cases{
-        {"0", 0}, {"0s", 0}, {"250ms", 250'000'000}, {"10s", 10'000'000'000}, {"1h", 3'600'000'000'000},
-        {"1m30s", 90'000'000'000}, {"2d", 172'800'000'000'000}, {"5us", 5000}, {"7ns", 7}};
+    const std::vector<std::pair<std::string_view, std::int64_t>> cases{{"0", 0},
+                                                                       {"0s", 0},
+                                                                       {"250ms", 250'000'000},
+                                                                       {"10s", 10'000'000'000},
+                                                                       {"1h", 3'600'000'000'000},
+                                                                       {"1m30s", 90'000'000'000},
+                                                                       {"2d", 172'800'000'000'000},
+                                                                       {"5us", 5000},
+                                                                       {"7ns", 7}};
     for (const auto& [text, ns] : cases) {
         const auto duration = parse_duration(text);
         ASSERT_TRUE(duration) << text;
@@ -79,27 +85,35 @@ TEST(Text, DurationsRoundTrip) {
 }
 
 TEST(Text, BadDurationsSayWhy) {
-    for (const std::string_view bad : {"", "10", "s", "10x", "10 s", "-1s", "1.5s", "1s1m", "1s1s", "99999999999999999999s", "400000d", "1m30"}) {
+    for (const std::string_view bad :
+         {"", "10", "s", "10x", "10 s", "-1s", "1.5s", "1s1m", "1s1s", "99999999999999999999s", "400000d", "1m30"}) {
         EXPECT_FALSE(parse_duration(bad)) << bad;
     }
     EXPECT_EQ(parse_duration("10x").error().what, "not a duration: \"10x\"");
 }
 
 TEST(Text, SizesRoundTrip) {
-    for (const auto& [text, bytes] : std::vector<std::pair<std::string_view, std::uint64_t>>{
-             {"0", 0}, {"512", 512}, {"64K", 65536}, {"64M", 64u << 20}, {"1G", 1u << 30}, {"2T", 2ull << 40}, {"64MiB", 64u << 20}}) {
+    for (const auto& [text, bytes] : std::vector<std::pair<std::string_view, std::uint64_t>>{{"0", 0},
+                                                                                             {"512", 512},
+                                                                                             {"64K", 65536},
+                                                                                             {"64M", 64u << 20},
+                                                                                             {"1G", 1u << 30},
+                                                                                             {"2T", 2ull << 40},
+                                                                                             {"64MiB", 64u << 20}}) {
         const auto size = parse_size(text);
         ASSERT_TRUE(size) << text;
         EXPECT_EQ(*size, bytes) << text;
         EXPECT_EQ(parse_size(format_size(bytes)), bytes) << text;
     }
-    for (const std::string_view bad : {"", "M", "64X", "64MB", "-1", "1.5G", "99999999999G", "64 M"}) EXPECT_FALSE(parse_size(bad)) << bad;
+    for (const std::string_view bad : {"", "M", "64X", "64MB", "-1", "1.5G", "99999999999G", "64 M"})
+        EXPECT_FALSE(parse_size(bad)) << bad;
 }
 
 TEST(Text, IntegersMustFillTheText) {
     EXPECT_EQ(parse_integer("42", 0, 100), 42);
     EXPECT_EQ(parse_integer("-5", -10, 10), -5);
-    for (const std::string_view bad : {"", "4 ", " 4", "+4", "101", "-1", "4x"}) EXPECT_EQ(parse_integer(bad, 0, 100), std::nullopt) << bad;
+    for (const std::string_view bad : {"", "4 ", " 4", "+4", "101", "-1", "4x"})
+        EXPECT_EQ(parse_integer(bad, 0, 100), std::nullopt) << bad;
 }
 
 TEST(Text, PrintableShowsControlBytes) {
@@ -128,7 +142,8 @@ TEST(Words, SplitAsAShellDoes) {
 }
 
 TEST(Words, OperatorsAreErrorsThatSayNoShellRuns) {
-    for (const std::string_view bad : {"a | b", "a; b", "a & b", "a < b", "a > b", "a `b`", "a $(b)", "(a)", "a \"$(b)\"", "a \"`b`\"", "a\nb"}) {
+    for (const std::string_view bad :
+         {"a | b", "a; b", "a & b", "a < b", "a > b", "a `b`", "a $(b)", "(a)", "a \"$(b)\"", "a \"`b`\"", "a\nb"}) {
         const auto result = split_words(bad);
         ASSERT_FALSE(result) << bad;
         EXPECT_NE(result.error().advice.find("no shell runs"), std::string::npos) << bad;
@@ -138,7 +153,8 @@ TEST(Words, OperatorsAreErrorsThatSayNoShellRuns) {
 
 TEST(Words, ReferencesKeepTheirWordAndQuotingMakesDollarsLiteral) {
     EXPECT_EQ(words("a ${B:-c d} \"${E}\"", Dollar::references), (Words{"a", "${B:-c d}", "${E}"}));
-    EXPECT_EQ(words(R"('${A}' \${B} "\${C}" $$ $x)", Dollar::references), (Words{"$${A}", "$${B}", "$${C}", "$$", "$x"}));
+    EXPECT_EQ(words(R"('${A}' \${B} "\${C}" $$ $x)", Dollar::references),
+              (Words{"$${A}", "$${B}", "$${C}", "$$", "$x"}));
     EXPECT_FALSE(split_words("a ${B", Dollar::references));
 }
 

@@ -50,7 +50,8 @@ TEST(Expand, AnEnvironmentIsBuiltInOrder) {
     const auto environment = expand_environment({{"PATH", "/bin"}, {"HOME", "/root"}},
                                                 {{"A", "1"}, {"B", "${A}2"}, {"A", "3"}, {"PATH", "/x:${PATH}"}});
     ASSERT_TRUE(environment);
-    EXPECT_EQ(*environment, (std::vector<model::Variable>{{"A", "3"}, {"B", "12"}, {"HOME", "/root"}, {"PATH", "/x:/bin"}}));
+    EXPECT_EQ(*environment,
+              (std::vector<model::Variable>{{"A", "3"}, {"B", "12"}, {"HOME", "/root"}, {"PATH", "/x:/bin"}}));
     EXPECT_EQ(expand_command({{"run", "${B}"}}, *environment), (std::vector<std::string>{"run", "12"}));
     EXPECT_EQ(expand_from("${HOME}", *environment), "/root");
     const auto bad = expand_environment({}, {{"A", "${B}"}});

@@ -27,13 +27,16 @@ class MapFiles : public FileView {
         std::vector<std::string> names;
         for (const auto& [path, text] : files) {
             const std::size_t slash = path.rfind('/');
-            if (slash != std::string::npos && path.substr(0, slash) == directory && path.ends_with(suffix)) names.push_back(path);
+            if (slash != std::string::npos && path.substr(0, slash) == directory && path.ends_with(suffix))
+                names.push_back(path);
         }
         return names;
     }
 };
 
-inline LoadContext root_context() { return {"/srv/shop", "shop", Mode::project, true}; }
+inline LoadContext root_context() {
+    return {"/srv/shop", "shop", Mode::project, true};
+}
 
 inline Loaded load_one(std::string text, LoadContext context = root_context()) {
     MapFiles files;

@@ -1,5 +1,6 @@
-// Each bad configuration in tests/fixtures/config has its exact messages beside it: NAME.toml and NAME.expected.  Messages are
-// what users see of the loader, so a change of one must show.  ABIDE_WRITE=1 writes them anew, and the generated pages too.
+// Each bad configuration in tests/fixtures/config has its exact messages beside it: NAME.toml and NAME.expected.
+// Messages are what users see of the loader, so a change of one must show.  ABIDE_WRITE=1 writes them anew, and the
+// generated pages too.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -30,7 +31,9 @@ class FolderFiles : public FileView {
         if (!fs::is_regular_file(root_ / path)) return fail(ErrorKind::not_found, "No such file or directory");
         return slurp(root_ / path);
     }
-    Result<std::vector<std::string>> list(const std::string&, std::string_view) override { return std::vector<std::string>{}; }
+    Result<std::vector<std::string>> list(const std::string&, std::string_view) override {
+        return std::vector<std::string>{};
+    }
 
   private:
     fs::path root_;
@@ -48,7 +51,8 @@ TEST(Golden, MessagesOfBadConfigurations) {
         if (entry.path().extension() != ".toml" || entry.path().stem().string().starts_with("part-")) continue;
         FolderFiles files(folder);
         const bool plain = entry.path().stem() == "plain-user";
-        const Loaded loaded = load({entry.path().filename().string()}, files, {"/srv/shop", "shop", Mode::project, !plain});
+        const Loaded loaded =
+            load({entry.path().filename().string()}, files, {"/srv/shop", "shop", Mode::project, !plain});
         fs::path expected = entry.path();
         expect_same(expected.replace_extension(".expected"), errors_of(loaded));
         EXPECT_FALSE(loaded.ok) << entry.path();

@@ -1,4 +1,5 @@
-// The table of keys drives everything: each row must be readable as its shape says, and each default must be the real one.
+// The table of keys drives everything: each row must be readable as its shape says, and each default must be the real
+// one.
 #include "config/keys.hpp"
 
 #include <gtest/gtest.h>
@@ -72,11 +73,13 @@ std::string document(std::string_view inside, const std::string& row) {
         const std::string name = row.starts_with("service") ? "service = \"peer\"" : "service = \"peer\", " + row;
         return peer + body + "requires = [{ " + name + " }]\n";
     }
-    if (inside == "sockets") return body + "sockets = [{ " + (row.starts_with("listen") ? row : row + ", listen = \"unix:x\"") + " }]\n";
+    if (inside == "sockets")
+        return body + "sockets = [{ " + (row.starts_with("listen") ? row : row + ", listen = \"unix:x\"") + " }]\n";
     if (inside == "rlimit") return body + "limits = { nofile = { soft = \"2G\", hard = \"2G\" } }\n";
     std::string extra;
     if (inside == "ready" && (row.starts_with("timeout") || row.starts_with("every"))) extra = ", tcp = \"a:1\"";
-    if (inside == "health" && !row.starts_with("tcp") && !row.starts_with("unix") && !row.starts_with("http") && !row.starts_with("exec")) {
+    if (inside == "health" && !row.starts_with("tcp") && !row.starts_with("unix") && !row.starts_with("http") &&
+        !row.starts_with("exec")) {
         extra = ", tcp = \"a:1\"";
     }
     if (inside == "reload" && row.starts_with("timeout")) extra = ", signal = \"HUP\"";
@@ -108,7 +111,8 @@ TEST(Keys, EveryChoiceIsRead) {
             if (key.choices.empty() || key.name == "kind") continue;
             std::vector<model::ServiceSpec> seen;
             for (const std::string_view choice : split(key.choices, '|')) {
-                const std::string text = document(info.name, std::string(key.name) + " = \"" + std::string(choice) + "\"");
+                const std::string text =
+                    document(info.name, std::string(key.name) + " = \"" + std::string(choice) + "\"");
                 const Loaded loaded = load_one(text);
                 ASSERT_TRUE(loaded.ok) << text << errors_of(loaded);
                 // Each choice means something else.
@@ -133,7 +137,8 @@ TEST(Keys, DefaultsAreTheRealOnes) {
             if (hole != std::string::npos) without.replace(hole, 4, "{ ");
             const Loaded with_row = load_one(text);
             const Loaded without_row = load_one(without);
-            ASSERT_TRUE(with_row.ok && without_row.ok) << text << errors_of(with_row) << without << errors_of(without_row);
+            ASSERT_TRUE(with_row.ok && without_row.ok)
+                << text << errors_of(with_row) << without << errors_of(without_row);
             EXPECT_EQ(with_row.configuration, without_row.configuration) << text;
             ++rows;
         }

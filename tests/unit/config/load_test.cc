@@ -111,8 +111,10 @@ TEST(Load, EveryKey) {
     const model::ServiceSpec& db = *find(loaded, "db");
     EXPECT_EQ(db.command.argv, (std::vector<std::string>{"postgres", "-D", "/srv/db"}));
     EXPECT_EQ(*db.identity, (model::Identity{"postgres", "postgres", {"ssl-cert"}}));
-    EXPECT_EQ(*db.ready, (model::ReadySpec{{ProbeKind::tcp, "127.0.0.1:5432", {}, -1, {}}, seconds(30), milliseconds(50)}));
-    EXPECT_EQ(*db.stop, (model::StopSpec{2, seconds(90), model::StopFinal::never, model::StopScope::mixed, {{"./stop", "now"}}}));
+    EXPECT_EQ(*db.ready,
+              (model::ReadySpec{{ProbeKind::tcp, "127.0.0.1:5432", {}, -1, {}}, seconds(30), milliseconds(50)}));
+    EXPECT_EQ(*db.stop,
+              (model::StopSpec{2, seconds(90), model::StopFinal::never, model::StopScope::mixed, {{"./stop", "now"}}}));
     EXPECT_EQ(db.health->probe.command.argv, (std::vector<std::string>{"pg_isready"}));
     EXPECT_EQ(db.health->failures, 2u);
     EXPECT_EQ(db.health->successes, 4u);
@@ -135,14 +137,15 @@ TEST(Load, EveryKeyOfTheApi) {
     EXPECT_EQ(api.description, "The API");
     EXPECT_EQ(api.directory, "/srv/shop/api");
     EXPECT_EQ(api.environment, (std::vector<model::Variable>{{"LANG", "C.UTF-8"}, {"PORT", "8080"}, {"B", "x"}}));
-    EXPECT_EQ(api.dependencies, (std::vector<model::Dependency>{{Relation::requires_, "db", Await::healthy, OnLoss::ignore},
-                                                                {Relation::requires_, "migrate", Await::completed, OnLoss::ignore},
-                                                                {Relation::wants, "cache", Await::started, OnLoss::restart},
-                                                                {Relation::binds_to, "db", Await::none, OnLoss::ignore},
-                                                                {Relation::part_of, "all", Await::none, OnLoss::ignore},
-                                                                {Relation::after, "cache", Await::ready, OnLoss::ignore},
-                                                                {Relation::before, "front", Await::ready, OnLoss::ignore},
-                                                                {Relation::conflicts, "old", Await::none, OnLoss::ignore}}));
+    EXPECT_EQ(api.dependencies,
+              (std::vector<model::Dependency>{{Relation::requires_, "db", Await::healthy, OnLoss::ignore},
+                                              {Relation::requires_, "migrate", Await::completed, OnLoss::ignore},
+                                              {Relation::wants, "cache", Await::started, OnLoss::restart},
+                                              {Relation::binds_to, "db", Await::none, OnLoss::ignore},
+                                              {Relation::part_of, "all", Await::none, OnLoss::ignore},
+                                              {Relation::after, "cache", Await::ready, OnLoss::ignore},
+                                              {Relation::before, "front", Await::ready, OnLoss::ignore},
+                                              {Relation::conflicts, "old", Await::none, OnLoss::ignore}}));
     EXPECT_EQ(api.hooks->pre_start, (std::vector<model::Command>{{{"./check-config"}}, {{"./warm", "up"}}}));
     EXPECT_EQ(api.hooks->timeout, seconds(5));
     EXPECT_EQ(api.sockets, (std::vector<model::SocketSpec>{{"http", "tcp:127.0.0.1:8080", 10, -1},
@@ -150,11 +153,19 @@ TEST(Load, EveryKeyOfTheApi) {
     EXPECT_EQ(api.ready->probe.kind, ProbeKind::notify);
     EXPECT_EQ(api.restart, model::RestartPolicy::always);
     EXPECT_EQ(api.success_exit, (std::vector<model::ExitMatch>{{false, 143}, {true, 15}}));
-    EXPECT_EQ(*api.restart_delay, (model::RestartSpec{milliseconds(200), seconds(60), 1500, 0, seconds(120), 3, seconds(10),
-                                                      {{false, 3}}, {{true, 11}}}));
+    EXPECT_EQ(*api.restart_delay,
+              (model::RestartSpec{
+                  milliseconds(200), seconds(60), 1500, 0, seconds(120), 3, seconds(10), {{false, 3}}, {{true, 11}}}));
     EXPECT_EQ(*api.reload, (model::ReloadSpec{1, {}, seconds(3)}));
-    EXPECT_EQ(*api.limits, (model::Limits{{{4, UINT64_MAX, UINT64_MAX}, {6, 10, 20}, {7, 65536, 65536}, {8, 65536, 65536}},
-                                          512u << 20, 256u << 20, 100, 50, -5, 100, 027}));
+    EXPECT_EQ(*api.limits,
+              (model::Limits{{{4, UINT64_MAX, UINT64_MAX}, {6, 10, 20}, {7, 65536, 65536}, {8, 65536, 65536}},
+                             512u << 20,
+                             256u << 20,
+                             100,
+                             50,
+                             -5,
+                             100,
+                             027}));
     EXPECT_EQ(*api.sandbox, (model::Sandbox{true, true, {"CAP_CHOWN", "CAP_NET_BIND_SERVICE"}, false}));
     EXPECT_EQ(*api.log, (model::LogSpec{model::LogMode::file, 1u << 20, 2, seconds(86400), false}));
 
@@ -205,8 +216,8 @@ wants = ["queue@extra"]
     ASSERT_TRUE(loaded.ok) << errors_of(loaded);
     std::vector<std::string> names;
     for (const model::ServiceSpec& spec : loaded.configuration.services) names.push_back(spec.name);
-    EXPECT_EQ(names, (std::vector<std::string>{"named@x", "queue@", "queue@extra", "queue@mail", "queue@video", "worker@", "worker@mail",
-                                               "worker@video"}));
+    EXPECT_EQ(names, (std::vector<std::string>{"named@x", "queue@", "queue@extra", "queue@mail", "queue@video",
+                                               "worker@", "worker@mail", "worker@video"}));
     const model::ServiceSpec& pattern = *find(loaded, "worker@");
     EXPECT_TRUE(pattern.is_template);
     EXPECT_FALSE(pattern.autostart);
@@ -257,23 +268,35 @@ environment = { A = "own", C = "own", D = "${F}" }
 environment-file = ["a.env"]
 limits = { nofile = 10, nice = 1 }
 )"},
-        {"/srv/shop/a.env", "# comment\nC=file $x ${y}\nexport F='q # r'\n\n; more\nG=\"a\\nb\\$\"  # said\nH = plain # not a comment\nM='1\n2'\n"},
+        {"/srv/shop/a.env",
+         "# comment\nC=file $x ${y}\nexport F='q # r'\n\n; more\nG=\"a\\nb\\$\"  # said\nH = plain # not a "
+         "comment\nM='1\n2'\n"},
         {"/srv/shop/more/b.toml", "[services.b]\ncommand = [\"b\"]\nenvironment-file = [\"b.env\"]\n"},
         {"/srv/shop/more/b.env", "B=1\n"},
-        {"/srv/shop/abide.d/10.toml", "[services.a]\nrestart = \"always\"\nenvironment = { C2 = \"drop\", A = \"drop\" }\nlimits = { nice = 2 }\n"},
-        {"/srv/shop/abide.d/20.toml", "[project]\nparallel = 3\n[services.a]\nrestart = \"on-failure\"\n[services.c]\ncommand = [\"c\"]\n"},
+        {"/srv/shop/abide.d/10.toml",
+         "[services.a]\nrestart = \"always\"\nenvironment = { C2 = \"drop\", A = \"drop\" }\nlimits = { nice = 2 }\n"},
+        {"/srv/shop/abide.d/20.toml",
+         "[project]\nparallel = 3\n[services.a]\nrestart = \"on-failure\"\n[services.c]\ncommand = [\"c\"]\n"},
         {"/srv/shop/abide.d/readme.txt", "not read"},
     };
     const Loaded loaded = load({"/srv/shop/abide.toml"}, files, root_context());
     ASSERT_TRUE(loaded.ok) << errors_of(loaded);
     const model::ServiceSpec& a = *find(loaded, "a");
-    EXPECT_EQ(a.environment, (std::vector<model::Variable>{{"A", "project"}, {"P", "100%"}, {"C", "file $$x $${y}"}, {"F", "q # r"},
-                                                           {"G", "a\nb$$"}, {"H", "plain # not a comment"}, {"M", "1\n2"},
-                                                           {"A", "drop"}, {"D", "${F}"}, {"C2", "drop"}}));
+    EXPECT_EQ(a.environment, (std::vector<model::Variable>{{"A", "project"},
+                                                           {"P", "100%"},
+                                                           {"C", "file $$x $${y}"},
+                                                           {"F", "q # r"},
+                                                           {"G", "a\nb$$"},
+                                                           {"H", "plain # not a comment"},
+                                                           {"M", "1\n2"},
+                                                           {"A", "drop"},
+                                                           {"D", "${F}"},
+                                                           {"C2", "drop"}}));
     EXPECT_EQ(a.restart, model::RestartPolicy::on_failure);
     EXPECT_EQ(a.limits->nice, 2);
     EXPECT_EQ(a.limits->resources.size(), 1u);
-    EXPECT_EQ(find(loaded, "b")->environment, (std::vector<model::Variable>{{"B", "1"}}));
+    EXPECT_EQ(find(loaded, "b")->environment,
+              (std::vector<model::Variable>{{"A", "project"}, {"P", "100%"}, {"B", "1"}}));
     EXPECT_NE(find(loaded, "c"), nullptr);
     EXPECT_EQ(loaded.configuration.instance.parallel, 3u);
     EXPECT_EQ(files.reads["/srv/shop/more/b.toml"], 1);
@@ -294,7 +317,8 @@ TEST(Load, UserAndSystemInstancesReadTheServicesFolder) {
 
 TEST(Load, PlainTextsForAdd) {
     MapFiles files;
-    const Loaded loaded = load_text("-", "[services.x]\ncommand = [\"x\"]\nrequires = [\"running\"]\n", files, root_context());
+    const Loaded loaded =
+        load_text("-", "[services.x]\ncommand = [\"x\"]\nrequires = [\"running\"]\n", files, root_context());
     ASSERT_TRUE(loaded.ok) << errors_of(loaded);
     EXPECT_EQ(find(loaded, "x")->dependencies.at(0).target, "running");
     const Loaded bad = load_text("-", "include = [\"a\"]\n[project]\nname = \"n\"\n", files, root_context());

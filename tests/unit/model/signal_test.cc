@@ -25,7 +25,8 @@ TEST(Signal, NamesAndNumbersAgreeWithTheKernels) {
 }
 
 TEST(Signal, EveryNumberRoundTrips) {
-    for (int number = 1; number <= 64; ++number) EXPECT_EQ(parse_signal(signal_name(number)), number) << signal_name(number);
+    for (int number = 1; number <= 64; ++number)
+        EXPECT_EQ(parse_signal(signal_name(number)), number) << signal_name(number);
     EXPECT_EQ(signal_name(15), "TERM");
     EXPECT_EQ(signal_name(37), "RTMIN+3");
     EXPECT_EQ(signal_name(32), "32");
@@ -33,7 +34,8 @@ TEST(Signal, EveryNumberRoundTrips) {
 }
 
 TEST(Signal, RefusesEverythingElse) {
-    for (const char* bad : {"", "0", "65", "-1", "term", "SIG", "SIGSIGTERM", "RTMIN+31", "RTMIN+", "RTMIN-1", "RTMAX-31", "15 ", "TERMX", "+15"}) {
+    for (const char* bad : {"", "0", "65", "-1", "term", "SIG", "SIGSIGTERM", "RTMIN+31", "RTMIN+", "RTMIN-1",
+                            "RTMAX-31", "15 ", "TERMX", "+15"}) {
         EXPECT_EQ(parse_signal(bad), std::nullopt) << bad;
     }
 }

@@ -1,0 +1,133 @@
+"""The main job: bring a stack up in order, keep it up, survive the manager, stop it in order, leave nothing behind."""
+import json
+import os
+import signal
+import subprocess
+import time
+
+from harness import alive, instance, until
+
+STACK = """
+[services.db]
+command = ["sleep", "1000"]
+[services.api]
+command = ["sleep", "1000"]
+requires = ["db"]
+[services.migrate]
+kind = "task"
+command = ["true"]
+requires = ["db"]
+"""
+
+
+def test_up_status_down():
+    with instance(STACK) as one:
+        assert one.state("db") == "running" and one.state("api") == "running"
+        one.reaches("migrate", "completed")
+        pids = [one.status(n)["pid"] for n in ("db", "api")]
+        own = one.where()
+        one.ok("down")
+        assert not any(alive(p) for p in pids)
+        assert not any(alive(own[k]) for k in ("anchor_pid", "manager_pid"))
+        assert one.run("status").returncode == 4
+
+
+def test_a_killed_service_is_back():
+    with instance(STACK) as one:
+        old = one.status("db")["pid"]
+        os.kill(old, signal.SIGKILL)
+        until(lambda: one.status("db")["pid"] not in (old, None) and one.state("db") == "running")
+        last = one.status("db")["last_exit"]
+        assert last["signal"] in (9, "KILL", "SIGKILL"), last
+        assert one.status("db")["restarts"] == 1
+
+
+def test_the_manager_may_be_killed_at_any_time():
+    with instance(STACK) as one:
+        pids = {n: one.status(n)["pid"] for n in ("db", "api")}
+        for _ in range(10):
+            manager = one.where()["manager_pid"]
+            os.kill(manager, signal.SIGKILL)
+            until(lambda: one.where()["manager_pid"] != manager)
+            assert {n: one.status(n)["pid"] for n in pids} == pids
+        os.kill(pids["db"], signal.SIGKILL)
+        until(lambda: one.status("db")["pid"] not in (pids["db"], None))
+
+
+def test_an_exit_while_no_manager_lives_is_not_lost():
+    toml = '[services.a]\ncommand = ["sh", "-c", "sleep 0.4; exit 3"]\nrestart = "never"\n'
+    with instance(toml) as one:
+        manager = one.where()["manager_pid"]
+        os.kill(manager, signal.SIGSTOP)
+        time.sleep(0.8)
+        os.kill(manager, signal.SIGKILL)
+        one.reaches("a", "failed")
+        assert one.status("a")["last_exit"]["code"] == 3
+
+
+def test_events_have_no_gap_over_a_crash():
+    with instance(STACK) as one:
+        os.kill(one.where()["manager_pid"], signal.SIGKILL)
+        one.ok("restart", "db")
+        folder = one.where()["events"]
+        ids = []
+        for name in sorted(os.listdir(folder)):
+            if name.endswith(".jsonl"):
+                ids += [int(json.loads(line)["id"]) for line in open(os.path.join(folder, name))]
+        assert ids == list(range(1, len(ids) + 1)), ids
+
+
+def test_stop_is_for_good_and_takes_dependents_along():
+    with instance(STACK) as one:
+        one.ok("stop", "db")
+        assert one.state("db") == "inactive" and one.state("api") == "inactive"
+        one.ok("start", "api")
+        assert one.state("db") == "running" and one.state("api") == "running"
+
+
+def test_restart_gives_a_new_process():
+    with instance(STACK) as one:
+        old = one.status("api")["pid"]
+        one.ok("restart", "api")
+        assert one.status("api")["pid"] != old and not alive(old)
+
+
+def test_a_second_up_starts_what_is_missing():
+    with instance(STACK) as one:
+        one.ok("stop", "api")
+        assert one.up().returncode == 0
+        assert one.state("api") == "running"
+
+
+def test_status_answers_while_a_start_hangs():
+    toml = STACK + '[services.slow]\ncommand = ["sleep", "100"]\nready = { notify = true, timeout = "50s" }\nautostart = false\n'
+    with instance(toml) as one:
+        one.ok("start", "slow", "--no-wait")
+        start = time.monotonic()
+        assert one.state("slow") == "starting"
+        assert time.monotonic() - start < 1
+        assert one.run("start", "slow", "--timeout", "200ms").returncode == 6
+        one.ok("force-destroy", "slow")
+        assert one.state("slow") == "inactive"
+
+
+def test_foreground_up_stops_in_order_on_interrupt():
+    from harness import BIN
+    with instance(STACK, up=False) as one:
+        process = subprocess.Popen([str(BIN / "abide"), "-C", str(one.folder), "up"], stdout=subprocess.PIPE,
+                                   stderr=subprocess.STDOUT)
+        until(lambda: one.run("status").returncode == 0 and one.state("api") == "running")
+        pid = one.status("db")["pid"]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=10) == 0
+        assert not alive(pid)
+
+
+def test_essential_ends_the_instance_with_its_status():
+    from harness import BIN
+    toml = '[services.a]\ncommand = ["sh", "-c", "sleep 0.3; exit 7"]\nrestart = "never"\nessential = true\n' \
+           '[services.b]\ncommand = ["sleep", "1000"]\n'
+    with instance(toml, up=False) as one:
+        result = subprocess.run([str(BIN / "abide"), "-C", str(one.folder), "up"], stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, timeout=20)
+        assert result.returncode == 7, result

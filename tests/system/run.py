@@ -1,0 +1,50 @@
+#!/usr/bin/env python3
+"""Runs the system tests: real programs, real processes, each file in a pid namespace of its own, so that nothing outlives it.
+
+usage: tests/system/run.py [--build DIR] [PATTERN...]
+
+A test file is tests/system/NAME_test.py with functions test_*; the harness is harness.py.  Ends with `N passed, N failed`.
+"""
+import argparse
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+FILE_SECONDS = 180
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", default=str(HERE.parent.parent / "build/release"))
+    parser.add_argument("patterns", nargs="*")
+    args = parser.parse_args()
+    env = dict(os.environ, ABIDE_BIN=str(pathlib.Path(args.build).resolve() / "bin"))
+    passed = failed = 0
+    for file in sorted(HERE.glob("*_test.py")):
+        if args.patterns and not any(p in file.name for p in args.patterns):
+            continue
+        start = time.monotonic()
+        namespace = ["unshare", "-pf", "--mount-proc"] if os.geteuid() == 0 else []
+        try:
+            result = subprocess.run(namespace + [sys.executable, str(HERE / "harness.py"), str(file)], env=env,
+                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=FILE_SECONDS)
+            output = result.stdout
+        except subprocess.TimeoutExpired as late:
+            output = (late.stdout or b"").decode(errors="replace") + f"\nFAIL {file.name}: more than {FILE_SECONDS} s\n"
+        good = sum(line.startswith("ok ") for line in output.splitlines())
+        bad = sum(line.startswith("FAIL ") for line in output.splitlines())
+        if good + bad == 0:
+            bad = 1
+        print(f"{file.name}: {good} passed, {bad} failed ({time.monotonic() - start:.1f} s)", flush=True)
+        if bad:
+            print(output, flush=True)
+        passed, failed = passed + good, failed + bad
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""The command line: exit statuses, one line of error with its place, reload and plan, logs."""
+import json
+import time
+
+from harness import Instance, instance, until
+
+CALM = '[services.calm]\ncommand = ["sleep", "1000"]\n'
+
+
+def refused(toml, *words):
+    one = Instance(toml)
+    try:
+        result = one.run("check")
+        assert result.returncode == 2, result
+        for word in words:
+            assert word in result.stderr + result.stdout, result.stderr + result.stdout
+        assert one.up().returncode == 2
+    finally:
+        one.close()
+
+
+def test_unknown_key():
+    refused('[services.a]\ncomand = ["x"]\n', "abide.toml:2:", "command")
+
+
+def test_wrong_type():
+    refused('[services.a]\ncommand = ["x"]\nautostart = "maybe"\n', "abide.toml:3:")
+
+
+def test_cycle_with_every_edge():
+    refused('[services.a]\ncommand = ["x"]\nrequires = ["b"]\n[services.b]\ncommand = ["x"]\nafter = ["c"]\n'
+            '[services.c]\ncommand = ["x"]\nrequires = ["a"]\n', "a requires b", "b after c", "c requires a")
+
+
+def test_missing_dependency():
+    refused('[services.a]\ncommand = ["x"]\nrequires = ["databse"]\n[services.database]\ncommand = ["x"]\n', "databse", "database")
+
+
+def test_self_dependency():
+    refused('[services.a]\ncommand = ["x"]\nrequires = ["a"]\n', "itself")
+
+
+def test_duplicate_provider():
+    refused('[services.a]\ncommand = ["x"]\nprovides = ["p"]\n[services.b]\ncommand = ["x"]\nprovides = ["p"]\n', "provide")
+
+
+def test_bad_name():
+    refused('[services."../a"]\ncommand = ["x"]\n', "name")
+
+
+def test_not_utf8():
+    one = Instance("")
+    try:
+        one.config.write_bytes(b'[services.a]\ncommand = ["\xff"]\n')
+        assert one.run("check").returncode == 2
+    finally:
+        one.close()
+
+
+def test_statuses():
+    with instance(CALM) as one:
+        assert one.run("status", "nobody").returncode == 3
+        assert one.run("stop", "nobody").returncode == 3
+        assert one.run("no-such-command").returncode == 2
+        assert one.run("reload", "calm").returncode == 7
+    assert one.run("status").returncode in (2, 4)
+
+
+def test_reload_config_touches_only_what_changed():
+    toml = CALM + '[services.other]\ncommand = ["sleep", "1000"]\n'
+    with instance(toml) as one:
+        calm, other = one.status("calm")["pid"], one.status("other")["pid"]
+        one.config.write_text(CALM + '[services.other]\ncommand = ["sleep", "2000"]\n[services.new]\ncommand = ["sleep", "1"]\n')
+        plan = one.ok("plan")
+        assert "other" in plan and "new" in plan and "calm" not in plan, plan
+        one.ok("reload-config")
+        until(lambda: one.status("other")["pid"] not in (None, other))
+        assert one.status("calm")["pid"] == calm
+        one.config.write_text(CALM + "oops = 1\n")
+        assert one.run("reload-config").returncode == 2
+        assert one.status("calm")["pid"] == calm
+
+
+def test_add_and_remove():
+    with instance(CALM) as one:
+        one.ok("add", "-", stdin='[services.extra]\ncommand = ["sleep", "1000"]\n')
+        one.reaches("extra", "running")
+        one.ok("remove", "extra")
+        assert one.run("status", "extra").returncode == 3
+
+
+def test_templates():
+    with instance('[services."w@"]\ncommand = ["sleep", "%i"]\ninstances = ["100", "200"]\n') as one:
+        assert one.state("w@100") == "running" and one.state("w@200") == "running"
+        one.ok("start", "w@300")
+        assert one.state("w@300") == "running"
+
+
+def test_environment_and_expansion():
+    toml = '[services.a]\ncommand = ["sh", "-c", "echo got $0 $X ${Y:-none}", "${X}"]\nenvironment = { X = "value" }\n'
+    with instance(toml) as one:
+        until(lambda: "got value value none" in one.ok("logs", "a"))
+
+
+def test_logs():
+    toml = '[services.a]\ncommand = ["sh", "-c", "for i in 1 2 3 4 5; do echo line $i; sleep 0.1; done; printf no-newline; sleep 100"]\n'
+    with instance(toml) as one:
+        until(lambda: "line 5" in one.ok("logs", "a"))
+        last = one.ok("logs", "-n", "2", "a")
+        assert "line 5" in last and "line 3" not in last
+        assert "line 1" in one.ok("logs", "--since", "1h", "a")
+        time.sleep(0.1)
+
+
+def test_json_is_what_scripts_rely_on():
+    with instance(CALM) as one:
+        status = one.status("calm")
+        for key in ("name", "kind", "state", "stage", "conditions", "want", "pid", "run", "since", "restarts", "last_exit",
+                    "waiting_for", "revision", "description"):
+            assert key in status, key
+        for key in ("configuration", "runtime", "control", "events", "log", "apps", "anchor_pid", "manager_pid", "logger_pid"):
+            assert key in one.where(), key
+        assert json.loads(one.ok("status", "--json"))
+
+
+def test_enable_and_disable():
+    with instance(CALM) as one:
+        one.ok("disable", "calm")
+        one.ok("down")
+        assert one.up().returncode == 0
+        assert one.state("calm") == "inactive"
+        one.ok("enable", "calm")

@@ -61,7 +61,8 @@ function(abide_unit_tests folder)
   if(NOT sources)
     return()
   endif()
-  add_executable(unit_${folder} ${sources})
+  # The pure folders need check_failed, which the kernel layer defines for every program.
+  add_executable(unit_${folder} ${sources} ${CMAKE_SOURCE_DIR}/src/kernel/check.cc)
   target_compile_options(unit_${folder} PRIVATE ${ABIDE_FLAGS})
   target_compile_definitions(unit_${folder} PRIVATE ABIDE_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
                              ABIDE_BIN_DIR="${CMAKE_BINARY_DIR}/bin")

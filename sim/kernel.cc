@@ -102,11 +102,11 @@ void World::on(const out::Signal& fx) {
     for (auto& [spawn, process] : processes_) {
         if (process.service != fx.service || process.run != fx.run || !process.alive) continue;
         if (fx.scope == StopScope::main && process.role != Role::main) continue;
-        if (fx.signal == SIGHUP || (process.ignores_term && fx.signal != SIGKILL)) continue;
+        if (fx.signal == SIGHUP || fx.signal == SIGCONT || (process.ignores_term && fx.signal != SIGKILL)) continue;
         die(process, signal_exit(fx.signal));
     }
     const auto key = std::pair{fx.service, fx.run};
-    if (fx.scope == StopScope::all && children_.contains(key) && !random_.percent(faults_.ignores_term)) {
+    if (fx.scope == StopScope::all && fx.signal != SIGCONT && children_.contains(key) && !random_.percent(faults_.ignores_term)) {
         children_.erase(key);
         if (watched_.contains(key) && !somebody_lives(fx.service, fx.run)) {
             watched_.erase(key);

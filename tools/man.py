@@ -20,11 +20,17 @@ def escape(text):
 
 
 def inline(text):
-    """Bold, code and links of one paragraph."""
-    text = escape(re.sub(r"\[([^\]]+)\]\([^)]*\)", r"\1", text.replace("\\|", "|")))
-    text = re.sub(r"`([^`]+)`", r"\\fB\1\\fR", text)
-    text = re.sub(r"\*\*([^*]+)\*\*", r"\\fB\1\\fR", text)
-    return re.sub(r"(?<![\w*])\*([^*\s][^*]*)\*", r"\\fI\1\\fR", text)
+    """Code, bold, italics and links of one paragraph."""
+    result = []
+    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text.replace("\\|", "|"))
+    for part in re.split(r"(``.+?``|`[^`]+`)", text):
+        if part.startswith("`"):
+            result.append("\\fB" + escape(part.strip("`").strip()) + "\\fR")
+            continue
+        part = re.sub(r"\*\*([^*]+)\*\*", r"\\fB\1\\fR", escape(part))
+        result.append(re.sub(r"(?<![\w*])\*([^*\s][^*]*)\*", r"\\fI\1\\fR", part))
+    line = "".join(result)
+    return "\\&" + line if line.startswith((".", "'")) else line
 
 
 def code_block(lines):

@@ -138,6 +138,7 @@ class HeaderCheck:
         compiler = os.environ.get("CXX", "g++")
         self.command = [compiler, "-std=c++23", "-D_GNU_SOURCE", "-DFMT_HEADER_ONLY", "-fsyntax-only", "-x", "c++",
                         "-I", str(tree.root / "src"), "-I", str(tree.root / "include"), "-I", str(tree.root / "tests"),
+                        "-I", str(tree.root / "sim"),
                         "-Wall", "-Wno-pragma-once-outside-header"]
         self.salt = " ".join(self.command) + run(compiler, "--version").stdout.split("\n")[0]
 

@@ -225,19 +225,21 @@ def functions(code):
         if char == "{":
             text = re.sub(r"#\s*(define|if|ifdef|ifndef|endif|else|include|pragma)\b.*?  ", "", head).strip()
             scope = re.search(r"^(inline\s+)?(namespace|extern)\b|\b(struct|class|union|enum)\b(?!.*\))", text)
-            body = not inside and not scope and ("(" in text or (carry is not None and text in ("", ",") or
-                                                                 carry is not None and text.startswith(",")))
+            carried = carry is not None and (not text or text.startswith(","))
+            body = not inside and not scope and ("(" in text or carried)
             kind = "function" if body and not text.endswith("=") else "block"
-            stack.append((kind, carry if carry is not None and body and not text.count("(") else head_line, text))
+            stack.append((kind, carry if carried else head_line, text, carried))
             inside += kind == "function"
             carry, head, head_line = None, "", line
         elif char == "}":
             if stack:
-                kind, first, text = stack.pop()
+                kind, first, text, carried = stack.pop()
                 if kind == "function":
                     inside -= 1
                     result.append((first, line - first + 1, text))
-                    carry = first
+                    # Only a constructor's member initialisers go on behind a closing brace.
+                    goes_on = carried and text or re.search(r"\)\s*(noexcept\s*)?:(?!:)", text)
+                    carry = first if goes_on else None
             head, head_line = "", line
         elif char == ";" and not parens:
             head, head_line, carry = "", line, None

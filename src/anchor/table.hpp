@@ -9,8 +9,6 @@
 
 #include <cstdint>
 
-#include "anchor/text.hpp"
-
 namespace abide::anchor {
 
 template <class Entry, std::uint32_t kMost>
@@ -76,7 +74,7 @@ class Table {
 
     void build(std::uint32_t slots) {
         slots_ = slots;
-        memset(index_, 0, slots * sizeof *index_);
+        for (std::uint32_t i = 0; i < slots; ++i) index_[i] = 0;
         for (std::uint32_t number = 1; number <= count_; ++number) enter(number);
     }
 

@@ -72,11 +72,13 @@ void add_operations(CLI::App& app, CommandLine& line) {
                     enable ? "start these with the instance, now kept over restarts and reboots"
                            : "don't start these with the instance",
                     [&line, enable](Context& context) { return enable_command(context, enable, line.names); })
-            ->add_option("NAME", line.names, "services")->required();
+            ->add_option("NAME", line.names, "services")
+            ->required();
     }
     add_command(app, line, "remove", "stop and forget services",
                 [&line](Context& context) { return remove_command(context, line.names); })
-        ->add_option("NAME", line.names, "services")->required();
+        ->add_option("NAME", line.names, "services")
+        ->required();
 }
 
 void add_instance(CLI::App& app, CommandLine& line) {
@@ -92,16 +94,17 @@ void add_instance(CLI::App& app, CommandLine& line) {
 }
 
 void add_questions(CLI::App& app, CommandLine& line) {
-    add_command(app, line, "status", "all services, or the whole story of one",
-                [&line](Context& context) { return status_command(context, line.names); })
-        ->add_option("NAME", line.names, "services");
-    add_command(app, line, "why", "why a service is as it is", [&line](Context& context) { return why_command(context, line.name); })
-        ->add_option("NAME", line.name, "a service")->required();
+    add_command(app, line, "status", "all services, or the whole story of one", [&line](Context& context) {
+        return status_command(context, line.names);
+    })->add_option("NAME", line.names, "services");
+    add_command(app, line, "why", "why a service is as it is",
+                [&line](Context& context) { return why_command(context, line.name); })
+        ->add_option("NAME", line.name, "a service")
+        ->required();
     add_command(app, line, "where", "the places of the instance, and its own processes", where_command);
     add_command(app, line, "version", "the version of this program", version_command);
-    CLI::App* logs = add_command(app, line, "logs", "what services wrote", [&line](Context& context) {
-        return logs_command(context, line.logs);
-    });
+    CLI::App* logs = add_command(app, line, "logs", "what services wrote",
+                                 [&line](Context& context) { return logs_command(context, line.logs); });
     logs->add_option("NAME", line.logs.names, "services; all unless said");
     logs->add_flag("--follow,-f", line.logs.follow, "go on with what they write");
     logs->add_option("--lines,-n", line.logs.lines, "the last so many lines (100)");
@@ -109,16 +112,19 @@ void add_questions(CLI::App& app, CommandLine& line) {
 }
 
 void add_configuration(CLI::App& app, CommandLine& line) {
-    add_command(app, line, "check", "look for errors in the configuration",
-                [&line](Context& context) { return check_command(context, line.files); })
-        ->add_option("FILE", line.files, "instead of the instance's own");
+    add_command(app, line, "check", "look for errors in the configuration", [&line](Context& context) {
+        return check_command(context, line.files);
+    })->add_option("FILE", line.files, "instead of the instance's own");
     add_command(app, line, "plan", "what reload-config would change", plan_command);
-    add_command(app, line, "reload-config", "apply edited files: only what changed, all or nothing", reload_config_command);
-    add_command(app, line, "graph", "who needs whom", [&line](Context& context) { return graph_command(context, line.dot); })
-        ->add_flag("--dot", line.dot, "for Graphviz");
+    add_command(app, line, "reload-config", "apply edited files: only what changed, all or nothing",
+                reload_config_command);
+    add_command(app, line, "graph", "who needs whom", [&line](Context& context) {
+        return graph_command(context, line.dot);
+    })->add_flag("--dot", line.dot, "for Graphviz");
     add_command(app, line, "add", "define services in the running instance",
                 [&line](Context& context) { return add_command(context, line.file); })
-        ->add_option("FILE", line.file, "- is standard input")->required();
+        ->add_option("FILE", line.file, "- is standard input")
+        ->required();
 }
 
 void add_globals(CLI::App& app, CommandLine& line) {
@@ -134,8 +140,10 @@ void add_globals(CLI::App& app, CommandLine& line) {
 std::optional<std::string_view> command_word(int argc, char** argv) {
     for (int i = 1; i < argc; ++i) {
         const std::string_view word(argv[i]);
-        if (word == "-C" || word == "--runtime") ++i;
-        else if (!word.starts_with('-')) return word;
+        if (word == "-C" || word == "--runtime")
+            ++i;
+        else if (!word.starts_with('-'))
+            return word;
     }
     return std::nullopt;
 }
@@ -143,9 +151,14 @@ std::optional<std::string_view> command_word(int argc, char** argv) {
 // An unknown command would else be told as an unexpected argument.
 Status check_command_word(const CLI::App& app, int argc, char** argv) {
     const auto word = command_word(argc, argv);
-    if (!word) return {};
+    if (!word) {
+        const auto speaks = [](std::string_view one) { return one == "--help" || one == "-h" || one == "--version"; };
+        if (std::any_of(argv + std::min(argc, 1), argv + argc, speaks)) return {};
+        return fail(ErrorKind::usage, "no command is given", "`abide help` lists the commands");
+    }
     std::vector<std::string> names;
-    for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) names.push_back(command->get_name());
+    for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
+        names.push_back(command->get_name());
     if (std::ranges::find(names, *word) != names.end()) return {};
     const std::vector<std::string_view> candidates(names.begin(), names.end());
     const auto like = closest(*word, candidates);
@@ -155,12 +168,12 @@ Status check_command_word(const CLI::App& app, int argc, char** argv) {
 
 CommandResult help_command(Context& context, const CLI::App& app, const std::string& topic) {
     if (topic.empty()) {
-        context.print(app.help());
+        context.print(app.get_formatter()->make_help(&app, "abide", CLI::AppFormatMode::Normal));
         return 0;
     }
     for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
         if (command->get_name() != topic) continue;
-        context.print(command->help("abide " + topic));
+        context.print(command->help("abide"));
         return 0;
     }
     return fail(ErrorKind::usage, "there is no command `" + topic + "`", "`abide help` lists them");
@@ -178,7 +191,8 @@ Result<std::optional<int>> parse(CLI::App& app, int argc, char** argv) {
         const auto word = command_word(argc, argv);
         std::string what(error.what());
         std::ranges::replace(what, '\n', ' ');
-        return fail(ErrorKind::usage, what, "see `abide " + (word ? std::string(*word) + " " : std::string()) + "--help`");
+        return fail(ErrorKind::usage, what,
+                    "see `abide " + (word ? std::string(*word) + " " : std::string()) + "--help`");
     }
 }
 
@@ -195,8 +209,10 @@ int run(int argc, char** argv) {
     kernel::fill_standard_descriptors();
     kernel::ignore_broken_pipes();
     CommandLine line;
-    CLI::App app("Abide runs services, and keeps them up.  ABIDE_SOCKET, -C, --user and --system say which instance is meant;\n"
-                 "without them it is the project of the nearest abide.toml upward.", "abide");
+    CLI::App app(
+        "Abide runs services, and keeps them up.  ABIDE_SOCKET, -C, --user and --system say which instance is meant;\n"
+        "without them it is the project of the nearest abide.toml upward.",
+        "abide");
     app.fallthrough();
     app.require_subcommand(1);
     app.set_version_flag("--version", "abide " + std::string(kVersion));
@@ -206,9 +222,9 @@ int run(int argc, char** argv) {
     add_operations(app, line);
     add_questions(app, line);
     add_configuration(app, line);
-    add_command(app, line, "help", "this text, or that of a command",
-                [&](Context& context) { return help_command(context, app, line.topic); })
-        ->add_option("COMMAND", line.topic, "a command");
+    add_command(app, line, "help", "this text, or that of a command", [&](Context& context) {
+        return help_command(context, app, line.topic);
+    })->add_option("COMMAND", line.topic, "a command");
     const auto parsed = parse(app, argc, argv);
     Context context(line.global);
     if (!parsed) return finish(context, parsed.error());

@@ -13,7 +13,7 @@ namespace abide::cli {
 
 namespace {
 
-constexpr Duration kPatience = seconds(30);       // for replies that need no waiting
+constexpr Duration kPatience = seconds(30);           // for replies that need no waiting
 constexpr Duration kReconnectPatience = seconds(15);  // for a new manager to come
 constexpr std::size_t kReadBytes = 64u << 10;
 
@@ -37,7 +37,9 @@ Error unreachable(const std::string& path, const Error& cause) {
 }
 
 // A call may be repeated after the supervisor went away in the middle of it.
-bool only_reads(control::Method method) { return control::info(method).permission == model::Permission::read; }
+bool only_reads(control::Method method) {
+    return control::info(method).permission == model::Permission::read;
+}
 
 }  // namespace
 
@@ -58,10 +60,12 @@ Result<Connection> Connection::open(const std::string& path) {
 Status Connection::send(std::string_view message, Mono deadline) {
     while (!message.empty()) {
         const auto sent = kernel::write_some(fd_.get(), message.data(), message.size());
-        if (!sent) return sent.error().err == EPIPE || sent.error().err == ECONNRESET ? gone() : std::unexpected(sent.error());
+        if (!sent)
+            return sent.error().err == EPIPE || sent.error().err == ECONNRESET ? gone() : std::unexpected(sent.error());
         message.remove_prefix(*sent);
         if (*sent > 0) continue;
-        if (kernel::mono_now() >= deadline) return fail(ErrorKind::timed_out, "the supervisor does not take the request");
+        if (kernel::mono_now() >= deadline)
+            return fail(ErrorKind::timed_out, "the supervisor does not take the request");
         kernel::sleep_for(milliseconds(2));
     }
     return {};
@@ -81,7 +85,8 @@ Result<varlink::Reply> Connection::receive(Mono deadline) {
         const int fd = fd_.get();
         const auto ready = kernel::wait_readable({&fd, 1}, deadline);
         if (!ready) return std::unexpected(ready.error());
-        if (!*ready && kernel::mono_now() >= deadline) return fail(ErrorKind::timed_out, "the supervisor does not answer in time");
+        if (!*ready && kernel::mono_now() >= deadline)
+            return fail(ErrorKind::timed_out, "the supervisor does not answer in time");
     }
 }
 
@@ -89,7 +94,8 @@ Result<Connection> Client::reconnect() {
     const Mono deadline = kernel::mono_now() + kReconnectPatience;
     for (;;) {
         auto connection = Connection::open(path_);
-        if (connection || connection.error().kind != ErrorKind::unreachable || kernel::mono_now() >= deadline) return connection;
+        if (connection || connection.error().kind != ErrorKind::unreachable || kernel::mono_now() >= deadline)
+            return connection;
         kernel::sleep_for(milliseconds(20));
     }
 }
@@ -101,8 +107,10 @@ Result<varlink::Reply> Client::call_text(control::Method method, const std::stri
         if (!connection) return std::unexpected(connection.error());
         const Mono deadline = kernel::mono_now() + kPatience;
         Result<varlink::Reply> reply = varlink::Reply{};
-        if (const Status sent = connection->send(message, deadline); !sent) reply = std::unexpected(sent.error());
-        else reply = connection->receive(deadline);
+        if (const Status sent = connection->send(message, deadline); !sent)
+            reply = std::unexpected(sent.error());
+        else
+            reply = connection->receive(deadline);
         const bool lost = !reply && reply.error().kind == ErrorKind::unreachable;
         if (lost && attempt < 2 && only_reads(method)) continue;
         if (!reply) return reply;
@@ -111,7 +119,8 @@ Result<varlink::Reply> Client::call_text(control::Method method, const std::stri
     }
 }
 
-Result<control::OperationReply> Client::follow(Connection& connection, std::int64_t& operation, const Progress& progress) {
+Result<control::OperationReply> Client::follow(Connection& connection, std::int64_t& operation,
+                                               const Progress& progress) {
     for (;;) {
         const auto reply = connection.receive(kNever);
         if (!reply) return std::unexpected(reply.error());

@@ -1,7 +1,8 @@
 // cli/client.hpp -- one connection to a supervisor, for one call after the other.
 //
-// Owns the socket and the talk.  Speaks only to a server that is root or ourselves.  A supervisor whose manager is replaced
-// in mid-call is asked again: by operation number once that is known, from the start where the call only reads.
+// Owns the socket and the talk.  Speaks only to a server that is root or ourselves.  A supervisor whose manager is
+// replaced in mid-call is asked again: by operation number once that is known, from the start where the call only
+// reads.
 #pragma once
 
 #include <functional>
@@ -53,7 +54,8 @@ class Client {
     // The raw reply, for --json.
     Result<varlink::Reply> call_text(control::Method method, const std::string& parameters);
     // A call that waits for an operation; `progress` hears what it waits for meanwhile.
-    Result<control::OperationReply> operate(control::Method method, const std::string& parameters, const Progress& progress);
+    Result<control::OperationReply> operate(control::Method method, const std::string& parameters,
+                                            const Progress& progress);
 
     const std::string& path() const { return path_; }
 

@@ -60,7 +60,7 @@ CommandResult logs_command(Context& context, const LogsOptions& options);
 struct UpOptions {
     std::vector<std::string> names;
     bool detach = false;
-    bool init = false;     // behave as PID 1 does
+    bool init = false;                // behave as PID 1 does
     std::int64_t print_since_ns = 0;  // not 0: the child of `up --init`; only prints, from this instant on
 };
 CommandResult up_command(Context& context, const UpOptions& options);

@@ -73,8 +73,9 @@ CommandResult status_command(Context& context, const std::vector<std::string>& n
     auto status = control::read<control::StatusReply>(reply->parameters);
     if (!status) return fail(ErrorKind::failed, "the supervisor's reply has a wrong `" + status.error() + "`");
     if (!context.json()) add_reasons(*client, status->services);
-    context.print(context.json() ? json_list(status->services)
-                                 : status_table(status->services, kernel::now().wall, {context.coloured(), context.columns()}));
+    context.print(context.json()
+                      ? json_list(status->services)
+                      : status_table(status->services, kernel::now().wall, {context.coloured(), context.columns()}));
     return 0;
 }
 
@@ -94,8 +95,8 @@ CommandResult why_command(Context& context, const std::string& name) {
 CommandResult where_command(Context& context) {
     auto places = context.places();
     if (!places) return std::unexpected(places.error());
-    control::WhereReply where{places->configuration, places->runtime, places->control, places->events,
-                              places->log,           places->apps,    0,               0,              0};
+    control::WhereReply where{
+        places->configuration, places->runtime, places->control, places->events, places->log, places->apps, 0, 0, 0};
     Client client(places->control);
     const auto reply = client.call<control::WhereReply>(control::Method::where, control::Nothing{});
     if (reply) {
@@ -119,12 +120,20 @@ CommandResult where_command(Context& context) {
         context.print(control::write(where) + "\n");
         return 0;
     }
-    const auto pid = [](std::int64_t number) { return number > 0 ? std::to_string(number) : std::string("not running"); };
+    const auto pid = [](std::int64_t number) {
+        return number > 0 ? std::to_string(number) : std::string("not running");
+    };
     std::vector<std::vector<Cell>> rows;
-    for (const auto& [label, text] : std::initializer_list<std::pair<const char*, std::string>>{
-             {"configuration", where.configuration}, {"runtime", where.runtime}, {"control", where.control},
-             {"events", where.events}, {"log", where.log}, {"apps", where.apps}, {"anchor", pid(where.anchor_pid)},
-             {"manager", pid(where.manager_pid)}, {"logger", pid(where.logger_pid)}}) {
+    for (const auto& [label, text] :
+         std::initializer_list<std::pair<const char*, std::string>>{{"configuration", where.configuration},
+                                                                    {"runtime", where.runtime},
+                                                                    {"control", where.control},
+                                                                    {"events", where.events},
+                                                                    {"log", where.log},
+                                                                    {"apps", where.apps},
+                                                                    {"anchor", pid(where.anchor_pid)},
+                                                                    {"manager", pid(where.manager_pid)},
+                                                                    {"logger", pid(where.logger_pid)}}) {
         rows.push_back({{label, Colour::dim}, {safe(text)}});
     }
     context.print(render_table(rows, context.coloured(), 0));
@@ -132,7 +141,8 @@ CommandResult where_command(Context& context) {
 }
 
 CommandResult version_command(Context& context) {
-    context.print(context.json() ? "{\"version\":\"" + std::string(kVersion) + "\"}\n" : "abide " + std::string(kVersion) + "\n");
+    context.print(context.json() ? "{\"version\":\"" + std::string(kVersion) + "\"}\n"
+                                 : "abide " + std::string(kVersion) + "\n");
     return 0;
 }
 

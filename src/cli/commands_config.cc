@@ -1,4 +1,5 @@
-// cli/commands_config.cc -- check, plan, reload-config, add, graph: the configuration as files, and its way to the supervisor.
+// cli/commands_config.cc -- check, plan, reload-config, add, graph: the configuration as files, and its way to the
+// supervisor.
 #include "base/limits.hpp"
 #include "cli/commands.hpp"
 #include "cli/configuration.hpp"
@@ -23,7 +24,8 @@ std::string json_of(const std::vector<config::Diagnostic>& diagnostics) {
     std::string out = "[";
     for (const config::Diagnostic& one : diagnostics) {
         if (out.size() > 1) out += ",\n ";
-        out += one.severity == config::Severity::error ? "{\"severity\":\"error\",\"file\":" : "{\"severity\":\"warning\",\"file\":";
+        out += one.severity == config::Severity::error ? "{\"severity\":\"error\",\"file\":"
+                                                       : "{\"severity\":\"warning\",\"file\":";
         varlink::append_json_string(out, one.file);
         out += ",\"line\":" + std::to_string(one.line) + ",\"column\":" + std::to_string(one.column) + ",\"text\":";
         varlink::append_json_string(out, one.text);
@@ -45,7 +47,9 @@ void show_changes(Context& context, const control::ChangesReply& reply, std::str
     }
     std::vector<std::vector<Cell>> rows;
     for (const control::Change& one : reply.changes) {
-        const Colour colour = one.change == "remove" ? Colour::red : one.change == "add" ? Colour::green : Colour::yellow;
+        const Colour colour = one.change == "remove" ? Colour::red
+                              : one.change == "add"  ? Colour::green
+                                                     : Colour::yellow;
         rows.push_back({{safe(one.change), colour}, {safe(one.name), Colour::bold}, {safe(one.detail)}});
     }
     context.print(render_table(rows, context.coloured(), context.columns()));
@@ -63,8 +67,8 @@ CommandResult send_configuration(Context& context, control::Method method, std::
     }
     const auto loaded = load_instance(context, *places);
     if (!loaded) return std::unexpected(loaded.error());
-    const auto reply =
-        client.call<control::ChangesReply>(method, control::ConfigurationRequest{encoded(loaded->configuration), false});
+    const auto reply = client.call<control::ChangesReply>(
+        method, control::ConfigurationRequest{encoded(loaded->configuration), false});
     if (!reply) return std::unexpected(reply.error());
     const bool accepted = reply->outcome.empty() || reply->outcome == "done" || reply->outcome == "pending";
     if (!accepted) return fail(ErrorKind::refused, "the configuration was not applied: " + reply->detail);
@@ -104,7 +108,8 @@ std::string as_json(const model::Configuration& configuration) {
         for (const model::Dependency& one : service.dependencies) {
             if (!first) out += ',';
             first = false;
-            control::write(out, control::DependencyStatus{model::to_text(one.relation), one.target, model::to_text(one.await)});
+            control::write(
+                out, control::DependencyStatus{model::to_text(one.relation), one.target, model::to_text(one.await)});
         }
         out += "]}";
     }
@@ -116,7 +121,8 @@ std::string as_lines(const model::Configuration& configuration) {
     for (const model::ServiceSpec& service : configuration.services) {
         if (service.is_template) continue;
         out += service.name + "\n";
-        for (const model::Dependency& one : service.dependencies) out += "    " + edge_label(one) + " " + one.target + "\n";
+        for (const model::Dependency& one : service.dependencies)
+            out += "    " + edge_label(one) + " " + one.target + "\n";
     }
     return out;
 }
@@ -138,7 +144,8 @@ CommandResult check_command(Context& context, const std::vector<std::string>& fi
     } else {
         tell(context, loaded.diagnostics);
         const std::size_t count = loaded.configuration.services.size();
-        if (loaded.ok) context.print(std::to_string(count) + (count == 1 ? " service, no error\n" : " services, no error\n"));
+        if (loaded.ok)
+            context.print(std::to_string(count) + (count == 1 ? " service, no error\n" : " services, no error\n"));
     }
     return loaded.ok ? 0 : exit_status_of(ErrorKind::usage);
 }
@@ -157,13 +164,13 @@ CommandResult add_command(Context& context, const std::string& file) {
     RealFiles files;
     auto text = file == "-" ? kernel::read_all(kStandardInput, limits::kConfigFileBytes) : files.read(file);
     if (!text) return fail(ErrorKind::usage, file + ": " + text.error().what);
-    const config::Loaded loaded = config::load_text(file == "-" ? "standard input" : file, std::move(*text), files,
-                                                    load_context(*places));
+    const config::Loaded loaded =
+        config::load_text(file == "-" ? "standard input" : file, std::move(*text), files, load_context(*places));
     tell(context, loaded.diagnostics);
     if (!loaded.ok) return fail(ErrorKind::usage, "nothing was added", "correct what is named above");
     Client client(places->control);
-    const auto reply = client.call<control::ChangesReply>(control::Method::apply,
-                                                          control::ConfigurationRequest{encoded(loaded.configuration), true});
+    const auto reply = client.call<control::ChangesReply>(
+        control::Method::apply, control::ConfigurationRequest{encoded(loaded.configuration), true});
     if (!reply) return std::unexpected(reply.error());
     const bool accepted = reply->outcome.empty() || reply->outcome == "done" || reply->outcome == "pending";
     if (!accepted) return fail(ErrorKind::refused, "nothing was added: " + reply->detail);

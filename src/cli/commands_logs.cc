@@ -17,7 +17,8 @@ Result<Wall> parse_since(const std::string& text, Wall now) {
     if (const auto local = control::parse_time(text + "Z")) return *local;
     const auto duration = parse_duration(text);
     if (!duration) {
-        return fail(ErrorKind::usage, "--since " + text + ": neither a duration nor a time", "like 10m or 2026-11-21T09:00:00Z");
+        return fail(ErrorKind::usage, "--since " + text + ": neither a duration nor a time",
+                    "like 10m or 2026-11-21T09:00:00Z");
     }
     return Wall{std::max<std::int64_t>(0, now.ns - duration->ns)};
 }
@@ -37,7 +38,8 @@ Status check_names(const Places& places, const logger::LogReader& reader, const 
     for (const std::string& name : names) {
         if (std::ranges::find(*known, name) != known->end()) continue;
         Client client(places.control);
-        const auto status = client.call<control::StatusReply>(control::Method::status, control::StatusRequest{{name}, false});
+        const auto status =
+            client.call<control::StatusReply>(control::Method::status, control::StatusRequest{{name}, false});
         if (status) continue;
         const std::vector<std::string_view> candidates(known->begin(), known->end());
         const auto like = closest(name, candidates);
@@ -72,8 +74,10 @@ CommandResult logs_command(Context& context, const LogsOptions& options) {
         if (reader.error().kind != ErrorKind::not_found) return std::unexpected(reader.error());
         return fail(ErrorKind::not_found, "there are no logs in " + *folder, "has this instance been started?");
     }
-    if (const Status known = check_names(*places, *reader, options.names); !known) return std::unexpected(known.error());
-    const auto shown = options.names.empty() ? reader->known_services() : Result<std::vector<std::string>>(options.names);
+    if (const Status known = check_names(*places, *reader, options.names); !known)
+        return std::unexpected(known.error());
+    const auto shown =
+        options.names.empty() ? reader->known_services() : Result<std::vector<std::string>>(options.names);
     LogView view({context.coloured(), context.on_terminal(), context.json(), !context.json()});
     if (shown) view.expect(*shown);
     if (!options.since.empty()) {
@@ -84,12 +88,14 @@ CommandResult logs_command(Context& context, const LogsOptions& options) {
         const Status read = reader->since(*from, [&](logger::LogLine&& line) {
             if (!options.lines) return open = context.print(view.show(line));
             kept.push_back(std::move(line));
-            if (kept.size() > 2 * *options.lines + 1024) kept.erase(kept.begin(), kept.end() - static_cast<long>(*options.lines));
+            if (kept.size() > 2 * *options.lines + 1024)
+                kept.erase(kept.begin(), kept.end() - static_cast<long>(*options.lines));
             return true;
         });
         if (!read) return std::unexpected(read.error());
         if (!open) return 0;
-        if (options.lines && kept.size() > *options.lines) kept.erase(kept.begin(), kept.end() - static_cast<long>(*options.lines));
+        if (options.lines && kept.size() > *options.lines)
+            kept.erase(kept.begin(), kept.end() - static_cast<long>(*options.lines));
         for (const logger::LogLine& line : kept) {
             if (!context.print(view.show(line))) return 0;
         }

@@ -1,6 +1,8 @@
-// cli/commands_operate.cc -- start, stop, restart, reload, pause, unpause, force-destroy, kill, enable, disable, remove, down.
+// cli/commands_operate.cc -- start, stop, restart, reload, pause, unpause, force-destroy, kill, enable, disable,
+// remove, down.
 //
-// Knows how to ask and how to tell the end of an operation; what is allowed and what happens is the supervisor's to decide.
+// Knows how to ask and how to tell the end of an operation; what is allowed and what happens is the supervisor's to
+// decide.
 #include <algorithm>
 
 #include "base/text.hpp"
@@ -39,9 +41,13 @@ std::string advice_for(ErrorKind kind, const std::string& name) {
     return {};
 }
 
-bool went_well(const std::string& outcome) { return outcome == "done" || outcome == "pending"; }
+bool went_well(const std::string& outcome) {
+    return outcome == "done" || outcome == "pending";
+}
 
-std::optional<std::int64_t> to_milliseconds(Duration duration) { return duration.ns / 1'000'000; }
+std::optional<std::int64_t> to_milliseconds(Duration duration) {
+    return duration.ns / 1'000'000;
+}
 
 CommandResult finish(Context& context, const Result<control::OperationReply>& reply) {
     if (!reply) return std::unexpected(reply.error());
@@ -62,7 +68,8 @@ bool wait_for_end(const Places& places, Mono deadline) {
 
 Result<Duration> duration_option(const std::string& text, std::string_view option) {
     auto duration = parse_duration(text);
-    if (!duration) return fail(ErrorKind::usage, std::string(option) + " " + text + ": " + duration.error().what, "like 10s");
+    if (!duration)
+        return fail(ErrorKind::usage, std::string(option) + " " + text + ": " + duration.error().what, "like 10s");
     return duration;
 }
 
@@ -73,14 +80,16 @@ int report_operation(Context& context, const control::OperationReply& reply) {
     for (const control::TargetReply& target : reply.targets) {
         if (went_well(target.outcome)) continue;
         const ErrorKind kind = kind_of(control::outcome_of(target.outcome));
-        context.complain({kind, reply.verb + " " + target.name + ": " + (target.detail.empty() ? target.outcome : target.detail), 0,
-                          advice_for(kind, target.name)});
+        context.complain(
+            {kind, reply.verb + " " + target.name + ": " + (target.detail.empty() ? target.outcome : target.detail), 0,
+             advice_for(kind, target.name)});
         told = true;
         if (status == 0) status = exit_status_of(kind);
     }
     if (!went_well(reply.outcome)) {
         if (!told) {
-            context.complain({ErrorKind::failed, reply.verb + ": " + (reply.detail.empty() ? reply.outcome : reply.detail), 0, {}});
+            context.complain(
+                {ErrorKind::failed, reply.verb + ": " + (reply.detail.empty() ? reply.outcome : reply.detail), 0, {}});
         }
         if (status == 0) status = exit_status_of(kind_of(control::outcome_of(reply.outcome)));
     }
@@ -110,7 +119,8 @@ CommandResult operate_command(Context& context, const OperateOptions& options) {
 
 CommandResult kill_command(Context& context, const KillOptions& options) {
     if (!model::parse_signal(options.signal)) {
-        return fail(ErrorKind::usage, "--signal " + options.signal + ": there is no such signal", "like TERM, HUP or 9");
+        return fail(ErrorKind::usage, "--signal " + options.signal + ": there is no such signal",
+                    "like TERM, HUP or 9");
     }
     auto client = context.client();
     if (!client) return std::unexpected(client.error());
@@ -142,7 +152,8 @@ CommandResult enable_command(Context& context, bool enable, const std::vector<st
         for (const std::string& name : names) {
             if (std::ranges::find(loaded->configuration.services, name, &model::ServiceSpec::name) ==
                 loaded->configuration.services.end()) {
-                return fail(ErrorKind::not_found, name + ": the configuration has no such service", "`abide graph` lists them");
+                return fail(ErrorKind::not_found, name + ": the configuration has no such service",
+                            "`abide graph` lists them");
             }
         }
     }
@@ -177,7 +188,8 @@ CommandResult down_command(Context& context, const DownOptions& options) {
         if (wait_for_end(*places, kernel::mono_now() + kEndPatience)) {
             return reply ? report_operation(context, *reply) : 0;
         }
-        return fail(ErrorKind::timed_out, "the instance has not ended", "see `abide status`, or give `abide down --timeout 0`");
+        return fail(ErrorKind::timed_out, "the instance has not ended",
+                    "see `abide status`, or give `abide down --timeout 0`");
     }
 }
 

@@ -1,4 +1,5 @@
-// cli/configuration.hpp -- from the files of an instance to a checked model::Configuration, with everything that is wrong said.
+// cli/configuration.hpp -- from the files of an instance to a checked model::Configuration, with everything that is
+// wrong said.
 #pragma once
 
 #include <string>

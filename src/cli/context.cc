@@ -54,6 +54,8 @@ void Context::note(std::string_view line) {
     (void)kernel::write_all(kStandardError, out.data(), out.size());
 }
 
-std::size_t Context::columns() const { return terminal_ ? kernel::terminal_columns(kStandardOutput) : 0; }
+std::size_t Context::columns() const {
+    return terminal_ ? kernel::terminal_columns(kStandardOutput) : 0;
+}
 
 }  // namespace abide::cli

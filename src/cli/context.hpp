@@ -1,6 +1,7 @@
 // cli/context.hpp -- what every command has at hand: the global options, the places, a client, and where output goes.
 //
-// Owns nothing of a command's meaning.  Invariant: standard output gets results only, standard error gets one line an error.
+// Owns nothing of a command's meaning.  Invariant: standard output gets results only, standard error gets one line an
+// error.
 #pragma once
 
 #include <optional>

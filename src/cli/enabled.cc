@@ -12,7 +12,9 @@ namespace {
 
 constexpr std::size_t kFileBytes = 4u << 20;
 
-std::string folder_of(const Places& places) { return places.apps.substr(0, places.apps.rfind('/')); }
+std::string folder_of(const Places& places) {
+    return places.apps.substr(0, places.apps.rfind('/'));
+}
 
 }  // namespace
 
@@ -28,7 +30,8 @@ Result<EnabledMap> read_enabled(const Places& places) {
         if (line.empty()) continue;
         const std::string_view name = line.substr(1);
         if ((line[0] != '+' && line[0] != '-') || !is_service_name(name)) {
-            return fail(ErrorKind::failed, path + " has a line that is neither +NAME nor -NAME", "correct or remove the file");
+            return fail(ErrorKind::failed, path + " has a line that is neither +NAME nor -NAME",
+                        "correct or remove the file");
         }
         out[std::string(name)] = line[0] == '+';
     }

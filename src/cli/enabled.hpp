@@ -1,7 +1,7 @@
 // cli/enabled.hpp -- what `enable` and `disable` said, kept over restarts of the instance and reboots.
 //
-// Owns one small file beside the apps: a line "+NAME" or "-NAME" for each service that was enabled or disabled by hand.  It
-// overrides `autostart` when an instance starts.  The running instance has its own copy (in its journal).
+// Owns one small file beside the apps: a line "+NAME" or "-NAME" for each service that was enabled or disabled by hand.
+// It overrides `autostart` when an instance starts.  The running instance has its own copy (in its journal).
 #pragma once
 
 #include <map>

@@ -11,20 +11,26 @@ namespace abide::cli {
 
 namespace {
 
-constexpr Duration kPoll = milliseconds(250);      // where there is nothing to wait on
+constexpr Duration kPoll = milliseconds(250);  // where there is nothing to wait on
 constexpr Duration kIdle = seconds(3600);
 constexpr Duration kReturnPatience = seconds(15);  // for a new manager
 constexpr Duration kSendPatience = seconds(2);
 
-LogLook look_of(const Context& context) { return {context.coloured(), context.on_terminal(), context.json(), false}; }
+LogLook look_of(const Context& context) {
+    return {context.coloured(), context.on_terminal(), context.json(), false};
+}
 
 }  // namespace
 
 Follower::Follower(Context& context, Places places, FollowRole role, kernel::SignalWatch signals)
-    : context_(&context), places_(std::move(places)), role_(role), signals_(std::move(signals)), view_(look_of(context)) {}
+    : context_(&context),
+      places_(std::move(places)),
+      role_(role),
+      signals_(std::move(signals)),
+      view_(look_of(context)) {}
 
-Result<Follower> Follower::create(Context& context, const Places& places, FollowRole role, std::vector<std::string> names,
-                                  std::optional<Wall> since) {
+Result<Follower> Follower::create(Context& context, const Places& places, FollowRole role,
+                                  std::vector<std::string> names, std::optional<Wall> since) {
     auto signals = kernel::SignalWatch::create({SIGINT, SIGTERM, SIGHUP});
     if (!signals) return std::unexpected(signals.error());
     Follower out(context, places, role, std::move(*signals));
@@ -68,13 +74,15 @@ bool Follower::print_new() {
 }
 
 // What the logger wrote while everything ended.
-void Follower::drain() { (void)print_new(); }
+void Follower::drain() {
+    (void)print_new();
+}
 
 void Follower::ask_to_stop(std::optional<std::int64_t> timeout_ms) {
     auto connection = Connection::open(places_.control);
     if (!connection) return;  // no manager at this moment: the next signal asks again
-    const std::string call =
-        varlink::build_call(control::info(control::Method::down).name, control::write(control::DownRequest{timeout_ms, true}));
+    const std::string call = varlink::build_call(control::info(control::Method::down).name,
+                                                 control::write(control::DownRequest{timeout_ms, true}));
     if (connection->send(call, kernel::mono_now() + kSendPatience)) connections_.push_back(std::move(*connection));
 }
 
@@ -88,7 +96,8 @@ void Follower::on_signal() {
         }
         ++interrupts_;
         if (interrupts_ == 1) {
-            context_->note(signal == SIGINT ? "abide: stopping in order; Ctrl-C again to stop at once" : "abide: stopping in order");
+            context_->note(signal == SIGINT ? "abide: stopping in order; Ctrl-C again to stop at once"
+                                            : "abide: stopping in order");
             ask_to_stop(std::nullopt);
         } else {
             context_->note("abide: stopping at once");

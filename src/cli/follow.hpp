@@ -1,6 +1,7 @@
 // cli/follow.hpp -- the foreground of `abide up`: shows what the services say until the instance ends or the user does.
 //
-// Owns the position in the logs and the answer to signals.  Invariant: of an instance that it didn't start it stops nothing.
+// Owns the position in the logs and the answer to signals.  Invariant: of an instance that it didn't start it stops
+// nothing.
 #pragma once
 
 #include <optional>
@@ -23,9 +24,10 @@ enum class FollowRole {
 
 class Follower {
   public:
-    // Takes INT, TERM and HUP as data from here on, and shows lines from `since` on, or from the present ends of the logs.
-    static Result<Follower> create(Context& context, const Places& places, FollowRole role, std::vector<std::string> names,
-                                   std::optional<Wall> since = {});
+    // Takes INT, TERM and HUP as data from here on, and shows lines from `since` on, or from the present ends of the
+    // logs.
+    static Result<Follower> create(Context& context, const Places& places, FollowRole role,
+                                   std::vector<std::string> names, std::optional<Wall> since = {});
     // The exit status of `up`.  `anchor` is valid for the owner.
     CommandResult run(std::optional<Anchor> anchor);
 

@@ -24,7 +24,9 @@ constexpr int kFirstTarget = 10;  // of descriptors handed to the anchor; 3 is t
 constexpr std::uint32_t kAnybodyWrites = 022;
 constexpr mode_t kPrivate = 0700, kPassable = 0711;
 
-std::string folder_of(const std::string& path) { return path.substr(0, path.rfind('/')); }
+std::string folder_of(const std::string& path) {
+    return path.substr(0, path.rfind('/'));
+}
 
 bool is_program(const std::string& path) {
     const auto status = kernel::file_status(path);
@@ -38,7 +40,8 @@ Status own_folder(const std::string& path, mode_t mode) {
     if (!status) return std::unexpected(status.error());
     const bool ours = status->is_directory && status->uid == kernel::effective_uid();
     if (ours && (status->mode & kAnybodyWrites) == 0) return {};
-    return fail(ErrorKind::refused, path + (ours ? " is writable by others" : " belongs to somebody else, or is no folder"),
+    return fail(ErrorKind::refused,
+                path + (ours ? " is writable by others" : " belongs to somebody else, or is no folder"),
                 "remove it, or choose another place with --runtime");
 }
 
@@ -81,14 +84,17 @@ Result<std::string> journal_of(const Places& places, Wishes& wishes) {
 // The runtime folder, and the word where it is when that isn't where every shell looks.
 Status make_runtime(const Places& places, const model::InstanceSpec& spec) {
     if (const Status made = own_folder(places.runtime, runtime_mode(spec)); !made) return made;
-    if (places.runtime != places.record) return kernel::write_file_atomic(places.location_file(), places.runtime + "\n", 0644);
+    if (places.runtime != places.record)
+        return kernel::write_file_atomic(places.location_file(), places.runtime + "\n", 0644);
     const auto record = kernel::open_directory(places.record);
     if (!record) return std::unexpected(record.error());
     (void)kernel::unlink_beneath(record->get(), "location");  // there is none, usually
     return {};
 }
 
-Result<kernel::Fd> memfd(const char* name, std::string_view content) { return kernel::make_memfd(name, content); }
+Result<kernel::Fd> memfd(const char* name, std::string_view content) {
+    return kernel::make_memfd(name, content);
+}
 
 std::vector<std::string> anchor_arguments(const Prepared& prepared, std::vector<std::pair<int, int>>& descriptors) {
     std::vector<std::string> words{anchor::kAnchorName};
@@ -112,11 +118,13 @@ Result<Anchor> started(kernel::Spawner& spawner, const std::string& what) {
             if (event.kind == kernel::SpawnEventKind::started) child = {std::move(event.pidfd), event.pid};
             if (event.kind == kernel::SpawnEventKind::executed) return child;
             if (event.kind == kernel::SpawnEventKind::failed) {
-                return fail_errno(event.err, "can't start " + what + " (" + std::string(spawn_stage_name(event.stage)) + ")");
+                return fail_errno(event.err,
+                                  "can't start " + what + " (" + std::string(spawn_stage_name(event.stage)) + ")");
             }
         }
         const int fd = spawner.fd();
-        if (const auto waited = kernel::wait_readable({&fd, 1}, kNever); !waited) return std::unexpected(waited.error());
+        if (const auto waited = kernel::wait_readable({&fd, 1}, kNever); !waited)
+            return std::unexpected(waited.error());
     }
 }
 
@@ -163,8 +171,8 @@ Result<Prepared> prepare(Places places, kernel::Fd lock, Wishes wishes) {
     const bool groups = !spec.read.empty() || !spec.operate.empty();
     auto control = kernel::listen_unix(places.control, groups ? 0666 : 0600);
     if (!control) return std::unexpected(control.error());
-    const control::WhereReply where{places.configuration, places.runtime, places.control, places.events,
-                                    places.log,           places.apps,    0,               0,              0};
+    const control::WhereReply where{
+        places.configuration, places.runtime, places.control, places.events, places.log, places.apps, 0, 0, 0};
     const auto keep = [&](anchor::Key key, Result<kernel::Fd> fd) -> Status {
         if (!fd) return std::unexpected(fd.error());
         out.keys.emplace_back(static_cast<std::uint64_t>(key), std::move(*fd));
@@ -179,7 +187,8 @@ Result<Prepared> prepare(Places places, kernel::Fd lock, Wishes wishes) {
     if (kept) kept = keep(Key::environment, memfd("abide-environment", environment));
     if (kept) kept = keep(Key::places, memfd("abide-places", control::write(where)));
     if (kept) kept = keep(Key::logger_program, kernel::open_file(out.programs.manager, O_PATH));
-    if (kept && !out.programs.hold.empty()) kept = keep(Key::hold_program, kernel::open_file(out.programs.hold, O_PATH));
+    if (kept && !out.programs.hold.empty())
+        kept = keep(Key::hold_program, kernel::open_file(out.programs.hold, O_PATH));
     if (!kept) return std::unexpected(kept.error());
     auto manager = kernel::open_file(out.programs.manager, O_PATH);
     if (!manager) return std::unexpected(manager.error());

@@ -1,7 +1,9 @@
-// cli/launch.hpp -- how an instance begins: folders, lock, control socket, journal, and the anchor that takes them over.
+// cli/launch.hpp -- how an instance begins: folders, lock, control socket, journal, and the anchor that takes them
+// over.
 //
-// Owns the descriptors until the anchor has them.  Knows the start-up contract of protocol/anchor.hpp and nothing of what the
-// manager does afterwards.  Invariant: at most one instance has the lock, and the lock lives as long as the instance.
+// Owns the descriptors until the anchor has them.  Knows the start-up contract of protocol/anchor.hpp and nothing of
+// what the manager does afterwards.  Invariant: at most one instance has the lock, and the lock lives as long as the
+// instance.
 #pragma once
 
 #include <string>
@@ -23,11 +25,11 @@ Result<Programs> find_programs();
 
 // Everything the anchor is handed, ready to go.
 struct Prepared {
-    Places places;            // log is empty when the project's folder can't be written
+    Places places;  // log is empty when the project's folder can't be written
     Programs programs;
     std::vector<std::pair<std::uint64_t, kernel::Fd>> keys;  // anchor::Key -> descriptor
     kernel::Fd manager_program;
-    std::string instance;     // its name, for ps
+    std::string instance;  // its name, for ps
 };
 
 // The folder that every shell finds, and the lock in it.  refused: another instance, or another `up`, has it.

@@ -42,7 +42,8 @@ std::string LogView::show(const logger::LogLine& line) {
     expect({line.service});
     const std::size_t width = display_width(line.service);
     std::string prefix = line.service + std::string(width_ > width ? width_ - width : 0, ' ') + " | ";
-    std::string out = look_.times ? paint(control::time_text(line.time), Colour::dim, look_.coloured) + " " : std::string();
+    std::string out =
+        look_.times ? paint(control::time_text(line.time), Colour::dim, look_.coloured) + " " : std::string();
     out += paint(prefix, colour_of(line.service), look_.coloured);
     out += look_.escaped ? logger::escape_for_terminal(line.text) : line.text;
     return out + "\n";

@@ -1,4 +1,5 @@
-// cli/log_view.hpp -- log lines as people see them: prefixed with the service, coloured by it, escaped.  And as JSON.  Pure.
+// cli/log_view.hpp -- log lines as people see them: prefixed with the service, coloured by it, escaped.  And as JSON.
+// Pure.
 #pragma once
 
 #include <map>

@@ -62,7 +62,8 @@ Status check_trust(const std::string& file, std::uint32_t uid) {
         const auto status = kernel::file_status(folder);
         if (!status) return std::unexpected(status.error());
         if (status->uid != uid && status->uid != 0) return unsafe(folder, "belongs to another user");
-        // A sticky folder above lets others add names, but not replace ours; the project's own folder must not even do that.
+        // A sticky folder above lets others add names, but not replace ours; the project's own folder must not even do
+        // that.
         const bool above = folder != parent_of(file);
         const bool writable = (status->mode & (kGroupWrites | kOthersWrite)) != 0;
         if (writable && !(above && (status->mode & kSticky) != 0)) return unsafe(folder, "is writable by others");
@@ -70,7 +71,9 @@ Status check_trust(const std::string& file, std::uint32_t uid) {
     }
 }
 
-bool exists(const std::string& path) { return kernel::file_status(path).has_value(); }
+bool exists(const std::string& path) {
+    return kernel::file_status(path).has_value();
+}
 
 Places project_places(const std::string& directory, const Surroundings& around) {
     Places out;
@@ -132,7 +135,8 @@ Result<Places> chosen(const Choice& choice, const Surroundings& around) {
         const auto real = kernel::real_path(choice.directory);
         if (!real) return fail(ErrorKind::usage, "-C " + choice.directory + ": there is no such folder");
         const auto status = kernel::file_status(*real);
-        if (!status || !status->is_directory) return fail(ErrorKind::usage, "-C " + choice.directory + ": not a folder");
+        if (!status || !status->is_directory)
+            return fail(ErrorKind::usage, "-C " + choice.directory + ": not a folder");
         return project_places(*real, around);
     }
     if (const auto file = nearest(around.current_directory)) {
@@ -179,6 +183,9 @@ Result<Places> find_places(const Choice& choice, const Surroundings& around) {
     Choice effective = choice;
     if (around.socket) effective.must_exist = false;
     auto places = chosen(effective, around);
+    // With a socket named, what lies around here decides nothing.
+    const bool unsafe_here = !places && places.error().kind == ErrorKind::refused;
+    if (unsafe_here && around.socket) places = around.uid == 0 ? system_places(around) : user_places(around);
     if (!places) return places;
     if (around.socket) {
         places->forced_socket = true;

@@ -19,12 +19,12 @@ struct Seed {
     std::vector<std::string> chosen;  // start these and what they need; empty: all with autostart
     EnabledMap enabled;
     journal::BootRecord boot;
-    std::uint64_t random = 1;         // not 0; the jitter of this instance
+    std::uint64_t random = 1;  // not 0; the jitter of this instance
     Now now;
 };
 
-// Instances of templates that `chosen` names and the configuration lacks are made.  not_found: a chosen name that nobody has;
-// refused: a specification that is too large for the journal.
+// Instances of templates that `chosen` names and the configuration lacks are made.  not_found: a chosen name that
+// nobody has; refused: a specification that is too large for the journal.
 Result<std::string> seed_journal(Seed seed);
 
 }  // namespace abide::cli

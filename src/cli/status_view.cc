@@ -37,7 +37,8 @@ std::string state_of(const control::ServiceStatus& service) {
 
 class Story {
   public:
-    Story(const control::ServiceStatus& service, Wall now, const Look& look) : service_(service), now_(now), look_(look) {}
+    Story(const control::ServiceStatus& service, Wall now, const Look& look)
+        : service_(service), now_(now), look_(look) {}
 
     void line(std::string_view label, const std::string& text, Colour colour = Colour::none) {
         if (text.empty()) return;
@@ -50,7 +51,8 @@ class Story {
         line("waits for", joined(service_.waiting_for, ", "));
         if (service_.pid) line("main pid", std::to_string(*service_.pid));
         line("restarts", std::to_string(service_.restarts));
-        if (service_.last_exit) line("last exit", exit_text(*service_.last_exit) + ", " + short_time(service_.last_exit->time));
+        if (service_.last_exit)
+            line("last exit", exit_text(*service_.last_exit) + ", " + short_time(service_.last_exit->time));
     }
     void detail(const control::StatusDetail& detail) {
         line("autostart", detail.enabled ? "" : "disabled");
@@ -63,8 +65,9 @@ class Story {
         }
         for (const control::RunStatus& run : detail.runs) runs(run);
         for (auto past = detail.past.rbegin(); past != detail.past.rend(); ++past) {
-            line("run " + std::to_string(past->run), short_time(past->started) + " to " + short_time(past->ended) + ", " +
-                                                         past->reason + (past->cause.empty() ? "" : " (" + past->cause + ")") +
+            line("run " + std::to_string(past->run), short_time(past->started) + " to " + short_time(past->ended) +
+                                                         ", " + past->reason +
+                                                         (past->cause.empty() ? "" : " (" + past->cause + ")") +
                                                          (past->exit ? ", " + exit_text(*past->exit) : ""));
         }
     }
@@ -73,12 +76,14 @@ class Story {
   private:
     void runs(const control::RunStatus& run) {
         const std::string label = "run " + std::to_string(run.run);
-        line(label, run.state + (run.stage == "none" ? "" : " (" + run.stage + ")") + ", started " + short_time(run.started) +
-                        ", " + run.reason + (run.cause.empty() ? "" : " (" + run.cause + ")") +
+        line(label, run.state + (run.stage == "none" ? "" : " (" + run.stage + ")") + ", started " +
+                        short_time(run.started) + ", " + run.reason +
+                        (run.cause.empty() ? "" : " (" + run.cause + ")") +
                         (run.cgroup ? "" : ", tracked without a cgroup"));
         line("says", run.status_text);
         for (const control::ProcessStatus& process : run.processes) {
-            line("process", std::to_string(process.pid) + " " + process.role + (process.state == "alive" ? "" : " " + process.state));
+            line("process", std::to_string(process.pid) + " " + process.role +
+                                (process.state == "alive" ? "" : " " + process.state));
         }
     }
 
@@ -92,9 +97,12 @@ class Story {
 
 std::string exit_text(const control::LastExit& exit) {
     std::string out;
-    if (exit.signal) out = "killed by " + *exit.signal;
-    else if (exit.code) out = "exit code " + std::to_string(*exit.code);
-    else out = "exit unknown";
+    if (exit.signal)
+        out = "killed by " + *exit.signal;
+    else if (exit.code)
+        out = "exit code " + std::to_string(*exit.code);
+    else
+        out = "exit unknown";
     return exit.core_dumped ? out + " (core dumped)" : out;
 }
 

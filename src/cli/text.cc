@@ -15,21 +15,23 @@ namespace {
 struct Range {
     std::uint32_t first, last;
 };
-// Zero columns: combining marks, zero width characters, variation selectors (Unicode categories Mn, Me, Cf, the common ones).
-constexpr std::array kZero = {Range{0x0300, 0x036F}, Range{0x0483, 0x0489}, Range{0x0591, 0x05BD}, Range{0x0610, 0x061A},
-                              Range{0x064B, 0x065F}, Range{0x0900, 0x0902}, Range{0x093C, 0x093C}, Range{0x0E31, 0x0E31},
-                              Range{0x0E34, 0x0E3A}, Range{0x1AB0, 0x1AFF}, Range{0x1DC0, 0x1DFF}, Range{0x200B, 0x200F},
-                              Range{0x202A, 0x202E}, Range{0x2060, 0x2064}, Range{0x20D0, 0x20F0}, Range{0xFE00, 0xFE0F},
-                              Range{0xFE20, 0xFE2F}, Range{0xFEFF, 0xFEFF}, Range{0xE0100, 0xE01EF}};
+// Zero columns: combining marks, zero width characters, variation selectors (Unicode categories Mn, Me, Cf, the common
+// ones).
+constexpr std::array kZero = {
+    Range{0x0300, 0x036F}, Range{0x0483, 0x0489}, Range{0x0591, 0x05BD}, Range{0x0610, 0x061A},  Range{0x064B, 0x065F},
+    Range{0x0900, 0x0902}, Range{0x093C, 0x093C}, Range{0x0E31, 0x0E31}, Range{0x0E34, 0x0E3A},  Range{0x1AB0, 0x1AFF},
+    Range{0x1DC0, 0x1DFF}, Range{0x200B, 0x200F}, Range{0x202A, 0x202E}, Range{0x2060, 0x2064},  Range{0x20D0, 0x20F0},
+    Range{0xFE00, 0xFE0F}, Range{0xFE20, 0xFE2F}, Range{0xFEFF, 0xFEFF}, Range{0xE0100, 0xE01EF}};
 // Two columns: East Asian Wide and Fullwidth (UAX 11), and emoji shown so.
-constexpr std::array kWide = {Range{0x1100, 0x115F},   Range{0x231A, 0x231B},   Range{0x2329, 0x232A},   Range{0x23E9, 0x23EC},
-                              Range{0x25FD, 0x25FE},   Range{0x2614, 0x2615},   Range{0x2648, 0x2653},   Range{0x26A1, 0x26A1},
-                              Range{0x26BD, 0x26BE},   Range{0x2705, 0x2705},   Range{0x274C, 0x274C},   Range{0x2753, 0x2755},
-                              Range{0x2757, 0x2757},   Range{0x2795, 0x2797},   Range{0x2B1B, 0x2B1C},   Range{0x2E80, 0x303E},
-                              Range{0x3041, 0x33FF},   Range{0x3400, 0x4DBF},   Range{0x4E00, 0x9FFF},   Range{0xA000, 0xA4CF},
-                              Range{0xA960, 0xA97C},   Range{0xAC00, 0xD7A3},   Range{0xF900, 0xFAFF},   Range{0xFE30, 0xFE6F},
-                              Range{0xFF00, 0xFF60},   Range{0xFFE0, 0xFFE6},   Range{0x1F300, 0x1F64F}, Range{0x1F680, 0x1F6FF},
-                              Range{0x1F900, 0x1FAFF}, Range{0x20000, 0x3FFFD}};
+constexpr std::array kWide = {
+    Range{0x1100, 0x115F},   Range{0x231A, 0x231B},  Range{0x2329, 0x232A},   Range{0x23E9, 0x23EC},
+    Range{0x25FD, 0x25FE},   Range{0x2614, 0x2615},  Range{0x2648, 0x2653},   Range{0x26A1, 0x26A1},
+    Range{0x26BD, 0x26BE},   Range{0x2705, 0x2705},  Range{0x274C, 0x274C},   Range{0x2753, 0x2755},
+    Range{0x2757, 0x2757},   Range{0x2795, 0x2797},  Range{0x2B1B, 0x2B1C},   Range{0x2E80, 0x303E},
+    Range{0x3041, 0x33FF},   Range{0x3400, 0x4DBF},  Range{0x4E00, 0x9FFF},   Range{0xA000, 0xA4CF},
+    Range{0xA960, 0xA97C},   Range{0xAC00, 0xD7A3},  Range{0xF900, 0xFAFF},   Range{0xFE30, 0xFE6F},
+    Range{0xFF00, 0xFF60},   Range{0xFFE0, 0xFFE6},  Range{0x1F300, 0x1F64F}, Range{0x1F680, 0x1F6FF},
+    Range{0x1F900, 0x1FAFF}, Range{0x20000, 0x3FFFD}};
 
 template <std::size_t N>
 bool contains(const std::array<Range, N>& ranges, std::uint32_t c) {
@@ -50,7 +52,9 @@ std::uint32_t take_character(std::string_view& text) {
     return value;
 }
 
-std::size_t width_of(std::uint32_t c) { return contains(kZero, c) ? 0 : contains(kWide, c) ? 2 : 1; }
+std::size_t width_of(std::uint32_t c) {
+    return contains(kZero, c) ? 0 : contains(kWide, c) ? 2 : 1;
+}
 
 // The longest front of `text` that fits, with "…" when something is cut.
 std::string cut_to(std::string_view text, std::size_t columns) {
@@ -142,7 +146,8 @@ std::string short_time(std::string_view rfc3339) {
 
 std::string error_line(const Error& error) {
     std::string out = "abide: " + safe(error.what);
-    if (error.err != 0) out += ": " + std::string(::strerrordesc_np(error.err) != nullptr ? ::strerrordesc_np(error.err) : "error");
+    if (error.err != 0)
+        out += ": " + std::string(::strerrordesc_np(error.err) != nullptr ? ::strerrordesc_np(error.err) : "error");
     if (!error.advice.empty()) out += "; " + safe(error.advice);
     return out;
 }
@@ -164,8 +169,10 @@ int exit_status_of(ErrorKind kind) {
 std::string safe(std::string_view text) {
     std::string flat;
     for (const char c : text) {
-        if (c == '\n') flat += "\\n";
-        else flat += c;
+        if (c == '\n')
+            flat += "\\n";
+        else
+            flat += c;
     }
     return logger::escape_for_terminal(flat);
 }

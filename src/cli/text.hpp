@@ -13,7 +13,8 @@
 
 namespace abide::cli {
 
-// Columns that well-formed UTF-8 text takes on a terminal: combining characters none, wide ones (East Asian, emoji) two.
+// Columns that well-formed UTF-8 text takes on a terminal: combining characters none, wide ones (East Asian, emoji)
+// two.
 std::size_t display_width(std::string_view text);
 
 enum class Colour { none, bold, dim, red, green, yellow, blue, magenta, cyan };
@@ -24,8 +25,8 @@ struct Cell {
     std::string text;  // escaped already
     Colour colour = Colour::none;
 };
-// Rows of a table, columns aligned by display width and two spaces apart; no spaces at line ends.  The last column is cut to
-// fit `columns` (0: never).
+// Rows of a table, columns aligned by display width and two spaces apart; no spaces at line ends.  The last column is
+// cut to fit `columns` (0: never).
 std::string render_table(const std::vector<std::vector<Cell>>& rows, bool coloured, std::size_t columns);
 
 // "3s", "5min 2s", "2h 10min", "4d 3h".

@@ -20,11 +20,13 @@ namespace abide::cli {
 
 namespace {
 
-constexpr Duration kAnswerPatience = seconds(30);   // from the start of the anchor to the first answer of its manager
-constexpr Duration kOtherPatience = seconds(10);    // for another `up` that has the lock
+constexpr Duration kAnswerPatience = seconds(30);  // from the start of the anchor to the first answer of its manager
+constexpr Duration kOtherPatience = seconds(10);   // for another `up` that has the lock
 constexpr Duration kShortestPause = milliseconds(5), kLongestPause = milliseconds(200);
 
-bool has(const std::vector<std::string>& words, std::string_view word) { return std::ranges::find(words, word) != words.end(); }
+bool has(const std::vector<std::string>& words, std::string_view word) {
+    return std::ranges::find(words, word) != words.end();
+}
 
 Result<std::vector<control::ServiceStatus>> all_services(Client& client) {
     auto reply = client.call<control::StatusReply>(control::Method::status, control::StatusRequest{{}, true});
@@ -44,7 +46,8 @@ std::vector<std::string> missing_services(const std::vector<control::ServiceStat
 }
 
 bool is_settled(const control::ServiceStatus& one) {
-    return one.state == "completed" || one.state == "paused" || (one.state == "running" && has(one.conditions, "ready"));
+    return one.state == "completed" || one.state == "paused" ||
+           (one.state == "running" && has(one.conditions, "ready"));
 }
 
 // The first sentence of `why` that says more than that it has failed.
@@ -87,7 +90,8 @@ Status wait_for_answer(const Places& places, const Anchor& anchor, const std::st
         if (kernel::has_ended(anchor.pidfd.get())) {
             return fail(ErrorKind::failed, "the supervisor ended before it answered", "its own words are in " + words);
         }
-        if (kernel::mono_now() >= deadline) return fail(ErrorKind::timed_out, "the supervisor does not answer", "its own words are in " + words);
+        if (kernel::mono_now() >= deadline)
+            return fail(ErrorKind::timed_out, "the supervisor does not answer", "its own words are in " + words);
         kernel::sleep_for(milliseconds(5));
     }
 }
@@ -110,8 +114,8 @@ CommandResult join(Context& context, const Places& places, const UpOptions& opti
         names = missing_services(*services);
     }
     if (!names.empty()) {
-        const auto reply =
-            client.operate(control::Method::start, control::write(control::TargetsRequest{names, {}, options.detach}), {});
+        const auto reply = client.operate(control::Method::start,
+                                          control::write(control::TargetsRequest{names, {}, options.detach}), {});
         if (!reply) return std::unexpected(reply.error());
         if (const int status = report_operation(context, *reply); status != 0) return status;
     }
@@ -129,7 +133,8 @@ Result<kernel::Fd> lock_or_join(const Places& places) {
         if (!locked || !*locked) return lock;  // refused for another reason: the folder isn't ours
         if (answers(places.control)) return kernel::Fd();
         if (kernel::mono_now() >= deadline) {
-            return fail(ErrorKind::refused, "another `abide up` has the lock " + places.lock_file() + " and does not answer",
+            return fail(ErrorKind::refused,
+                        "another `abide up` has the lock " + places.lock_file() + " and does not answer",
                         "look who with `fuser -v " + places.lock_file() + "`");
         }
         kernel::sleep_for(milliseconds(20));
@@ -139,11 +144,13 @@ Result<kernel::Fd> lock_or_join(const Places& places) {
 void warn_without_lingering(Context& context) {
     const std::uint32_t uid = kernel::effective_uid();
     if (uid == 0 || kernel::session_lingers(kernel::user_name(uid))) return;
-    context.note("abide: warning: without lingering this instance ends when you log out; `loginctl enable-linger` changes that");
+    context.note(
+        "abide: warning: without lingering this instance ends when you log out; `loginctl enable-linger` changes that");
 }
 
 // In the place of this process: PID 1 of a container, or --init.
-CommandResult start_as_init(Context& context, const GlobalOptions& global, Prepared prepared, const UpOptions& options) {
+CommandResult start_as_init(Context& context, const GlobalOptions& global, Prepared prepared,
+                            const UpOptions& options) {
     std::vector<std::string> arguments;
     const Places places = prepared.places;
     switch (places.mode) {
@@ -171,7 +178,8 @@ CommandResult start_detached(Context& context, Prepared prepared) {
     if (!output) return std::unexpected(output.error());
     const auto anchor = spawn_anchor(std::move(prepared), output->get(), output->get());
     if (!anchor) return std::unexpected(anchor.error());
-    if (const Status answered = wait_for_answer(places, *anchor, path); !answered) return std::unexpected(answered.error());
+    if (const Status answered = wait_for_answer(places, *anchor, path); !answered)
+        return std::unexpected(answered.error());
     Client client(places.control);
     return wait_until_ready(context, client);
 }
@@ -206,7 +214,8 @@ CommandResult start(Context& context, Places places, const UpOptions& options) {
     auto prepared = prepare(std::move(places), std::move(*lock), std::move(wishes));
     if (!prepared) return std::unexpected(prepared.error());
     if (init) return start_as_init(context, context.options(), std::move(*prepared), options);
-    return options.detach ? start_detached(context, std::move(*prepared)) : start_in_foreground(context, std::move(*prepared));
+    return options.detach ? start_detached(context, std::move(*prepared))
+                          : start_in_foreground(context, std::move(*prepared));
 }
 
 }  // namespace

@@ -12,6 +12,7 @@ using namespace model;
 namespace {
 
 constexpr Duration kKillAgain = seconds(5);
+constexpr int kContinue = 18;  // SIGCONT
 
 const Process* main_of(const Run& run) {
     for (const Process& process : run.processes) {
@@ -97,6 +98,7 @@ void Machine::stop_stage(Slot slot, Stage stage) {
             run.term_sent = true;
             const StopScope scope = stop.scope == StopScope::all ? StopScope::all : StopScope::main;
             fx_.push_back(out::Signal{name, run.number, stop.signal, scope});
+            fx_.push_back(out::Signal{name, run.number, kContinue, scope});  // one that is stopped could not hear it
         }
         maybe_empty(slot);
         return;

@@ -222,6 +222,12 @@ std::string CgroupTree::leaf_path(std::string_view service, std::string_view lea
 
 Status CgroupTree::remove_leaf(std::string_view service, std::string_view leaf) {
     const std::string name = escape_cgroup_name(service);
+    // Nearly always the leaf has no group of its own making inside, and goes at once.
+    const std::string path = name + "/" + escape_cgroup_name(leaf);
+    if (::unlinkat(root_.get(), path.c_str(), AT_REMOVEDIR) == 0) {
+        ::unlinkat(root_.get(), name.c_str(), AT_REMOVEDIR);
+        return {};
+    }
     const Result<Fd> folder = open_beneath(root_.get(), name, O_RDONLY | O_DIRECTORY);
     if (!folder) {
         if (folder.error().kind == ErrorKind::not_found) return {};

@@ -53,20 +53,21 @@ timespec to_timespec(std::int64_t ns) {
 }  // namespace
 
 Result<LogFileStatus> log_file_status(int fd) {
-    struct stat st {};
+    struct stat st{};
     if (::fstat(fd, &st) != 0) return fail_errno(errno, "fstat");
     return from_stat(st);
 }
 
 Result<LogFileStatus> log_file_status_at(int directory, const std::string& name) {
-    struct stat st {};
+    struct stat st{};
     if (::fstatat(directory, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) return fail_errno(errno, "stat " + name);
     return from_stat(st);
 }
 
 Result<Fd> open_log_file(int directory, const std::string& name) {
     // O_NONBLOCK: a pipe or device in its place must not hold us up; it has no effect on a file.
-    Result<Fd> file = open_beneath(directory, name, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0640);
+    Result<Fd> file = open_beneath(directory, name,
+                                   O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0640);
     if (!file) return file;
     const Result<LogFileStatus> status = log_file_status(file->get());
     if (!status) return std::unexpected(status.error());
@@ -103,7 +104,8 @@ Result<Fd> create_log_file(int directory, const std::string& name) {
 Result<std::size_t> read_at(int fd, void* buffer, std::size_t size, std::uint64_t offset) {
     std::size_t done = 0;
     while (done < size) {
-        const ssize_t n = ::pread(fd, static_cast<char*>(buffer) + done, size - done, static_cast<off_t>(offset + done));
+        const ssize_t n =
+            ::pread(fd, static_cast<char*>(buffer) + done, size - done, static_cast<off_t>(offset + done));
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) return fail_errno(errno, "pread");
         if (n == 0) break;
@@ -144,7 +146,9 @@ Status check_log_directory(int directory) {
     return check_owner(*status, "the log directory");
 }
 
-bool is_read_only(int directory) { return ::faccessat(directory, ".", W_OK, AT_EACCESS) != 0 && errno == EROFS; }
+bool is_read_only(int directory) {
+    return ::faccessat(directory, ".", W_OK, AT_EACCESS) != 0 && errno == EROFS;
+}
 
 Result<bool> wait_readable(int fd, Duration timeout) {
     pollfd one{fd, POLLIN, 0};
@@ -194,9 +198,12 @@ Result<FolderWatch::Changes> FolderWatch::changed() {
             inotify_event event{};
             std::memcpy(&event, buffer + at, sizeof event);
             at += sizeof event + event.len;
-            if ((event.mask & IN_Q_OVERFLOW) != 0) changes.lost = true;
-            else if ((event.mask & IN_IGNORED) != 0) changes.gone.push_back(event.wd);
-            else changes.folders.push_back(event.wd);
+            if ((event.mask & IN_Q_OVERFLOW) != 0)
+                changes.lost = true;
+            else if ((event.mask & IN_IGNORED) != 0)
+                changes.gone.push_back(event.wd);
+            else
+                changes.folders.push_back(event.wd);
         }
     }
     std::sort(changes.folders.begin(), changes.folders.end());
@@ -205,7 +212,7 @@ Result<FolderWatch::Changes> FolderWatch::changed() {
 }
 
 BorrowedOutput::BorrowedOutput(int fd) : borrowed_(fd) {
-    struct stat st {};
+    struct stat st{};
     if (::fstat(fd, &st) != 0) return;
     if (S_ISREG(st.st_mode)) {
         kind_ = Kind::file;  // reopened it would have an offset of its own
@@ -222,24 +229,28 @@ BorrowedOutput::BorrowedOutput(int fd) : borrowed_(fd) {
     }
 }
 
-bool BorrowedOutput::is_terminal() const { return ::isatty(borrowed_) == 1; }
+bool BorrowedOutput::is_terminal() const {
+    return ::isatty(borrowed_) == 1;
+}
 
-int BorrowedOutput::watch_fd() const { return kind_ == Kind::own ? own_.get() : kind_ == Kind::file ? -1 : borrowed_; }
+int BorrowedOutput::watch_fd() const {
+    return kind_ == Kind::own ? own_.get() : kind_ == Kind::file ? -1 : borrowed_;
+}
 
 Result<std::size_t> BorrowedOutput::write(std::string_view bytes) {
     if (bytes.empty()) return 0;
     ssize_t n = -1;
     switch (kind_) {
-    case Kind::own: n = ::write(own_.get(), bytes.data(), bytes.size()); break;
-    case Kind::file: n = ::write(borrowed_, bytes.data(), bytes.size()); break;
-    case Kind::socket: n = ::send(borrowed_, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL); break;
-    case Kind::polled: {
-        // Room for PIPE_BUF bytes is what poll(2) promises for a pipe.
-        pollfd one{borrowed_, POLLOUT, 0};
-        if (::poll(&one, 1, 0) <= 0) return 0;
-        n = ::write(borrowed_, bytes.data(), std::min<std::size_t>(bytes.size(), 512));
-        break;
-    }
+        case Kind::own: n = ::write(own_.get(), bytes.data(), bytes.size()); break;
+        case Kind::file: n = ::write(borrowed_, bytes.data(), bytes.size()); break;
+        case Kind::socket: n = ::send(borrowed_, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL); break;
+        case Kind::polled: {
+            // Room for PIPE_BUF bytes is what poll(2) promises for a pipe.
+            pollfd one{borrowed_, POLLOUT, 0};
+            if (::poll(&one, 1, 0) <= 0) return 0;
+            n = ::write(borrowed_, bytes.data(), std::min<std::size_t>(bytes.size(), 512));
+            break;
+        }
     }
     if (n >= 0) return static_cast<std::size_t>(n);
     if (errno == EAGAIN || errno == EINTR) return 0;

@@ -1,5 +1,5 @@
-// kernel/log_files.hpp -- what logger and log reader need of the kernel beyond files.hpp: positions in files, names that change,
-// notices of change, and writing to a standard error that isn't ours.
+// kernel/log_files.hpp -- what logger and log reader need of the kernel beyond files.hpp: positions in files, names
+// that change, notices of change, and writing to a standard error that isn't ours.
 #pragma once
 
 #include <sys/types.h>
@@ -26,8 +26,8 @@ Result<LogFileStatus> log_file_status(int fd);
 // Of a name below a directory, a symbolic link not followed.  Error::err is ENOENT when there is none.
 Result<LogFileStatus> log_file_status_at(int directory, const std::string& name);
 
-// Opens or makes a file that we append to: a real file with one name, owned by us or root, nobody else may write it.  Anything
-// planted in its place (link, pipe, device, second name) is refused; err is then EPERM, ELOOP or EEXIST.
+// Opens or makes a file that we append to: a real file with one name, owned by us or root, nobody else may write it.
+// Anything planted in its place (link, pipe, device, second name) is refused; err is then EPERM, ELOOP or EEXIST.
 Result<Fd> open_log_file(int directory, const std::string& name);
 // Opens or makes (mode 0750) a folder with the same demands.
 Result<Fd> open_log_folder(int directory, const std::string& name);
@@ -63,8 +63,8 @@ class FolderWatch {
     static Result<FolderWatch> create();
     // Tells of: content changed, names made, moved or removed.  Returns a number that names the folder in changed().
     Result<int> add(const std::string& path);
-    // The numbers of the folders in which something happened, without waiting; each once.  lost: the queue overflowed, anything may
-    // have happened.
+    // The numbers of the folders in which something happened, without waiting; each once.  lost: the queue overflowed,
+    // anything may have happened.
     struct Changes {
         std::vector<int> folders;
         std::vector<int> gone;  // these folders were removed; their numbers mean nothing any more
@@ -78,8 +78,8 @@ class FolderWatch {
     Fd fd_;
 };
 
-// Somebody else's descriptor (standard error), written without ever waiting for its reader and without changing its flags,
-// which are shared with others.
+// Somebody else's descriptor (standard error), written without ever waiting for its reader and without changing its
+// flags, which are shared with others.
 class BorrowedOutput {
   public:
     explicit BorrowedOutput(int fd);

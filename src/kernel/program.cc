@@ -35,7 +35,9 @@ void reset_signals() {
 
 }  // namespace
 
-bool is_terminal(int fd) { return ::isatty(fd) == 1; }
+bool is_terminal(int fd) {
+    return ::isatty(fd) == 1;
+}
 
 std::size_t terminal_columns(int fd) {
     winsize size{};
@@ -58,7 +60,9 @@ std::optional<std::string> environment_value(std::string_view name) {
     return std::nullopt;
 }
 
-std::int32_t own_pid() { return ::getpid(); }
+std::int32_t own_pid() {
+    return ::getpid();
+}
 
 void fill_standard_descriptors() {
     for (int fd = 0; fd <= 2; ++fd) {
@@ -67,7 +71,9 @@ void fill_standard_descriptors() {
     }
 }
 
-void ignore_broken_pipes() { ::signal(SIGPIPE, SIG_IGN); }
+void ignore_broken_pipes() {
+    ::signal(SIGPIPE, SIG_IGN);
+}
 
 Result<SignalWatch> SignalWatch::create(std::initializer_list<int> signals) {
     sigset_t set;
@@ -106,13 +112,13 @@ void sleep_for(Duration duration) {
 }
 
 bool session_lingers(std::string_view user_name) {
-    struct stat status {};
+    struct stat status{};
     if (::stat("/run/systemd/system", &status) != 0) return true;
     return ::stat(("/var/lib/systemd/linger/" + std::string(user_name)).c_str(), &status) == 0;
 }
 
-Status replace_program(const std::string& path, const std::vector<std::string>& argv, const std::vector<std::string>& envp,
-                       std::span<const std::pair<int, int>> descriptors) {
+Status replace_program(const std::string& path, const std::vector<std::string>& argv,
+                       const std::vector<std::string>& envp, std::span<const std::pair<int, int>> descriptors) {
     const auto pointers = [](const std::vector<std::string>& texts) {
         std::vector<char*> out;
         for (const std::string& text : texts) out.push_back(const_cast<char*>(text.c_str()));
@@ -134,7 +140,8 @@ Status replace_program(const std::string& path, const std::vector<std::string>& 
         for (int fd = 0; fd < kMostDescriptors; ++fd) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
     }
     for (std::size_t i = 0; i < descriptors.size(); ++i) {
-        if (::dup2(moved[i], descriptors[i].second) < 0) return fail_errno(errno, "can't place a descriptor for " + path);
+        if (::dup2(moved[i], descriptors[i].second) < 0)
+            return fail_errno(errno, "can't place a descriptor for " + path);
     }
     reset_signals();
     ::execve(path.c_str(), arguments.data(), variables.data());

@@ -1,5 +1,5 @@
-// kernel/program.hpp -- the running program itself: its environment, its terminal, the signals it takes as data, and replacing
-// it by another.  For the command line; services are started by kernel/spawn.hpp.
+// kernel/program.hpp -- the running program itself: its environment, its terminal, the signals it takes as data, and
+// replacing it by another.  For the command line; services are started by kernel/spawn.hpp.
 #pragma once
 
 #include <cstdint>
@@ -45,7 +45,8 @@ class SignalWatch {
     Fd fd_;
 };
 
-// Waits until one of these is readable or closed; -1 entries are left out.  False: the deadline passed, or a signal came.
+// Waits until one of these is readable or closed; -1 entries are left out.  False: the deadline passed, or a signal
+// came.
 Result<bool> wait_readable(std::span<const int> fds, Mono deadline);
 void sleep_for(Duration duration);
 
@@ -53,9 +54,9 @@ void sleep_for(Duration duration);
 // user, or there is no systemd that would end the session's processes.
 bool session_lingers(std::string_view user_name);
 
-// Becomes another program, in this process: descriptors {source here, target there} and nothing else, clean signal mask and
-// dispositions.  Returns only with an error; descriptors may have moved then.
-Status replace_program(const std::string& path, const std::vector<std::string>& argv, const std::vector<std::string>& envp,
-                       std::span<const std::pair<int, int>> descriptors);
+// Becomes another program, in this process: descriptors {source here, target there} and nothing else, clean signal mask
+// and dispositions.  Returns only with an error; descriptors may have moved then.
+Status replace_program(const std::string& path, const std::vector<std::string>& argv,
+                       const std::vector<std::string>& envp, std::span<const std::pair<int, int>> descriptors);
 
 }  // namespace abide::kernel

@@ -117,6 +117,8 @@ std::uint64_t ignored_signals() {
     return mask;
 }
 
+constexpr std::size_t kPidTextBytes = 12;
+
 }  // namespace
 
 Status check_request(const SpawnRequest& request, int hold_program) {
@@ -147,6 +149,7 @@ Status check_request(const SpawnRequest& request, int hold_program) {
                           r.crc_begin <= r.crc_end && r.crc_end <= size;
         if (!fits || r.fd < 0) return refuse("a pid record whose places lie outside it");
     }
+    if (request.pid_variable && *request.pid_variable >= request.envp.size()) return refuse("a pid variable that is not there");
     if (request.hold.needed() && hold_program < 0) {
         return fail(ErrorKind::refused, "abide-hold is missing, which namespaces, oom score and create need");
     }
@@ -168,6 +171,12 @@ Result<std::unique_ptr<FlightMemory>> prepare_memory(SpawnRequest request, int h
     if (r.hold.needed()) {
         if (Status s = fill_hold(*memory, hold_program); !s) return std::unexpected(s.error());
     } else {
+        if (r.pid_variable) {
+            std::string& variable = r.envp[*r.pid_variable];
+            const std::size_t name_size = variable.size();
+            variable.append(kPidTextBytes, '\0');
+            memory->plan.pid_text = variable.data() + name_size;
+        }
         memory->argv = pointers(r.argv);
         memory->envp = pointers(r.envp);
         memory->candidates = pointers(r.candidates);

@@ -43,6 +43,7 @@ struct ChildPlan {
     SetupPlan setup;
     const PlanDescriptor* descriptors;
     std::byte* record;
+    char* pid_text;                 // where the child writes its pid in decimal, with a zero behind; nullptr: nowhere
     std::uint64_t record_size, record_pid_offset, record_pid_digits, record_crc_offset, record_crc_begin,
         record_crc_end;
     std::uint64_t default_signals;  // bit n-1: set signal n to its default

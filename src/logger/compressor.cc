@@ -39,7 +39,8 @@ Compressor::~Compressor() = default;
 
 void Compressor::add(kernel::Fd folder, std::string file) {
     if (job_ && job_->request.file == file) {
-        const auto mine = kernel::log_file_status(job_->request.folder.get()), other = kernel::log_file_status(folder.get());
+        const auto mine = kernel::log_file_status(job_->request.folder.get()),
+                   other = kernel::log_file_status(folder.get());
         if (mine && other && mine->inode == other->inode && mine->device == other->device) return;
     }
     if (queue_.size() < kQueue) queue_.push_back({std::move(folder), std::move(file)});
@@ -61,8 +62,8 @@ void Compressor::begin() {
     job->out = std::move(*out);
     job->modified_ns = status->modified_ns;
     constexpr int kWindowBits = 15, kMemoryLevel = 8;
-    job->stream_open = deflateInit2(&job->stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, kWindowBits + kGzipFormat, kMemoryLevel,
-                                    Z_DEFAULT_STRATEGY) == Z_OK;
+    job->stream_open = deflateInit2(&job->stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, kWindowBits + kGzipFormat,
+                                    kMemoryLevel, Z_DEFAULT_STRATEGY) == Z_OK;
     job_ = std::move(job);
     if (!job_->stream_open) abandon();
 }

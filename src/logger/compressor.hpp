@@ -1,7 +1,7 @@
 // logger/compressor.hpp -- compresses old files (gzip), a slice at a time within the logger's loop.
 //
-// Invariant: a file is there under one of its two names at every instant; a slice takes a few milliseconds at most; memory for
-// compression is held only while a file is being compressed.
+// Invariant: a file is there under one of its two names at every instant; a slice takes a few milliseconds at most;
+// memory for compression is held only while a file is being compressed.
 #pragma once
 
 #include <deque>
@@ -19,8 +19,8 @@ class Compressor {
     Compressor(const Compressor&) = delete;
     Compressor& operator=(const Compressor&) = delete;
 
-    // `folder`: a descriptor of the file's folder, kept until the file is done.  Beyond kQueue waiting files the request is forgotten;
-    // the next rotation of that service asks again.
+    // `folder`: a descriptor of the file's folder, kept until the file is done.  Beyond kQueue waiting files the
+    // request is forgotten; the next rotation of that service asks again.
     void add(kernel::Fd folder, std::string file);
     [[nodiscard]] bool idle() const { return !job_ && queue_.empty(); }
     // One slice.  A failure leaves the file as it was.

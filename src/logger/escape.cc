@@ -16,7 +16,10 @@ void put_hex(std::string& out, unsigned char byte) {
 std::size_t sequence(std::string_view text, std::uint32_t& code) {
     const auto at = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
     const unsigned char lead = at(0);
-    const std::size_t size = lead >= 0xf0 && lead <= 0xf4 ? 4 : lead >= 0xe0 && lead < 0xf0 ? 3 : lead >= 0xc2 && lead < 0xe0 ? 2 : 0;
+    const std::size_t size = lead >= 0xf0 && lead <= 0xf4  ? 4
+                             : lead >= 0xe0 && lead < 0xf0 ? 3
+                             : lead >= 0xc2 && lead < 0xe0 ? 2
+                                                           : 0;
     if (size == 0 || text.size() < size) return 0;
     code = lead & (0xffu >> (size + 1));
     for (std::size_t i = 1; i < size; ++i) {
@@ -52,8 +55,10 @@ std::string escape_for_terminal(std::string_view text) {
             if (whole > 0) size = whole;
         }
         for (std::size_t k = i; k < i + size; ++k) {
-            if (keep) out.push_back(text[k]);
-            else put_hex(out, static_cast<unsigned char>(text[k]));
+            if (keep)
+                out.push_back(text[k]);
+            else
+                put_hex(out, static_cast<unsigned char>(text[k]));
         }
         i += size;
     }

@@ -1,4 +1,5 @@
-// logger/escape.hpp -- makes raw output safe to show on a terminal.  Files keep the raw bytes; only a terminal needs this.
+// logger/escape.hpp -- makes raw output safe to show on a terminal.  Files keep the raw bytes; only a terminal needs
+// this.
 #pragma once
 
 #include <string>

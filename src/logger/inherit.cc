@@ -11,8 +11,10 @@ void Inherit::append(const std::string& name, Held& held, LineState& line, std::
     split_lines(line, chunk, [&](const Piece& piece) {
         std::string& to = held ? *held : whole;
         if (piece.start != Start::no) to = name + (piece.start == Start::first ? " | " : " |+");
-        if (terminal_) to += escape_for_terminal(piece.text);
-        else to += piece.text;
+        if (terminal_)
+            to += escape_for_terminal(piece.text);
+        else
+            to += piece.text;
         if (piece.ends) {
             to.push_back('\n');
             emit(to);
@@ -51,7 +53,8 @@ void Inherit::flush() {
         if (*wrote == 0) break;
         sent_ += *wrote;
         if (!pending() && dropped_lines_ > 0) {
-            pending_ = fmt::format("abide | {} bytes of output in {} lines were lost: nobody read\n", dropped_bytes_, dropped_lines_);
+            pending_ = fmt::format("abide | {} bytes of output in {} lines were lost: nobody read\n", dropped_bytes_,
+                                   dropped_lines_);
             sent_ = dropped_lines_ = dropped_bytes_ = 0;
         }
     }

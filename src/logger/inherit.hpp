@@ -1,7 +1,9 @@
-// logger/inherit.hpp -- copies lines to the logger's own standard error, `NAME | text`, for containers and read-only folders.
+// logger/inherit.hpp -- copies lines to the logger's own standard error, `NAME | text`, for containers and read-only
+// folders.
 //
-// Only whole lines go out, so services don't cut into each other; a line that isn't complete is held by its stream.  A reader
-// that doesn't read costs at most kPendingBytes of memory; what comes beyond is dropped, counted, and said when it reads again.
+// Only whole lines go out, so services don't cut into each other; a line that isn't complete is held by its stream.  A
+// reader that doesn't read costs at most kPendingBytes of memory; what comes beyond is dropped, counted, and said when
+// it reads again.
 #pragma once
 
 #include <cstdint>

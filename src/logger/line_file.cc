@@ -61,15 +61,18 @@ Result<std::size_t> LineFile::read_compressed(char* to, std::size_t size) {
     stream.avail_out = static_cast<unsigned>(size);
     while (!inflate_->ended && stream.avail_out == size) {
         if (stream.avail_in == 0) {
-            const Result<std::size_t> got = read_plain(reinterpret_cast<char*>(inflate_->in.data()), inflate_->in.size());
+            const Result<std::size_t> got =
+                read_plain(reinterpret_cast<char*>(inflate_->in.data()), inflate_->in.size());
             if (!got) return got;
             if (*got == 0) return fail_errno(EIO, "a compressed log ends too early");
             stream.next_in = inflate_->in.data();
             stream.avail_in = static_cast<unsigned>(*got);
         }
         const int state = inflate(&stream, Z_NO_FLUSH);
-        if (state == Z_STREAM_END) inflate_->ended = true;
-        else if (state != Z_OK && state != Z_BUF_ERROR) return fail_errno(EIO, "a compressed log is damaged");
+        if (state == Z_STREAM_END)
+            inflate_->ended = true;
+        else if (state != Z_OK && state != Z_BUF_ERROR)
+            return fail_errno(EIO, "a compressed log is damaged");
     }
     return size - stream.avail_out;
 }
@@ -81,7 +84,8 @@ Result<bool> LineFile::fill() {
     start_ = 0;
     const std::size_t have = buffer_.size();
     buffer_.resize(have + kBlock);
-    const Result<std::size_t> got = inflate_ ? read_compressed(buffer_.data() + have, kBlock) : read_plain(buffer_.data() + have, kBlock);
+    const Result<std::size_t> got =
+        inflate_ ? read_compressed(buffer_.data() + have, kBlock) : read_plain(buffer_.data() + have, kBlock);
     buffer_.resize(have + (got ? *got : 0));
     if (buffer_.empty()) buffer_.shrink_to_fit();  // thousands of files may stand at their ends
     if (!got) return std::unexpected(got.error());
@@ -115,15 +119,18 @@ Result<std::uint64_t> find_since(int file, std::uint64_t size, std::int64_t sinc
         if (!got) return std::unexpected(got.error());
         const std::string_view text(block.data(), *got);
         for (std::size_t at = text.find('\n'); at != text.npos; at = text.find('\n', at + 1))
-            if (const std::optional<LineHead> head = parse_head(text.substr(at + 1))) return std::pair{offset + at + 1, head->wall_ns};
+            if (const std::optional<LineHead> head = parse_head(text.substr(at + 1)))
+                return std::pair{offset + at + 1, head->wall_ns};
         return std::pair{size, INT64_MAX};
     };
     while (high > low + 2 * kLongestLine) {
         const std::uint64_t middle = low + (high - low) / 2;
         const auto seen = first_line_from(middle);
         if (!seen) return std::unexpected(seen.error());
-        if (seen->second >= since_ns) high = middle;
-        else low = seen->first;
+        if (seen->second >= since_ns)
+            high = middle;
+        else
+            low = seen->first;
     }
     std::uint64_t at = low;
     while (at < size) {
@@ -131,7 +138,8 @@ Result<std::uint64_t> find_since(int file, std::uint64_t size, std::int64_t sinc
         if (!got) return std::unexpected(got.error());
         const std::string_view text(block.data(), *got);
         std::size_t start = 0;
-        for (; start < text.size(); start = text.find('\n', start) == text.npos ? text.size() : text.find('\n', start) + 1) {
+        for (; start < text.size();
+             start = text.find('\n', start) == text.npos ? text.size() : text.find('\n', start) + 1) {
             const std::optional<LineHead> head = parse_head(text.substr(start));
             if (head && head->wall_ns >= since_ns) return at + start;
             if (text.find('\n', start) == text.npos) break;
@@ -145,7 +153,7 @@ Result<std::uint64_t> find_since(int file, std::uint64_t size, std::int64_t sinc
 Result<LastLines> find_last(int file, std::uint64_t size, std::uint64_t n) {
     std::vector<char> block(kBlock);
     LastLines found{0, 0};
-    std::uint64_t end = size;   // everything from here on was looked at
+    std::uint64_t end = size;  // everything from here on was looked at
     std::uint64_t newlines = 0;
     if (n == 0) n = UINT64_MAX;
     while (end > 0) {

@@ -1,6 +1,7 @@
 // logger/line_file.hpp -- one file of a log, line by line, plain or compressed.  Owns the descriptor and a buffer.
 //
-// Invariant: next() returns a line once, when its newline is there; reading goes on where it stopped when a plain file has grown.
+// Invariant: next() returns a line once, when its newline is there; reading goes on where it stopped when a plain file
+// has grown.
 #pragma once
 
 #include <cstdint>
@@ -45,8 +46,8 @@ class LineFile {
     std::uint64_t raw_ = 0;                 // next byte of the file
 };
 
-// The offset of the first line of a plain file that is not older than since_ns; its size when there is none.  Lines are in the order
-// of time, so this looks at a few places only.
+// The offset of the first line of a plain file that is not older than since_ns; its size when there is none.  Lines are
+// in the order of time, so this looks at a few places only.
 Result<std::uint64_t> find_since(int file, std::uint64_t size, std::int64_t since_ns);
 // The offset at which the last n complete lines begin, and how many there are (at most n).
 struct LastLines {

@@ -1,7 +1,7 @@
 // logger/lines.hpp -- cuts a stream of bytes into lines, without keeping any of them.  Pure.
 //
-// Invariant: the pieces of a stream, joined, are the stream without its newlines; no line is longer than kLogLineBytes; the state
-// is eight bytes whatever comes in.
+// Invariant: the pieces of a stream, joined, are the stream without its newlines; no line is longer than kLogLineBytes;
+// the state is eight bytes whatever comes in.
 #pragma once
 
 #include <cstdint>

@@ -60,7 +60,8 @@ Status Logger::run() {
         send_pending();
         watch_output();
         // The last lines may wait for a reader of standard error, but not for ever.
-        if (orphaned_ && by_key_.empty() && exit_deadline_ == kNever) exit_deadline_ = kernel::mono_now() + kExitPatience;
+        if (orphaned_ && by_key_.empty() && exit_deadline_ == kNever)
+            exit_deadline_ = kernel::mono_now() + kExitPatience;
     }
     return {};
 }
@@ -93,7 +94,8 @@ void Logger::enqueue(std::uint32_t slot) {
     queue_.push_back(slot);
 }
 
-// One buffer from one pipe.  It stays in the queue until it has nothing or is at its end: edge-triggered events come once.
+// One buffer from one pipe.  It stays in the queue until it has nothing or is at its end: edge-triggered events come
+// once.
 void Logger::turn(std::uint32_t slot) {
     Stream& stream = streams_[slot];
     if (!stream.pipe.valid()) return;
@@ -115,6 +117,7 @@ void Logger::turn(std::uint32_t slot) {
 void Logger::take(Stream& stream, std::uint32_t slot, std::string_view chunk) {
     stream.bytes += chunk.size();
     stream.ended = false;
+    stream.told = false;
     if (stream.search) search(stream, chunk, false);
     if (goes_to_output(stream)) {
         inherit_.append(store_.name(stream.service), stream.held, stream.line, chunk);
@@ -126,16 +129,18 @@ void Logger::take(Stream& stream, std::uint32_t slot, std::string_view chunk) {
 
 void Logger::end_open_line(Stream& stream, std::uint32_t slot) {
     if (stream.search && stream.line.inside) search(stream, {}, true);
-    if (stream.held || goes_to_output(stream)) inherit_.end_line(store_.name(stream.service), stream.held, stream.line);
-    else store_.end_line(stream.service, {slot, &stream.line, false}, instant());
+    if (stream.held || goes_to_output(stream))
+        inherit_.end_line(store_.name(stream.service), stream.held, stream.line);
+    else
+        store_.end_line(stream.service, {slot, &stream.line, false}, instant());
 }
 
 // No writer now.  Another process of the run may open the pipe again.
 void Logger::end_of_pipe(Stream& stream, std::uint32_t slot) {
     end_open_line(stream, slot);
     stream.ended = true;
-    if (stream.bytes == stream.told_bytes || stream.closing) return;
-    stream.told_bytes = stream.bytes;
+    if (stream.told || stream.closing) return;
+    stream.told = true;
     tell(wire::Drained{stream.key, stream.bytes, false});
 }
 
@@ -198,8 +203,10 @@ void Logger::forward_reports() {
     }
     for (const StoreReport& report : reports) {
         const std::uint64_t key = report.service < key_of_service.size() ? key_of_service[report.service] : 0;
-        if (report.is_drop) tell(wire::Dropped{key, report.bytes, report.lines});
-        else tell(wire::Problem{key, report.err, report.text});
+        if (report.is_drop)
+            tell(wire::Dropped{key, report.bytes, report.lines});
+        else
+            tell(wire::Problem{key, report.err, report.text});
     }
 }
 

@@ -1,12 +1,13 @@
 // logger/logger.hpp -- the logger process: one loop over all pipes.
 //
-// Theory.  A pipe that has something stands in a queue; each turn takes one buffer (kReadBytes) from the pipe at the front and
-// puts the pipe at the end when there may be more, so a flood delays another service by one round at most.  Pipes are watched
-// edge-triggered: one without writers (between the processes of a run) costs nothing, and nothing wakes an idle logger.
-// The manager's end may close: the pipes are read on until their ends, since a writer without a reader would be killed.
+// Theory.  A pipe that has something stands in a queue; each turn takes one buffer (kReadBytes) from the pipe at the
+// front and puts the pipe at the end when there may be more, so a flood delays another service by one round at most.
+// Pipes are watched edge-triggered: one without writers (between the processes of a run) costs nothing, and nothing
+// wakes an idle logger. The manager's end may close: the pipes are read on until their ends, since a writer without a
+// reader would be killed.
 //
-// Owns the pipes' read ends and the files.  May not know why a service runs.  Invariant: nothing here waits for anybody but
-// epoll; memory is bounded by the number of pipes.
+// Owns the pipes' read ends and the files.  May not know why a service runs.  Invariant: nothing here waits for anybody
+// but epoll; memory is bounded by the number of pipes.
 #pragma once
 
 #include <cstdint>
@@ -54,8 +55,8 @@ class Logger {
         bool inside = false;
     };
     struct Stream {
-        std::uint64_t key = 0, run = 0;
-        std::uint64_t bytes = 0, told_bytes = 0;
+        std::uint64_t key = 0;
+        std::uint64_t bytes = 0;  // read so far
         kernel::Fd pipe;
         std::uint32_t service = 0;
         std::uint32_t generation = 0;  // tells events of an earlier user of this slot
@@ -67,6 +68,7 @@ class Logger {
         bool resumed = false;
         bool queued = false;
         bool closing = false;
+        bool told = true;     // the manager knows of these bytes
         bool ended = false;  // no writer at the last look
     };
 

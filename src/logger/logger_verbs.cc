@@ -19,9 +19,9 @@ namespace wire = protocol::log;
 namespace {
 
 constexpr std::size_t kMessagesPerRound = 16;
-constexpr std::uint8_t kClosingTurns = 17;          // a pipe holds 1 MiB at most: 16 buffers, and the end
+constexpr std::uint8_t kClosingTurns = 17;  // a pipe holds 1 MiB at most: 16 buffers, and the end
 constexpr std::uint64_t kSearchPastBytes = 1u << 20;
-constexpr int kLockAttempts = 200;                  // of 10 ms, for a predecessor that is just exiting
+constexpr int kLockAttempts = 200;  // of 10 ms, for a predecessor that is just exiting
 
 }  // namespace
 
@@ -43,8 +43,10 @@ void Logger::read_control() {
             return;
         }
         const std::string_view packet(reinterpret_cast<const char*>(buffer.data()), got->size);
-        if (const std::optional<wire::ToLogger> message = wire::decode_to_logger(packet)) handle(*message, std::move(got->fds));
-        else ++counters_.bad_messages;
+        if (const std::optional<wire::ToLogger> message = wire::decode_to_logger(packet))
+            handle(*message, std::move(got->fds));
+        else
+            ++counters_.bad_messages;
     }
 }
 
@@ -67,10 +69,14 @@ void Logger::handle_open(const wire::Open& open, std::vector<kernel::Fd> fds) {
         const wire::OpenItem& item = open.items[i];
         Stream* known = find(item.key);
         Status done;
-        if (item.spec.mode == model::LogMode::none) done = fail(ErrorKind::refused, "a service without a log has no pipe");
-        else if (known != nullptr) done = update_stream(*known, item);
-        else if (i >= fds.size()) done = fail(ErrorKind::refused, "no descriptor came with it");
-        else done = open_stream(item, std::move(fds[i]));
+        if (item.spec.mode == model::LogMode::none)
+            done = fail(ErrorKind::refused, "a service without a log has no pipe");
+        else if (known != nullptr)
+            done = update_stream(*known, item);
+        else if (i >= fds.size())
+            done = fail(ErrorKind::refused, "no descriptor came with it");
+        else
+            done = open_stream(item, std::move(fds[i]));
         if (!done) tell(wire::Refused{item.key, item.run, done.error().what});
     }
 }
@@ -92,7 +98,6 @@ Status Logger::open_stream(const wire::OpenItem& item, kernel::Fd pipe) {
     if (++generations_ == 0) ++generations_;
     Stream& stream = streams_[slot];
     stream.key = item.key;
-    stream.run = item.run;
     stream.service = *service;
     stream.generation = generations_;
     stream.inherited = item.spec.mode == model::LogMode::inherit;
@@ -118,7 +123,6 @@ Status Logger::update_stream(Stream& stream, const wire::OpenItem& item) {
         return fail(ErrorKind::refused, "the pipe belongs to another service");
     }
     store_.release(*service);  // acquired only for its new rules
-    stream.run = item.run;
     const bool inherited = item.spec.mode == model::LogMode::inherit;
     if (inherited != stream.inherited)
         end_open_line(stream, static_cast<std::uint32_t>(
@@ -196,8 +200,10 @@ void Logger::configure(std::vector<kernel::Fd> fds) {
         tell(wire::Problem{0, EROFS, "the log directory is read-only: output goes to standard error"});
         return store_.set_directory({});
     }
-    // An open file description of our own, for a lock of our own: a predecessor that still writes is waited for, for a while.
-    if (Result<kernel::Fd> own = kernel::reopen(directory.get(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) directory = std::move(*own);
+    // An open file description of our own, for a lock of our own: a predecessor that still writes is waited for, for a
+    // while.
+    if (Result<kernel::Fd> own = kernel::reopen(directory.get(), O_RDONLY | O_DIRECTORY | O_CLOEXEC))
+        directory = std::move(*own);
     store_.set_directory({});
     Status locked = kernel::lock_exclusive(directory.get());
     for (int i = 0; i < kLockAttempts && !locked && locked.error().kind == ErrorKind::refused; ++i) {

@@ -21,7 +21,8 @@ Civil civil_from_days(std::int64_t days) {
     days += 719'468;
     const std::int64_t era = days / 146'097;
     const std::int64_t day_of_era = days - era * 146'097;
-    const std::int64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36'524 - day_of_era / 146'096) / 365;
+    const std::int64_t year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36'524 - day_of_era / 146'096) / 365;
     const std::int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     const std::int64_t shifted = (5 * day_of_year + 2) / 153;
     const std::int64_t month = shifted < 10 ? shifted + 3 : shifted - 9;
@@ -46,8 +47,8 @@ std::int64_t digits(std::string_view text) {
 }
 
 bool plain(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' ||
-           c == '@';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+           c == '.' || c == '@';
 }
 
 int hex_digit(char c) {
@@ -83,11 +84,13 @@ std::optional<std::int64_t> parse_stamp(std::string_view text) {
     if (text[4] != '-' || text[7] != '-' || text[10] != 'T' || text[13] != ':' || text[16] != ':' || text[19] != '.' ||
         text[29] != 'Z')
         return std::nullopt;
-    const std::int64_t year = digits(text.substr(0, 4)), month = digits(text.substr(5, 2)), day = digits(text.substr(8, 2));
-    const std::int64_t hour = digits(text.substr(11, 2)), minute = digits(text.substr(14, 2)), sec = digits(text.substr(17, 2));
+    const std::int64_t year = digits(text.substr(0, 4)), month = digits(text.substr(5, 2)),
+                       day = digits(text.substr(8, 2));
+    const std::int64_t hour = digits(text.substr(11, 2)), minute = digits(text.substr(14, 2)),
+                       sec = digits(text.substr(17, 2));
     const std::int64_t fraction = digits(text.substr(20, 9));
-    if (year < 1970 || month < 1 || month > 12 || day < 1 || day > 31 || hour < 0 || hour > 23 || minute < 0 || minute > 59 ||
-        sec < 0 || sec > 60 || fraction < 0)
+    if (year < 1970 || month < 1 || month > 12 || day < 1 || day > 31 || hour < 0 || hour > 23 || minute < 0 ||
+        minute > 59 || sec < 0 || sec > 60 || fraction < 0)
         return std::nullopt;
     const std::int64_t seconds = days_from_civil(year, month, day) * 86'400 + hour * 3600 + minute * 60 + sec;
     std::int64_t ns = 0;  // beyond the year 2262 the nanoseconds don't fit

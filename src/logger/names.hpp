@@ -2,9 +2,10 @@
 //
 // A line of a file:  2026-11-21T09:00:00.000123456Z text      the first piece of a line
 //                    2026-11-21T09:00:00.000123456Z+text      the line before it goes on here: it was longer than
-//                                                             limits::kLogLineBytes, or another run's output came between
-// A service's folder: `current`, and older files `@STAMP.log` or `@STAMP.log.gz`, named by the time of their first line.
-// Invariant: within a folder, names of older files sort in the order of time.
+//                                                             limits::kLogLineBytes, or another run's output came
+//                                                             between
+// A service's folder: `current`, and older files `@STAMP.log` or `@STAMP.log.gz`, named by the time of their first
+// line. Invariant: within a folder, names of older files sort in the order of time.
 #pragma once
 
 #include <array>
@@ -43,8 +44,8 @@ struct LineHead {
 // Of a whole line; nullopt when it doesn't begin as ours do.
 std::optional<LineHead> parse_head(std::string_view line);
 
-// A name as a folder: letters, digits, '-', '_', '.', '@' stay, all else (and a first '.' or '@') becomes %XX.  nullopt: empty, or too
-// long for a folder.
+// A name as a folder: letters, digits, '-', '_', '.', '@' stay, all else (and a first '.' or '@') becomes %XX. nullopt:
+// empty, or too long for a folder.
 std::optional<std::string> folder_name(std::string_view service);
 // The way back; nullopt: not a name that folder_name() makes.
 std::optional<std::string> service_of_folder(std::string_view folder);

@@ -93,16 +93,16 @@ class PatternParser {
     Fragment atom(std::size_t depth) {
         const char c = text_[at_];
         switch (c) {
-        case '(': return group(depth);
-        case '[': return bracket();
-        case '\\': return escape();
-        case '.': ++at_; return {{Op::any, 0, 0, 0, 0}};
-        case '^': ++at_; return {{Op::line_begin, 0, 0, 0, 0}};
-        case '$': ++at_; return {{Op::line_end, 0, 0, 0, 0}};
-        case '*':
-        case '+':
-        case '?': refuse("nothing to repeat"); return {};
-        default: ++at_; return {{Op::byte, static_cast<std::uint8_t>(c), 0, 0, 0}};
+            case '(': return group(depth);
+            case '[': return bracket();
+            case '\\': return escape();
+            case '.': ++at_; return {{Op::any, 0, 0, 0, 0}};
+            case '^': ++at_; return {{Op::line_begin, 0, 0, 0, 0}};
+            case '$': ++at_; return {{Op::line_end, 0, 0, 0, 0}};
+            case '*':
+            case '+':
+            case '?': refuse("nothing to repeat"); return {};
+            default: ++at_; return {{Op::byte, static_cast<std::uint8_t>(c), 0, 0, 0}};
         }
     }
 
@@ -129,7 +129,9 @@ class PatternParser {
         for (unsigned c = 0; c < 128; ++c) {
             const bool digit = c >= '0' && c <= '9';
             const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-            const bool in = name == 'd' ? digit : name == 'w' ? digit || letter : name == 's' && (c == ' ' || c == '\t');
+            const bool in = name == 'd'   ? digit
+                            : name == 'w' ? digit || letter
+                                          : name == 's' && (c == ' ' || c == '\t');
             if (in) set.set(c);
         }
         return set;
@@ -213,7 +215,9 @@ Result<Pattern> Pattern::literal(std::string_view text) {
     return pattern;
 }
 
-Matcher::Matcher(Pattern pattern) : pattern_(std::move(pattern)), seen_(pattern_.program_.size(), 0) { begin_line(); }
+Matcher::Matcher(Pattern pattern) : pattern_(std::move(pattern)), seen_(pattern_.program_.size(), 0) {
+    begin_line();
+}
 
 void Matcher::begin_line() {
     literal_state_ = 0;
@@ -244,19 +248,24 @@ void Matcher::add(std::size_t start, bool at_begin, bool at_end) {
         const Pattern::Instruction& now = pattern_.program_[at];
         const auto to = [&](std::int32_t offset) { stack_.push_back(static_cast<std::uint16_t>(at + offset)); };
         switch (now.op) {
-        case Pattern::Op::match: matched_ = true; return;
-        case Pattern::Op::jump: to(now.first); break;
-        case Pattern::Op::split: to(now.second); to(now.first); break;
-        case Pattern::Op::line_begin:
-            if (at_begin) to(1);
-            break;
-        case Pattern::Op::line_end:
-            if (at_end) to(1);
-            else next_.push_back(at);
-            break;
-        case Pattern::Op::byte:
-        case Pattern::Op::any:
-        case Pattern::Op::set: next_.push_back(at); break;
+            case Pattern::Op::match: matched_ = true; return;
+            case Pattern::Op::jump: to(now.first); break;
+            case Pattern::Op::split:
+                to(now.second);
+                to(now.first);
+                break;
+            case Pattern::Op::line_begin:
+                if (at_begin) to(1);
+                break;
+            case Pattern::Op::line_end:
+                if (at_end)
+                    to(1);
+                else
+                    next_.push_back(at);
+                break;
+            case Pattern::Op::byte:
+            case Pattern::Op::any:
+            case Pattern::Op::set: next_.push_back(at); break;
         }
     }
 }
@@ -292,7 +301,8 @@ bool Matcher::feed_literal(std::string_view piece) {
             if (hit == nullptr) return false;
             i = static_cast<std::size_t>(static_cast<const char*>(hit) - piece.data());
         }
-        while (literal_state_ > 0 && piece[i] != text[literal_state_]) literal_state_ = pattern_.fallback_[literal_state_ - 1];
+        while (literal_state_ > 0 && piece[i] != text[literal_state_])
+            literal_state_ = pattern_.fallback_[literal_state_ - 1];
         if (piece[i] == text[literal_state_]) ++literal_state_;
         if (literal_state_ == text.size()) return matched_ = true;
     }

@@ -1,13 +1,13 @@
 // logger/pattern.hpp -- looks for a pattern in lines that arrive piece by piece, in time linear in the input.
 //
-// Theory.  A regular expression becomes a small program (Thompson's construction); all of its threads run at once over the
-// bytes, each program position at most once a byte, so no input and no pattern can make it backtrack.  Cost of a byte: at most
-// kPatternProgram steps.  A literal is matched by the Knuth-Morris-Pratt automaton: two steps a byte.
+// Theory.  A regular expression becomes a small program (Thompson's construction); all of its threads run at once over
+// the bytes, each program position at most once a byte, so no input and no pattern can make it backtrack.  Cost of a
+// byte: at most kPatternProgram steps.  A literal is matched by the Knuth-Morris-Pratt automaton: two steps a byte.
 //
 // Syntax of a regular expression (bytes, no locale, case counts, found anywhere in the line):
-//     .            any byte             [abc] [a-z] [^abc]   one of, none of (] first is itself, - first or last is itself)
-//     x* x+ x?     repetition           x|y (x)              choice, grouping
-//     ^ $          start, end of the line
+//     .            any byte             [abc] [a-z] [^abc]   one of, none of (] first is itself, - first or last is
+//     itself) x* x+ x?     repetition           x|y (x)              choice, grouping ^ $          start, end of the
+//     line
 //     \d \w \s     digit; letter, digit or _; blank or tab     \t tab     \ and any punctuation: that byte itself
 #pragma once
 
@@ -45,8 +45,8 @@ class Pattern {
     friend class PatternParser;
 
     bool is_literal_ = false;
-    std::string text_;                      // literal
-    std::vector<std::uint16_t> fallback_;   // literal: longest border of each prefix
+    std::string text_;                     // literal
+    std::vector<std::uint16_t> fallback_;  // literal: longest border of each prefix
     Fragment program_;
     std::vector<std::bitset<256>> sets_;
 };

@@ -18,11 +18,13 @@
 namespace abide::logger {
 namespace {
 
-constexpr std::size_t kMoreBytes = 4u << 20;            // of one call of more()
+constexpr std::size_t kMoreBytes = 4u << 20;  // of one call of more()
 constexpr std::size_t kMorePerService = 256u << 10;
 constexpr Duration kPollPeriod = milliseconds(250);
 
-bool earlier(const LogLine& a, const LogLine& b) { return std::tie(a.time, a.service) < std::tie(b.time, b.service); }
+bool earlier(const LogLine& a, const LogLine& b) {
+    return std::tie(a.time, a.service) < std::tie(b.time, b.service);
+}
 
 }  // namespace
 
@@ -37,22 +39,24 @@ struct LogReader::Impl {
     kernel::Fd root;
     bool all = false;
     bool positioned = false;
-    std::deque<Followed> services;       // sorted by name
+    std::deque<Followed> services;  // sorted by name
     std::optional<kernel::FolderWatch> watch;
     bool watch_tried = false;
     bool folders_changed = true;
     std::map<int, std::string> watched;  // by the watch's number; the root has an empty name
 
     Followed* find(const std::string& service) {
-        const auto at = std::lower_bound(services.begin(), services.end(), service,
-                                         [](const Followed& f, const std::string& name) { return f.reader.service() < name; });
+        const auto at =
+            std::lower_bound(services.begin(), services.end(), service,
+                             [](const Followed& f, const std::string& name) { return f.reader.service() < name; });
         return at != services.end() && at->reader.service() == service ? &*at : nullptr;
     }
     void add(const std::string& service) {
         const std::optional<std::string> folder = folder_name(service);
         if (!folder || find(service) != nullptr) return;
-        const auto at = std::lower_bound(services.begin(), services.end(), service,
-                                         [](const Followed& f, const std::string& name) { return f.reader.service() < name; });
+        const auto at =
+            std::lower_bound(services.begin(), services.end(), service,
+                             [](const Followed& f, const std::string& name) { return f.reader.service() < name; });
         services.insert(at, Followed{ServiceReader(root.get(), service, *folder)});
     }
     Result<std::vector<std::string>> list() const;
@@ -62,7 +66,8 @@ struct LogReader::Impl {
     Status position();
     Status to_ends();
     [[nodiscard]] bool anything_changed() const {
-        return folders_changed || std::any_of(services.begin(), services.end(), [](const Followed& f) { return f.changed; });
+        return folders_changed ||
+               std::any_of(services.begin(), services.end(), [](const Followed& f) { return f.changed; });
     }
 };
 
@@ -97,7 +102,8 @@ void LogReader::Impl::watch_folders() {
     for (Followed& service : services) {
         if (service.watched) continue;
         // By descriptor: no path is walked that somebody could change.
-        const Result<kernel::Fd> folder = kernel::open_beneath(root.get(), service.reader.folder(), O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+        const Result<kernel::Fd> folder =
+            kernel::open_beneath(root.get(), service.reader.folder(), O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
         if (!folder) continue;  // it has written nothing yet; the root's watch tells when
         const Result<int> number = watch->add("/proc/self/fd/" + std::to_string(folder->get()));
         if (!number) {  // the user's watches are used up
@@ -121,8 +127,10 @@ Status LogReader::Impl::note_changes() {
         for (const int number : changes->folders) {
             const auto named = watched.find(number);
             if (named == watched.end()) continue;
-            if (named->second.empty()) folders_changed = true;
-            else if (Followed* service = find(named->second)) service->changed = true;
+            if (named->second.empty())
+                folders_changed = true;
+            else if (Followed* service = find(named->second))
+                service->changed = true;
         }
         for (const int number : changes->gone) {
             const auto named = watched.find(number);
@@ -176,7 +184,9 @@ Result<LogReader> LogReader::open(const std::string& directory, std::vector<std:
     return LogReader(std::move(impl));
 }
 
-Result<std::vector<std::string>> LogReader::known_services() const { return impl_->list(); }
+Result<std::vector<std::string>> LogReader::known_services() const {
+    return impl_->list();
+}
 
 Result<std::vector<LogLine>> LogReader::tail(std::size_t n) {
     impl_->positioned = true;
@@ -209,7 +219,8 @@ Status LogReader::since(Wall from, const LineSink& sink) {
     impl_->positioned = true;
     impl_->folders_changed = true;
     if (Status ok = impl_->refresh(); !ok) return ok;
-    // A service that writes faster than the sink takes must not keep us here: what is written from now on is for more().
+    // A service that writes faster than the sink takes must not keep us here: what is written from now on is for
+    // more().
     const std::int64_t started_ns = kernel::now().wall.ns;
     struct Head {
         LogLine line;
@@ -276,7 +287,9 @@ Result<std::vector<LogLine>> LogReader::more() {
     return lines;
 }
 
-bool LogReader::at_end() const { return !impl_->anything_changed(); }
+bool LogReader::at_end() const {
+    return !impl_->anything_changed();
+}
 
 int LogReader::watch_fd() {
     if (!impl_->watch_tried) {

@@ -27,7 +27,8 @@ Result<std::vector<ServiceReader::OldFile>> ServiceReader::old_files() const {
     if (!names) return std::unexpected(names.error());
     std::vector<OldFile> files;
     for (const std::string& name : *names)
-        if (const std::optional<RotatedName> parsed = parse_rotated(name)) files.push_back({parsed->first_ns, parsed->compressed});
+        if (const std::optional<RotatedName> parsed = parse_rotated(name))
+            files.push_back({parsed->first_ns, parsed->compressed});
     std::sort(files.begin(), files.end(), [](const OldFile& a, const OldFile& b) {
         return std::pair{a.first_ns, a.compressed} < std::pair{b.first_ns, b.compressed};
     });
@@ -167,10 +168,12 @@ void ServiceReader::reset() {
     done_ns_ = INT64_MIN;
 }
 
-// The current file, if there is one, and the old ones.  In this order: a file that is rotated in between is seen twice, not never.
+// The current file, if there is one, and the old ones.  In this order: a file that is rotated in between is seen twice,
+// not never.
 Result<std::vector<ServiceReader::OldFile>> ServiceReader::open_and_list() {
     reset();
-    if (const Status opened = open_current(); !opened && opened.error().err != ENOENT) return std::unexpected(opened.error());
+    if (const Status opened = open_current(); !opened && opened.error().err != ENOENT)
+        return std::unexpected(opened.error());
     return old_files();
 }
 
@@ -221,7 +224,8 @@ Status ServiceReader::to_start_of_last(std::uint64_t lines) {
     return {};
 }
 
-// Makes the last `wanted` lines of an old file the next ones; returns how many of them there are.  A failure changes nothing.
+// Makes the last `wanted` lines of an old file the next ones; returns how many of them there are.  A failure changes
+// nothing.
 Result<std::uint64_t> ServiceReader::start_in_old(const OldFile& file, std::uint64_t wanted) {
     ServiceReader other(root_, service_, folder_);
     if (const Status opened = other.open_old(file); !opened) return std::unexpected(opened.error());

@@ -1,10 +1,10 @@
-// logger/service_reader.hpp -- the lines of one service across its files: old, compressed, current, and those that come while
-// it reads.
+// logger/service_reader.hpp -- the lines of one service across its files: old, compressed, current, and those that come
+// while it reads.
 //
-// Theory.  A file is named by the time of its first line, and the next file begins later.  So a position is "this open file,
-// at this line": when `current` is another file than the open one, the open one is complete; after its last line the reader goes
-// to the oldest file that begins later, else to `current`.  The open descriptor keeps a file readable that was renamed,
-// compressed or removed meanwhile.
+// Theory.  A file is named by the time of its first line, and the next file begins later.  So a position is "this open
+// file, at this line": when `current` is another file than the open one, the open one is complete; after its last line
+// the reader goes to the oldest file that begins later, else to `current`.  The open descriptor keeps a file readable
+// that was renamed, compressed or removed meanwhile.
 //
 // Invariant: a line is returned once, in order.
 #pragma once
@@ -63,11 +63,11 @@ class ServiceReader {
     std::optional<LineFile> file_;
     bool is_current_ = false;
     std::uint64_t inode_ = 0;
-    std::int64_t first_ns_ = 0;          // of an old file, by its name
-    std::int64_t done_ns_ = INT64_MIN;   // first times of the files that were read, the last of them
-    std::int64_t time_ns_ = 0;           // of the last line
-    std::int64_t skip_before_ns_ = 0;    // after to_time()
-    std::uint64_t skip_lines_ = 0;       // after to_start_of_last() in a compressed file
+    std::int64_t first_ns_ = 0;         // of an old file, by its name
+    std::int64_t done_ns_ = INT64_MIN;  // first times of the files that were read, the last of them
+    std::int64_t time_ns_ = 0;          // of the last line
+    std::int64_t skip_before_ns_ = 0;   // after to_time()
+    std::uint64_t skip_lines_ = 0;      // after to_start_of_last() in a compressed file
     std::optional<LogLine> ahead_;
 };
 

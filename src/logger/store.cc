@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "base/check.hpp"
 #include <fmt/format.h>
+#include "base/check.hpp"
 #include "kernel/files.hpp"
 #include "kernel/log_files.hpp"
 
@@ -24,8 +24,9 @@ std::uint32_t Store::intern(const Rules& rules) {
 }
 
 std::vector<std::uint32_t>::iterator Store::position(const std::string& name) {
-    return std::lower_bound(by_name_.begin(), by_name_.end(), name,
-                            [this](std::uint32_t index, const std::string& wanted) { return services_[index].name < wanted; });
+    return std::lower_bound(
+        by_name_.begin(), by_name_.end(), name,
+        [this](std::uint32_t index, const std::string& wanted) { return services_[index].name < wanted; });
 }
 
 Result<std::uint32_t> Store::acquire(const std::string& service, const model::LogSpec& spec) {
@@ -65,7 +66,9 @@ void Store::release(std::uint32_t index) {
     free_.push_back(index);
 }
 
-std::vector<StoreReport> Store::take_reports() { return std::exchange(reports_, {}); }
+std::vector<StoreReport> Store::take_reports() {
+    return std::exchange(reports_, {});
+}
 
 // Never before the last line's: lines of a file are searched by time.
 std::int64_t Store::line_time(Service& service, const Writer& writer, Instant now) {
@@ -86,8 +89,10 @@ void Store::append(std::uint32_t index, const Writer& writer, std::string_view c
     }
     std::int64_t wall_ns = 0;
     if (!service.trouble) {
-        if (const Status opened = ensure_open(service, &writer, now); !opened) begin_trouble(service, opened.error(), now);
-        else wall_ns = line_time(service, writer, now);
+        if (const Status opened = ensure_open(service, &writer, now); !opened)
+            begin_trouble(service, opened.error(), now);
+        else
+            wall_ns = line_time(service, writer, now);
     }
     split_lines(*writer.line, chunk, [&](const Piece& piece) { put(service, writer, piece, wall_ns, now); });
     flush(service, now);
@@ -97,7 +102,8 @@ void Store::end_line(std::uint32_t index, const Writer& writer, Instant now) {
     Service& service = services_[index];
     *writer.line = {};
     if (!service.line_open || service.owner != writer.id || service.trouble) return;
-    if (const Status opened = ensure_open(service, nullptr, now); !opened) return begin_trouble(service, opened.error(), now);
+    if (const Status opened = ensure_open(service, nullptr, now); !opened)
+        return begin_trouble(service, opened.error(), now);
     if (!service.line_open) return;  // another file lies there now
     out_.push_back('\n');
     service.line_open = false;
@@ -118,7 +124,8 @@ void Store::put(Service& service, const Writer& writer, const Piece& piece, std:
         if (service.line_open) out_.push_back('\n');
         service.line_open = false;
         const std::uint64_t size = open_[service.open].size + out_.size();
-        if (size > 0 && size + kHeadBytes + piece.text.size() + 1 > rules_[service.rules].max_size) rotate(service, writer, now);
+        if (size > 0 && size + kHeadBytes + piece.text.size() + 1 > rules_[service.rules].max_size)
+            rotate(service, writer, now);
         if (!service.trouble) put_head(service, piece.start == Start::first ? kFirstMark : kContinuationMark, wall_ns);
     }
     if (service.trouble) {

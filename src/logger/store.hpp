@@ -1,16 +1,17 @@
-// logger/store.hpp -- the files of all services: writes lines, rotates, keeps the old ones in bounds, survives a full disk.
+// logger/store.hpp -- the files of all services: writes lines, rotates, keeps the old ones in bounds, survives a full
+// disk.
 //
-// Theory.  What comes from a pipe is written at once, also the beginning of a line whose end isn't there yet, so nothing waits in
-// memory, and a logger that is killed loses at most what it was writing.  A file is ended in the middle of a line then; the next
-// logger finds that and goes on.  Two runs of a service may write at the same time: when one cuts into the open line of the
-// other, the line is ended and goes on later with the continuation mark.
+// Theory.  What comes from a pipe is written at once, also the beginning of a line whose end isn't there yet, so
+// nothing waits in memory, and a logger that is killed loses at most what it was writing.  A file is ended in the
+// middle of a line then; the next logger finds that and goes on.  Two runs of a service may write at the same time:
+// when one cuts into the open line of the other, the line is ended and goes on later with the continuation mark.
 //
 // Few files are open at a time (the last used ones), so an idle service costs its record here and nothing else.
-// When a file can't be written, its service is in trouble: output is counted and dropped, once a second writing is tried again,
-// and the first line that succeeds says how much is missing.  Nobody ever waits.
+// When a file can't be written, its service is in trouble: output is counted and dropped, once a second writing is
+// tried again, and the first line that succeeds says how much is missing.  Nobody ever waits.
 //
-// Invariants: the times of a file never go backwards (a clock that was set back starts a new file); a line is in one file;
-// nothing outside the log directory is touched, and nothing in it that somebody planted.
+// Invariants: the times of a file never go backwards (a clock that was set back starts a new file); a line is in one
+// file; nothing outside the log directory is touched, and nothing in it that somebody planted.
 #pragma once
 
 #include <cstdint>
@@ -53,7 +54,7 @@ class Store {
   public:
     static constexpr std::size_t kOpenFiles = 128;
     static constexpr std::int64_t kClockSetBackNs = 1'000'000'000;  // less is clamped, more starts a new file
-    static constexpr std::uint64_t kSmallestFile = 64u << 10;  // a smaller max-size is taken as this
+    static constexpr std::uint64_t kSmallestFile = 64u << 10;       // a smaller max-size is taken as this
 
     explicit Store(Compressor& compressor) : compressor_(compressor) {}
 
@@ -95,8 +96,8 @@ class Store {
         std::uint32_t users = 0;
         std::uint32_t owner = 0;  // the writer of the open line
         std::uint16_t open = kNotOpen;
-        bool line_open = false;   // the file ends within a line
-        bool known = false;       // the file was looked at
+        bool line_open = false;  // the file ends within a line
+        bool known = false;      // the file was looked at
     };
     struct OpenFile {
         kernel::Fd folder, file;

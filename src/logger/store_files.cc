@@ -10,7 +10,7 @@
 namespace abide::logger {
 namespace {
 
-constexpr std::int64_t kCheckNs = 100'000'000;        // how long a file that was removed under us may be written
+constexpr std::int64_t kCheckNs = 100'000'000;  // how long a file that was removed under us may be written
 constexpr std::int64_t kRotateRetryNs = 10'000'000'000;
 constexpr int kNameAttempts = 64;
 
@@ -34,7 +34,8 @@ void Store::forget_file(Service& service) {
 
 // A free place among the open files; the one unused for longest gives way.
 std::uint16_t Store::free_entry() {
-    const auto unused = std::find_if(open_.begin(), open_.end(), [](const OpenFile& file) { return !file.file.valid(); });
+    const auto unused =
+        std::find_if(open_.begin(), open_.end(), [](const OpenFile& file) { return !file.file.valid(); });
     if (unused != open_.end()) return static_cast<std::uint16_t>(unused - open_.begin());
     if (open_.size() < kOpenFiles) {
         open_.emplace_back();
@@ -114,7 +115,8 @@ Status Store::inspect(Service& service, OpenFile& file, const Writer* writer) {
 
     const std::size_t end = service.line_open ? text.size() : text.empty() ? 0 : text.size() - 1;
     const std::size_t newline = text.substr(0, end).rfind('\n');
-    const std::string_view last = text.substr(newline == text.npos ? 0 : newline + 1, end - (newline == text.npos ? 0 : newline + 1));
+    const std::string_view last =
+        text.substr(newline == text.npos ? 0 : newline + 1, end - (newline == text.npos ? 0 : newline + 1));
     const std::optional<LineHead> known = parse_head(last);
     if (known) service.last_ns = known->wall_ns;
     const bool resumes = service.line_open && known && writer != nullptr && writer->resumed && !writer->line->inside;
@@ -153,7 +155,8 @@ void Store::rotate(Service& service, const Writer& writer, Instant now) {
     }
     if (file.rotate_mono_ns != 0) reports_.push_back({file.service, false, 0, "rotated again", 0, 0});
     limit_old_files(service, file.folder);
-    // The new file starts later than the old one ended, so that the first line's time names a file; unless the clock was set back.
+    // The new file starts later than the old one ended, so that the first line's time names a file; unless the clock
+    // was set back.
     const bool set_back = now.wall_ns < service.last_ns - kClockSetBackNs;
     const std::int64_t floor_ns = set_back ? 0 : service.last_ns + 1;
     forget_file(service);

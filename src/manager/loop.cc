@@ -159,6 +159,10 @@ void Loop::speak(const Now& now) {
     stepped_.clear();
     for (const OperationId operation : executor_.take_replies()) control_.ended(operation, now);
     control_.flush(now);
+    if (places_.where.logger_pid != logger_.pid()) {
+        places_.where.logger_pid = logger_.pid();
+        control_.set_places(places_);
+    }
     journal_.compact_when_due(engine_, anchor_, spawner_->in_flight() + spawner_->queued() != 0);
     watch_anchor_room();
 }

@@ -35,6 +35,7 @@ void Tracking::start(kernel::Fd home, const std::string& shown, const std::strin
 
 Result<kernel::Fd> Tracking::leaf_for_spawn(std::string_view service, RunNumber run) {
     if (!tree_) return kernel::Fd{};
+    gone_.erase(run_key(service, run));
     return tree_->make_leaf(service, leaf_name(run));
 }
 
@@ -82,6 +83,7 @@ std::vector<std::int32_t> Tracking::members(std::string_view service, RunNumber 
 }
 
 Status Tracking::signal_all(std::string_view service, RunNumber run, int signal) {
+    if (gone_.contains(run_key(service, run))) return {};
     if (tree_) {
         const Result<kernel::Fd> leaf = tree_->open_leaf(service, leaf_name(run));
         if (!leaf) return {};  // given back already: nobody is in it
@@ -99,6 +101,7 @@ Status Tracking::signal_all(std::string_view service, RunNumber run, int signal)
 Status Tracking::kill_all(std::string_view service, RunNumber run) {
     constexpr int kKill = 9;
     constexpr int kRounds = 8;  // a fork may slip through one look
+    if (gone_.contains(run_key(service, run))) return {};
     if (tree_) {
         const Result<kernel::Fd> leaf = tree_->open_leaf(service, leaf_name(run));
         return leaf ? kernel::cgroup_kill_all(leaf->get()) : Status{};
@@ -121,9 +124,13 @@ Status Tracking::freeze(std::string_view service, RunNumber run, bool frozen) {
 bool Tracking::watch_empty(std::string_view service, RunNumber run) {
     const std::uint64_t key = run_key(service, run);
     if (watches_.contains(key)) return false;
+    if (gone_.contains(key)) return true;
     if (tree_) {
         // Removing the folder is the cheapest question: it succeeds only when nobody is left.
-        if (tree_->remove_leaf(service, leaf_name(run))) return true;
+        if (tree_->remove_leaf(service, leaf_name(run))) {
+            gone_.insert(key);
+            return true;
+        }
         const Result<bool> watched = tree_->watch_empty(service, leaf_name(run), key);
         if (watched && !*watched) {
             if (const Status gone = tree_->remove_leaf(service, leaf_name(run)); !gone) complain(describe(gone.error()));
@@ -146,7 +153,7 @@ void Tracking::release(std::string_view service, RunNumber run) {
     const std::uint64_t key = run_key(service, run);
     sessions_.erase(key);
     if (watches_.erase(key) != 0 && tree_) tree_->forget_watch(key);
-    if (!tree_) return;
+    if (!tree_ || gone_.erase(key) != 0) return;
     // With stop.scope = "main" somebody may stay in it on purpose: then the folder stays too.
     static_cast<void>(tree_->remove_leaf(service, leaf_name(run)));
 }

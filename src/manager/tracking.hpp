@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -68,6 +69,7 @@ class Tracking {
 
     std::optional<kernel::CgroupTree> tree_;
     std::map<std::uint64_t, Watch> watches_;                       // by run key
+    std::set<std::uint64_t> gone_;                                 // run keys whose leaf was removed, until the run is released
     std::map<std::uint64_t, std::vector<std::int32_t>> sessions_;  // by run key, without cgroups
     Mono next_look_ = kNever;
     Duration look_delay_{};

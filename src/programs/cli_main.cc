@@ -3,4 +3,6 @@
 
 #include "cli/commands.hpp"
 
-int cli_main(int argc, char** argv) { return abide::cli::run(argc, argv); }
+int cli_main(int argc, char** argv) {
+    return abide::cli::run(argc, argv);
+}

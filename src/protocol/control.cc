@@ -59,7 +59,8 @@ std::string text_of(const boost::json::object& object, std::string_view name) {
 
 }  // namespace
 
-// ---- structs whose JSON form is not just their members -------------------------------------------------------------------------
+// ---- structs whose JSON form is not just their members
+// -------------------------------------------------------------------------
 
 void write_value(std::string& out, const LastExit& value) {
     if (value.signal) {
@@ -86,7 +87,8 @@ bool read_value(const boost::json::value& json, LastExit& value, std::string& wh
     if (!json.is_object()) return false;
     const boost::json::object& object = json.get_object();
     if (text_of(object, "code") != "unknown" && !read_member(object, "code", value.code, where)) return false;
-    return read_member(object, "signal", value.signal, where) && read_member(object, "core_dumped", value.core_dumped, where) &&
+    return read_member(object, "signal", value.signal, where) &&
+           read_member(object, "core_dumped", value.core_dumped, where) &&
            read_member(object, "time", value.time, where) && read_member(object, "rusage", value.rusage, where);
 }
 
@@ -132,9 +134,12 @@ bool read_value(const boost::json::value& json, ServiceStatus& value, std::strin
     return good && read_member(json.get_object(), "detail", value.detail, where);
 }
 
-// ---- methods -------------------------------------------------------------------------------------------------------------------
+// ---- methods
+// -------------------------------------------------------------------------------------------------------------------
 
-std::span<const MethodInfo> methods() { return kMethods; }
+std::span<const MethodInfo> methods() {
+    return kMethods;
+}
 
 const MethodInfo& info(Method method) {
     for (const MethodInfo& one : kMethods) {
@@ -150,7 +155,8 @@ const MethodInfo* find_method(std::string_view full_name) {
     return nullptr;
 }
 
-// ---- errors --------------------------------------------------------------------------------------------------------------------
+// ---- errors
+// --------------------------------------------------------------------------------------------------------------------
 
 std::string error_message(const Error& error) {
     std::string_view name = kFailed;
@@ -165,7 +171,8 @@ std::string error_message(const Error& error) {
 
 std::string shutting_down_message() {
     std::string parameters;
-    write_value(parameters, ErrorParameters{"the instance is shutting down", "wait until it has ended, then `abide up`"});
+    write_value(parameters,
+                ErrorParameters{"the instance is shutting down", "wait until it has ended, then `abide up`"});
     return varlink::build_error(kShuttingDown, parameters);
 }
 
@@ -179,14 +186,18 @@ Error error_of(const varlink::Reply& reply) {
         return {ErrorKind::not_permitted, "the supervisor does not permit this to you", 0, {}};
     }
     if (reply.error == varlink::kInvalidParameter) {
-        return {ErrorKind::usage, "the supervisor refuses the parameter `" + text_of(reply.parameters, "parameter") + "`", 0, {}};
+        return {ErrorKind::usage,
+                "the supervisor refuses the parameter `" + text_of(reply.parameters, "parameter") + "`",
+                0,
+                {}};
     }
     const std::string subject = text_of(reply.parameters, "method") + text_of(reply.parameters, "interface");
     return {ErrorKind::failed, "the supervisor answers " + reply.error + (subject.empty() ? "" : ": " + subject), 0,
             "the supervisor may be of another version: compare `abide version` on both sides"};
 }
 
-// ---- JSON ----------------------------------------------------------------------------------------------------------------------
+// ---- JSON
+// ----------------------------------------------------------------------------------------------------------------------
 
 template <class T>
 void write(std::string& out, const T& value) {
@@ -209,7 +220,7 @@ std::expected<T, std::string> read(const boost::json::object& object) {
     return value;
 }
 
-#define ABIDE_CONTROL_STRUCT(T)                \
+#define ABIDE_CONTROL_STRUCT(T)                  \
     template void write(std::string&, const T&); \
     template std::expected<T, std::string> read(const boost::json::object&);
 ABIDE_CONTROL_STRUCT(Nothing)

@@ -1,11 +1,12 @@
-// protocol/control.hpp -- the interface io.abide.Control: its methods, their parameters and replies as plain structs, and the
-// JSON form of each.
+// protocol/control.hpp -- the interface io.abide.Control: its methods, their parameters and replies as plain structs,
+// and the JSON form of each.
 //
-// Owns names and shapes that scripts rely on (`abide status --json` prints ServiceStatus as it comes from here).  Knows no
-// policy and no socket.  Invariant: what write() makes, read() takes; unknown members are ignored, a member of the wrong type is
-// refused by its name, an absent one has the default that stands here.
+// Owns names and shapes that scripts rely on (`abide status --json` prints ServiceStatus as it comes from here).  Knows
+// no policy and no socket.  Invariant: what write() makes, read() takes; unknown members are ignored, a member of the
+// wrong type is refused by its name, an absent one has the default that stands here.
 //
-// The server's way:   varlink::parse_call -> varlink::answer_service -> find_method -> permission -> read<XyzRequest>(parameters)
+// The server's way:   varlink::parse_call -> varlink::answer_service -> find_method -> permission ->
+// read<XyzRequest>(parameters)
 //                     -> ... -> varlink::build_reply(write(XyzReply{...}))   or   error_message(Error)
 #pragma once
 
@@ -30,9 +31,27 @@ inline constexpr std::string_view kInterface = "io.abide.Control";
 extern const std::string_view kDescription;
 
 enum class Method {
-    ping, status, why, where, operations, wait,                          // read
-    start, stop, restart, reload, kill, force_destroy, pause, unpause, cancel,  // operate
-    enable, disable, down, apply, plan, remove,                          // administer
+    ping,
+    status,
+    why,
+    where,
+    operations,
+    wait,  // read
+    start,
+    stop,
+    restart,
+    reload,
+    kill,
+    force_destroy,
+    pause,
+    unpause,
+    cancel,  // operate
+    enable,
+    disable,
+    down,
+    apply,
+    plan,
+    remove,  // administer
 };
 
 struct MethodInfo {
@@ -45,7 +64,8 @@ std::span<const MethodInfo> methods();
 const MethodInfo& info(Method method);
 const MethodInfo* find_method(std::string_view full_name);  // nullptr: MethodNotFound
 
-// ---- requests ----------------------------------------------------------------------------------------------------------------
+// ---- requests
+// ----------------------------------------------------------------------------------------------------------------
 
 struct Nothing {};  // Ping, Where, Operations
 BOOST_DESCRIBE_STRUCT(Nothing, (), ())
@@ -87,7 +107,7 @@ struct NameRequest {  // Why
 };
 BOOST_DESCRIBE_STRUCT(NameRequest, (), (name))
 
-struct ConfigurationRequest {  // Apply, Plan
+struct ConfigurationRequest {   // Apply, Plan
     std::string configuration;  // a model::Configuration as JSON text, by model/codec.hpp
     bool dynamic = false;       // define or replace just these services, forget nothing (`add`)
 };
@@ -99,7 +119,8 @@ struct OperationRequest {  // Wait, Cancel
 };
 BOOST_DESCRIBE_STRUCT(OperationRequest, (), (operation, timeout_ms))
 
-// ---- replies -----------------------------------------------------------------------------------------------------------------
+// ---- replies
+// -----------------------------------------------------------------------------------------------------------------
 
 struct Usage {
     std::int64_t user_us = 0, system_us = 0, max_rss_kib = 0;
@@ -153,7 +174,7 @@ BOOST_DESCRIBE_STRUCT(PastRunStatus, (), (run, started, ended, reason, cause, ex
 struct DependencyStatus {
     std::string relation;  // "requires", "wants", "binds-to", "part-of", "after", "before", "conflicts"
     std::string target;
-    std::string await;     // "ready", "started", "healthy", "completed", "succeeded", "none"
+    std::string await;  // "ready", "started", "healthy", "completed", "succeeded", "none"
     bool operator==(const DependencyStatus&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(DependencyStatus, (), (relation, target, await))
@@ -170,13 +191,13 @@ struct StatusDetail {
     bool operator==(const StatusDetail&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(StatusDetail, (),
-                      (command, directory, source, runs, past, dependencies, want_reason, want_cause, last_reason, last_cause,
-                       enabled, held))
+                      (command, directory, source, runs, past, dependencies, want_reason, want_cause, last_reason,
+                       last_cause, enabled, held))
 
 // One element of `abide status --json`, in this order of members.
 struct ServiceStatus {
     std::string name, kind, state;
-    std::optional<std::string> stage;  // "pre-start", "ready-wait", ...; null: none
+    std::optional<std::string> stage;     // "pre-start", "ready-wait", ...; null: none
     std::vector<std::string> conditions;  // of ready, healthy, unhealthy, degraded, draining, paused, held
     std::string want;                     // "up" or "down"
     std::optional<std::int64_t> pid, run;
@@ -203,8 +224,8 @@ struct TargetReply {
 };
 BOOST_DESCRIBE_STRUCT(TargetReply, (), (name, outcome, run, detail))
 
-// An operation: as it began, with `more` also as it goes on (outcome pending, `progress` says what it waits for), and as it
-// ended.  An operation that failed is a reply with its outcome, not a Varlink error.
+// An operation: as it began, with `more` also as it goes on (outcome pending, `progress` says what it waits for), and
+// as it ended.  An operation that failed is a reply with its outcome, not a Varlink error.
 struct OperationReply {
     std::int64_t operation = 0;
     std::string verb, outcome, detail;
@@ -229,7 +250,8 @@ struct WhereReply {
     std::int64_t anchor_pid = 0, manager_pid = 0, logger_pid = 0;    // 0: not running
     bool operator==(const WhereReply&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(WhereReply, (), (configuration, runtime, control, events, log, apps, anchor_pid, manager_pid, logger_pid))
+BOOST_DESCRIBE_STRUCT(WhereReply, (),
+                      (configuration, runtime, control, events, log, apps, anchor_pid, manager_pid, logger_pid))
 
 struct Change {
     std::string name;
@@ -256,10 +278,12 @@ struct PingReply {
 };
 BOOST_DESCRIBE_STRUCT(PingReply, (), (version, instance, epoch, shutting_down))
 
-// ---- JSON --------------------------------------------------------------------------------------------------------------------
+// ---- JSON
+// --------------------------------------------------------------------------------------------------------------------
 
-// Defined for every struct above.  write appends the text of a JSON object straight into a string: no tree is built, since a
-// status of a thousand services must take microseconds each.  read's error is the name of the parameter that is wrong.
+// Defined for every struct above.  write appends the text of a JSON object straight into a string: no tree is built,
+// since a status of a thousand services must take microseconds each.  read's error is the name of the parameter that is
+// wrong.
 template <class T>
 void write(std::string& out, const T& value);
 template <class T>
@@ -271,7 +295,8 @@ std::string write(const T& value) {
 template <class T>
 std::expected<T, std::string> read(const boost::json::object& object);
 
-// ---- errors ------------------------------------------------------------------------------------------------------------------
+// ---- errors
+// ------------------------------------------------------------------------------------------------------------------
 
 inline constexpr std::string_view kNotFound = "io.abide.Control.NotFound";
 inline constexpr std::string_view kNotPermitted = "io.abide.Control.NotPermitted";
@@ -285,9 +310,11 @@ std::string error_message(const Error& error);
 std::string shutting_down_message();
 Error error_of(const varlink::Reply& reply);
 
-// ---- from the model ----------------------------------------------------------------------------------------------------------
+// ---- from the model
+// ----------------------------------------------------------------------------------------------------------
 
-ServiceStatus status_of(const model::Service& service, const model::ServiceSpec& spec, std::vector<std::string> waiting_for);
+ServiceStatus status_of(const model::Service& service, const model::ServiceSpec& spec,
+                        std::vector<std::string> waiting_for);
 // For `status NAME`; `spec` is the newest specification of the service, not that of its run.
 StatusDetail detail_of(const model::Service& service, const model::ServiceSpec& spec);
 OperationReply operation_of(const model::Operation& operation, std::vector<std::string> progress = {});

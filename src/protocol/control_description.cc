@@ -1,13 +1,15 @@
-// protocol/control_description.cc -- the interface description that GetInterfaceDescription answers.  A test keeps it equal to
-// docs/io.abide.Control.varlink.
+// protocol/control_description.cc -- the interface description that GetInterfaceDescription answers.  A test keeps it
+// equal to docs/io.abide.Control.varlink.
 #include "protocol/control.hpp"
 
 namespace abide::control {
 
-const std::string_view kDescription = R"varlink(# Control of one Abide instance, on the socket `control` of its runtime folder.
+const std::string_view kDescription =
+    R"varlink(# Control of one Abide instance, on the socket `control` of its runtime folder.
 #
-# Calls on one connection are answered in order: a client opens a connection for each call that waits.  What a caller needs
-# is written at each method: read, operate or administer (docs/reference.md says who has it).  Times are RFC 3339 in UTC.
+# Calls on one connection are answered in order: a client opens a connection for each call that waits.  What a caller
+# needs is written at each method: read, operate or administer (docs/reference.md says who has it).  Times are RFC 3339
+# in UTC.
 interface io.abide.Control
 
 type Usage (user_us: int, system_us: int, max_rss_kib: int)
@@ -171,10 +173,14 @@ method Down(timeout_ms: ?int, wait: ?bool) -> (
 )
 
 # administer.  A whole configuration as JSON text, applied all or nothing; dynamic: define or replace just its services.
-method Apply(configuration: string, dynamic: ?bool) -> (changes: []Change, operation: int, outcome: string, detail: string)
+method Apply(configuration: string, dynamic: ?bool) -> (
+  changes: []Change, operation: int, outcome: string, detail: string
+)
 
 # administer.  What Apply would change.
-method Plan(configuration: string, dynamic: ?bool) -> (changes: []Change, operation: int, outcome: string, detail: string)
+method Plan(configuration: string, dynamic: ?bool) -> (
+  changes: []Change, operation: int, outcome: string, detail: string
+)
 
 # administer.  Stops and forgets services.
 method Remove(names: []string) -> (

@@ -1,8 +1,8 @@
 // protocol/control_json.hpp -- described structs to JSON text and back, by their members.
 //
-// Private to protocol/control*.cc.  Members are written in the order of BOOST_DESCRIBE_STRUCT, an empty optional as null; a
-// trailing '_' of a member's name is not part of its JSON name.  Reading ignores unknown members and keeps the default of
-// absent and null ones.
+// Private to protocol/control*.cc.  Members are written in the order of BOOST_DESCRIBE_STRUCT, an empty optional as
+// null; a trailing '_' of a member's name is not part of its JSON name.  Reading ignores unknown members and keeps the
+// default of absent and null ones.
 #pragma once
 
 #include <boost/describe.hpp>
@@ -26,8 +26,12 @@ concept Described = boost::describe::has_describe_members<T>::value;
 template <class T>
 using MembersOf = boost::describe::describe_members<T, boost::describe::mod_public>;
 
-inline void write_value(std::string& out, const std::string& value) { varlink::append_json_string(out, value); }
-inline void write_value(std::string& out, bool value) { out += value ? "true" : "false"; }
+inline void write_value(std::string& out, const std::string& value) {
+    varlink::append_json_string(out, value);
+}
+inline void write_value(std::string& out, bool value) {
+    out += value ? "true" : "false";
+}
 inline void write_value(std::string& out, std::int64_t value) {
     char digits[24];
     const auto end = std::to_chars(digits, digits + sizeof digits, value).ptr;

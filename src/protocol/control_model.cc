@@ -1,5 +1,5 @@
-// protocol/control_model.cc -- the model as scripts see it: what `status --json` and operation replies say of it, and times as
-// text.  Knows the meaning of no state: it only shows.  See control.hpp.
+// protocol/control_model.cc -- the model as scripts see it: what `status --json` and operation replies say of it, and
+// times as text.  Knows the meaning of no state: it only shows.  See control.hpp.
 #include <array>
 
 #include "model/signal.hpp"
@@ -12,8 +12,8 @@ namespace {
 
 constexpr std::int64_t kNsPerSecond = 1'000'000'000;
 
-// Days since 1970-01-01 of a date of the proleptic Gregorian calendar, and back (H. Hinnant, "chrono-compatible low-level date
-// algorithms").
+// Days since 1970-01-01 of a date of the proleptic Gregorian calendar, and back (H. Hinnant, "chrono-compatible
+// low-level date algorithms").
 constexpr std::int64_t days_of(std::int64_t year, unsigned month, unsigned day) {
     year -= month <= 2;
     const std::int64_t era = (year >= 0 ? year : year - 399) / 400;
@@ -127,7 +127,8 @@ RunStatus run_of(const model::Run& run) {
     out.error_number = run.error_number;
     out.cgroup = run.cgroup;
     for (const model::Process& process : run.processes) {
-        out.processes.push_back({process.pid, model::to_text(process.role), model::to_text(process.state), process.adopted});
+        out.processes.push_back(
+            {process.pid, model::to_text(process.role), model::to_text(process.state), process.adopted});
     }
     return out;
 }
@@ -155,7 +156,8 @@ LastExit exit_of(const model::ExitStatus& status) {
     return out;
 }
 
-ServiceStatus status_of(const model::Service& service, const model::ServiceSpec& spec, std::vector<std::string> waiting_for) {
+ServiceStatus status_of(const model::Service& service, const model::ServiceSpec& spec,
+                        std::vector<std::string> waiting_for) {
     ServiceStatus out;
     out.name = service.name;
     out.kind = model::to_text(spec.kind);
@@ -183,13 +185,18 @@ StatusDetail detail_of(const model::Service& service, const model::ServiceSpec& 
     if (!spec.source.file.empty()) out.source = spec.source.file + ":" + std::to_string(spec.source.line);
     for (const model::Run& run : service.runs) out.runs.push_back(run_of(run));
     for (const model::PastRun& past : service.past) {
-        PastRunStatus one{static_cast<std::int64_t>(past.number.value), time_text(past.started_at), time_text(past.ended_at),
-                          model::to_text(past.reason), past.cause, {}};
+        PastRunStatus one{static_cast<std::int64_t>(past.number.value),
+                          time_text(past.started_at),
+                          time_text(past.ended_at),
+                          model::to_text(past.reason),
+                          past.cause,
+                          {}};
         if (past.exit) one.exit = exit_of(*past.exit);
         out.past.push_back(std::move(one));
     }
     for (const model::Dependency& dependency : spec.dependencies) {
-        out.dependencies.push_back({model::to_text(dependency.relation), dependency.target, model::to_text(dependency.await)});
+        out.dependencies.push_back(
+            {model::to_text(dependency.relation), dependency.target, model::to_text(dependency.await)});
     }
     out.want_reason = model::to_text(service.want_reason);
     out.want_cause = service.want_cause;
@@ -265,7 +272,8 @@ std::optional<Wall> parse_time(std::string_view text) {
     const std::int64_t ns = take_fraction(text);
     const auto offset = take_offset(text);
     if (!offset || !text.empty()) return std::nullopt;
-    const std::int64_t seconds_since = days_of(*year, *month, *day) * 86'400 + *hour * 3600 + *minute * 60 + *second - *offset;
+    const std::int64_t seconds_since =
+        days_of(*year, *month, *day) * 86'400 + *hour * 3600 + *minute * 60 + *second - *offset;
     return Wall{seconds_since * kNsPerSecond + ns};
 }
 

@@ -1,7 +1,8 @@
 // protocol/log.cc -- the packet format of log.hpp.
 //
-// Packet: u8 version (1), u8 zero, u16 verb, u16 number of items, then each item as u16 length + that many bytes.  Numbers are
-// little endian.  A decoder skips what an item has beyond the fields it knows, so a later version may append fields.
+// Packet: u8 version (1), u8 zero, u16 verb, u16 number of items, then each item as u16 length + that many bytes.
+// Numbers are little endian.  A decoder skips what an item has beyond the fields it knows, so a later version may
+// append fields.
 #include "protocol/log.hpp"
 
 #include <algorithm>
@@ -133,7 +134,7 @@ OpenItem read_open_item(Fields& in) {
     const auto mode = in.get<std::uint8_t>();
     // A mode of a later version: the output is kept in files, which loses nothing.
     item.spec.mode = mode <= static_cast<std::uint8_t>(model::LogMode::none) ? static_cast<model::LogMode>(mode)
-                                                                              : model::LogMode::file;
+                                                                             : model::LogMode::file;
     item.spec.compress = in.get<std::uint8_t>() != 0;
     item.spec.keep = in.get<std::uint32_t>();
     item.spec.max_size = in.get<std::uint64_t>();
@@ -268,8 +269,12 @@ Pattern read_pattern(Fields& in) {
 
 }  // namespace
 
-std::string encode(const ToLogger& message) { return std::visit(Encoder{}, message); }
-std::string encode(const ToManager& message) { return std::visit(Encoder{}, message); }
+std::string encode(const ToLogger& message) {
+    return std::visit(Encoder{}, message);
+}
+std::string encode(const ToManager& message) {
+    return std::visit(Encoder{}, message);
+}
 
 std::vector<Open> batches(std::vector<OpenItem> items) {
     // The fixed fields of an item with their length prefixes take less than 64 bytes; names make the rest.
@@ -287,12 +292,12 @@ std::optional<ToLogger> decode_to_logger(std::string_view packet) {
     if (!raw) return std::nullopt;
     // Verbs of the other direction are as unknown as those of a later version, hence the plain numbers.
     switch (static_cast<unsigned>(raw->verb)) {
-    case static_cast<unsigned>(Verb::open): return read_open(*raw);
-    case static_cast<unsigned>(Verb::close): return read_close(*raw);
-    case static_cast<unsigned>(Verb::pattern): return read_one<Pattern>(*raw, read_pattern);
-    case static_cast<unsigned>(Verb::configure): return Configure{};
-    case static_cast<unsigned>(Verb::drain_and_exit): return DrainAndExit{};
-    default: return Unknown{raw->verb};
+        case static_cast<unsigned>(Verb::open): return read_open(*raw);
+        case static_cast<unsigned>(Verb::close): return read_close(*raw);
+        case static_cast<unsigned>(Verb::pattern): return read_one<Pattern>(*raw, read_pattern);
+        case static_cast<unsigned>(Verb::configure): return Configure{};
+        case static_cast<unsigned>(Verb::drain_and_exit): return DrainAndExit{};
+        default: return Unknown{raw->verb};
     }
 }
 
@@ -300,27 +305,24 @@ std::optional<ToManager> decode_to_manager(std::string_view packet) {
     const std::optional<Raw> raw = split(packet);
     if (!raw) return std::nullopt;
     switch (static_cast<unsigned>(raw->verb)) {
-    case static_cast<unsigned>(Verb::matched):
-        return read_one<Matched>(*raw, [](Fields& in) {
-            return Matched{in.get<std::uint64_t>(), in.get<std::uint64_t>(), in.text()};
-        });
-    case static_cast<unsigned>(Verb::drained):
-        return read_one<Drained>(*raw, [](Fields& in) {
-            return Drained{in.get<std::uint64_t>(), in.get<std::uint64_t>(), in.get<std::uint8_t>() != 0};
-        });
-    case static_cast<unsigned>(Verb::dropped):
-        return read_one<Dropped>(*raw, [](Fields& in) {
-            return Dropped{in.get<std::uint64_t>(), in.get<std::uint64_t>(), in.get<std::uint64_t>()};
-        });
-    case static_cast<unsigned>(Verb::problem):
-        return read_one<Problem>(*raw, [](Fields& in) {
-            return Problem{in.get<std::uint64_t>(), in.get<std::int32_t>(), in.text()};
-        });
-    case static_cast<unsigned>(Verb::refused):
-        return read_one<Refused>(*raw, [](Fields& in) {
-            return Refused{in.get<std::uint64_t>(), in.get<std::uint64_t>(), in.text()};
-        });
-    default: return Unknown{raw->verb};
+        case static_cast<unsigned>(Verb::matched):
+            return read_one<Matched>(
+                *raw, [](Fields& in) { return Matched{in.get<std::uint64_t>(), in.get<std::uint64_t>(), in.text()}; });
+        case static_cast<unsigned>(Verb::drained):
+            return read_one<Drained>(*raw, [](Fields& in) {
+                return Drained{in.get<std::uint64_t>(), in.get<std::uint64_t>(), in.get<std::uint8_t>() != 0};
+            });
+        case static_cast<unsigned>(Verb::dropped):
+            return read_one<Dropped>(*raw, [](Fields& in) {
+                return Dropped{in.get<std::uint64_t>(), in.get<std::uint64_t>(), in.get<std::uint64_t>()};
+            });
+        case static_cast<unsigned>(Verb::problem):
+            return read_one<Problem>(
+                *raw, [](Fields& in) { return Problem{in.get<std::uint64_t>(), in.get<std::int32_t>(), in.text()}; });
+        case static_cast<unsigned>(Verb::refused):
+            return read_one<Refused>(
+                *raw, [](Fields& in) { return Refused{in.get<std::uint64_t>(), in.get<std::uint64_t>(), in.text()}; });
+        default: return Unknown{raw->verb};
     }
 }
 

@@ -2,13 +2,15 @@
 //
 // Owns the encoding only: bytes <-> values, no system calls, no clock.  One message is one packet; descriptors travel
 // beside it (SCM_RIGHTS) and are matched to the items by position.  Invariants: decode() never reads past the packet,
-// whatever is in it; an unknown verb is a value (Unknown), never an error; an item may grow at its end in later versions.
+// whatever is in it; an unknown verb is a value (Unknown), never an error; an item may grow at its end in later
+// versions.
 //
 // A pipe is named by its 64-bit key, the key under which the anchor keeps it.  Several keys may write to one service
 // (an old run drains while a new one runs).  The life of a key, as the manager sees it:
 //     open -> (pattern)* -> drained* -> close -> drained{final}
 // The logger treats end of file as "no writer now": processes of one run may come and go on the same pipe.
-// After the death of the logger the manager sends configure, open and pattern again, with the descriptors the anchor keeps.
+// After the death of the logger the manager sends configure, open and pattern again, with the descriptors the anchor
+// keeps.
 #pragma once
 
 #include <cstddef>
@@ -23,16 +25,16 @@
 
 namespace abide::protocol::log {
 
-inline constexpr int kLoggerControlFd = 3;                // the logger's end of the pair
-inline constexpr std::size_t kMessageBytes = 32u << 10;   // one packet
-inline constexpr std::size_t kItems = 64;                 // of one message; also the most descriptors beside it
-inline constexpr std::size_t kPatternBytes = 512;         // of one pattern
-inline constexpr std::size_t kMatchedLineBytes = 1024;    // of the line that matched; the rest is cut
+inline constexpr int kLoggerControlFd = 3;               // the logger's end of the pair
+inline constexpr std::size_t kMessageBytes = 32u << 10;  // one packet
+inline constexpr std::size_t kItems = 64;                // of one message; also the most descriptors beside it
+inline constexpr std::size_t kPatternBytes = 512;        // of one pattern
+inline constexpr std::size_t kMatchedLineBytes = 1024;   // of the line that matched; the rest is cut
 
 // ---- manager -> logger ---------------------------------------------------------------------------------------------
 
-// One pipe.  Its read end is the descriptor at the item's position; the logger sets O_NONBLOCK on it (the read end has an
-// open file description of its own, so no writer notices).
+// One pipe.  Its read end is the descriptor at the item's position; the logger sets O_NONBLOCK on it (the read end has
+// an open file description of its own, so no writer notices).
 struct OpenItem {
     std::uint64_t key = 0;
     std::uint64_t run = 0;
@@ -58,8 +60,8 @@ struct Pattern {
     std::uint64_t run = 0;
     bool literal = false;  // a substring; else a regular expression (syntax: logger/pattern.hpp)
     std::string text;
-    // Wall time in ns; not 0: first search what the service's current file holds since then.  For a manager or logger that
-    // came back and can't know whether the line was seen.
+    // Wall time in ns; not 0: first search what the service's current file holds since then.  For a manager or logger
+    // that came back and can't know whether the line was seen.
     std::int64_t since_ns = 0;
     bool operator==(const Pattern&) const = default;
 };
@@ -94,8 +96,8 @@ struct Dropped {
     std::uint64_t lines = 0;
     bool operator==(const Dropped&) const = default;
 };
-// err != 0: the service's output can't be written (disk full, read-only, planted file); it is read and counted meanwhile.
-// err == 0: it can again.  key 0: the log directory as a whole; text says what in one line.
+// err != 0: the service's output can't be written (disk full, read-only, planted file); it is read and counted
+// meanwhile. err == 0: it can again.  key 0: the log directory as a whole; text says what in one line.
 struct Problem {
     std::uint64_t key = 0;
     std::int32_t err = 0;
@@ -119,7 +121,8 @@ struct Unknown {
 using ToLogger = std::variant<Unknown, Open, Close, Pattern, Configure, DrainAndExit>;
 using ToManager = std::variant<Unknown, Matched, Drained, Dropped, Problem, Refused>;
 
-// One packet of at most kMessageBytes.  The caller keeps Open and Close within kItems (CHECKed); texts are cut to their bounds.
+// One packet of at most kMessageBytes.  The caller keeps Open and Close within kItems (CHECKed); texts are cut to their
+// bounds.
 std::string encode(const ToLogger& message);
 std::string encode(const ToManager& message);
 // Splits what doesn't fit into one packet: for any number of pipes.  items keep their order.

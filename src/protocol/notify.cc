@@ -82,24 +82,37 @@ void take_line(Message& message, std::string_view line) {
     if (equals == std::string_view::npos) return;
     const std::string_view key = line.substr(0, equals), value = line.substr(equals + 1);
     const bool one = value == "1";
-    if (key == "READY") message.ready = one;
-    else if (key == "RELOADING") message.reloading = one;
-    else if (key == "STOPPING") message.stopping = one;
+    if (key == "READY")
+        message.ready = one;
+    else if (key == "RELOADING")
+        message.reloading = one;
+    else if (key == "STOPPING")
+        message.stopping = one;
     else if (key == "WATCHDOG") {
         message.watchdog |= one;
         message.watchdog_trigger |= value == "trigger";
-    }
-    else if (key == "BARRIER") message.barrier = one;
-    else if (key == "FDSTORE") message.fd_store = one;
-    else if (key == "FDSTOREREMOVE") message.fd_store_remove = one;
-    else if (key == "FDPOLL") message.fd_poll = value != "0";
-    else if (key == "FDNAME") message.fd_name = valid_fd_name(value) ? std::string(value) : std::string();
-    else if (key == "STATUS") message.status = clean_status(value);
-    else if (key == "MAINPID") set_if_valid(message.main_pid, parse_small(value, 1, std::numeric_limits<std::int32_t>::max()));
-    else if (key == "MONOTONIC_USEC") set_if_valid(message.monotonic_us, parse_number(value));
-    else if (key == "WATCHDOG_USEC") set_if_valid(message.watchdog_us, parse_number(value));
-    else if (key == "EXTEND_TIMEOUT_USEC") set_if_valid(message.extend_timeout_us, parse_number(value));
-    else if (key == "ERRNO") set_if_valid(message.error_number, parse_small(value, 0, 4095));
+    } else if (key == "BARRIER")
+        message.barrier = one;
+    else if (key == "FDSTORE")
+        message.fd_store = one;
+    else if (key == "FDSTOREREMOVE")
+        message.fd_store_remove = one;
+    else if (key == "FDPOLL")
+        message.fd_poll = value != "0";
+    else if (key == "FDNAME")
+        message.fd_name = valid_fd_name(value) ? std::string(value) : std::string();
+    else if (key == "STATUS")
+        message.status = clean_status(value);
+    else if (key == "MAINPID")
+        set_if_valid(message.main_pid, parse_small(value, 1, std::numeric_limits<std::int32_t>::max()));
+    else if (key == "MONOTONIC_USEC")
+        set_if_valid(message.monotonic_us, parse_number(value));
+    else if (key == "WATCHDOG_USEC")
+        set_if_valid(message.watchdog_us, parse_number(value));
+    else if (key == "EXTEND_TIMEOUT_USEC")
+        set_if_valid(message.extend_timeout_us, parse_number(value));
+    else if (key == "ERRNO")
+        set_if_valid(message.error_number, parse_small(value, 0, 4095));
 }
 
 }  // namespace

@@ -10,7 +10,8 @@ namespace {
 
 constexpr std::size_t kKeepCapacity = 64u << 10;  // an idle connection keeps no more than this
 
-constexpr std::string_view kServiceDescription = R"(# The Varlink Service Interface is provided by every varlink service. It
+constexpr std::string_view kServiceDescription =
+    R"(# The Varlink Service Interface is provided by every varlink service. It
 # describes the service and the interfaces it implements.
 interface org.varlink.service
 
@@ -47,7 +48,8 @@ error PermissionDenied ()
 error ExpectedMore ()
 )";
 
-// The length of the UTF-8 sequence at text[at], or 0 when it is not one (Unicode table 3-7: no surrogates, no overlongs).
+// The length of the UTF-8 sequence at text[at], or 0 when it is not one (Unicode table 3-7: no surrogates, no
+// overlongs).
 std::size_t sequence_length(std::string_view text, std::size_t at) {
     const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
     const auto tail = [&](std::size_t i) { return (byte(i) & 0xC0u) == 0x80u; };
@@ -191,7 +193,8 @@ Result<Call> parse_call(std::string_view message) {
     const boost::json::value* method = envelope->if_contains("method");
     if (method == nullptr || !method->is_string()) return fail(ErrorKind::refused, "a call has no `method`");
     call.method = method->get_string();
-    for (const auto& [name, member] : {std::pair{"more", &Call::more}, {"oneway", &Call::oneway}, {"upgrade", &Call::upgrade}}) {
+    for (const auto& [name, member] :
+         {std::pair{"more", &Call::more}, {"oneway", &Call::oneway}, {"upgrade", &Call::upgrade}}) {
         const auto flag = take_flag(*envelope, name);
         if (!flag) return std::unexpected(flag.error());
         call.*member = *flag;
@@ -259,11 +262,21 @@ std::string build_error(std::string_view error, std::string_view parameters) {
 std::string interface_not_found(std::string_view interface_name) {
     return named_error(kInterfaceNotFound, "interface", interface_name);
 }
-std::string method_not_found(std::string_view method) { return named_error(kMethodNotFound, "method", method); }
-std::string method_not_implemented(std::string_view method) { return named_error(kMethodNotImplemented, "method", method); }
-std::string invalid_parameter(std::string_view parameter) { return named_error(kInvalidParameter, "parameter", parameter); }
-std::string permission_denied() { return build_error(kPermissionDenied, {}); }
-std::string expected_more() { return build_error(kExpectedMore, {}); }
+std::string method_not_found(std::string_view method) {
+    return named_error(kMethodNotFound, "method", method);
+}
+std::string method_not_implemented(std::string_view method) {
+    return named_error(kMethodNotImplemented, "method", method);
+}
+std::string invalid_parameter(std::string_view parameter) {
+    return named_error(kInvalidParameter, "parameter", parameter);
+}
+std::string permission_denied() {
+    return build_error(kPermissionDenied, {});
+}
+std::string expected_more() {
+    return build_error(kExpectedMore, {});
+}
 
 std::string_view interface_of(std::string_view method) {
     const std::size_t dot = method.rfind('.');

@@ -1,8 +1,9 @@
 // protocol/varlink.hpp -- the Varlink wire (varlink.org): JSON objects, each ended by one NUL byte, on a stream.
 //
-// Owns framing, the envelope of calls and replies, and the service that every Varlink server offers (org.varlink.service).
-// Knows no socket, no clock and no method of ours (protocol/control.hpp).  Invariant: whatever bytes come in, memory is bounded
-// by the reader's limit, and whatever is built here is valid UTF-8 JSON with exactly one NUL, at its end.
+// Owns framing, the envelope of calls and replies, and the service that every Varlink server offers
+// (org.varlink.service). Knows no socket, no clock and no method of ours (protocol/control.hpp).  Invariant: whatever
+// bytes come in, memory is bounded by the reader's limit, and whatever is built here is valid UTF-8 JSON with exactly
+// one NUL, at its end.
 #pragma once
 
 #include <boost/json.hpp>
@@ -17,14 +18,14 @@
 
 namespace abide::varlink {
 
-// Cuts a stream of bytes into messages.  Keeps a half message until the rest comes.  Messages not taken by next() are kept too,
-// so a server takes them all, or stops reading, before it feeds more.
+// Cuts a stream of bytes into messages.  Keeps a half message until the rest comes.  Messages not taken by next() are
+// kept too, so a server takes them all, or stops reading, before it feeds more.
 class MessageReader {
   public:
     explicit MessageReader(std::size_t limit = limits::kRequestBytes) : limit_(limit) {}
 
-    // Takes bytes as they were read, any cut.  Fails (refused) as soon as one message is known to be longer than the limit; the
-    // stream is then useless and the connection should be closed after an error reply.
+    // Takes bytes as they were read, any cut.  Fails (refused) as soon as one message is known to be longer than the
+    // limit; the stream is then useless and the connection should be closed after an error reply.
     Status feed(std::string_view bytes);
     // The next complete message without its NUL, or nullopt.  The view is good until the next call of feed or next.
     std::optional<std::string_view> next();
@@ -87,9 +88,9 @@ struct ServiceInfo {
     std::string_view vendor, product, version, url;
     std::span<const Interface> interfaces;  // without org.varlink.service
 };
-// The reply message to a call of org.varlink.service (GetInfo, GetInterfaceDescription), or to one of an interface or with a
-// method name that nobody here has (InterfaceNotFound, MethodNotFound, InvalidParameter); nullopt when one of info.interfaces
-// is asked: then the caller dispatches.
+// The reply message to a call of org.varlink.service (GetInfo, GetInterfaceDescription), or to one of an interface or
+// with a method name that nobody here has (InterfaceNotFound, MethodNotFound, InvalidParameter); nullopt when one of
+// info.interfaces is asked: then the caller dispatches.
 std::optional<std::string> answer_service(const Call& call, const ServiceInfo& info);
 
 // "io.abide.Control.Status" -> "io.abide.Control"; empty when there is no dot.

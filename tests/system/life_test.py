@@ -96,7 +96,9 @@ def test_a_second_up_starts_what_is_missing():
     with instance(STACK) as one:
         one.ok("stop", "api")
         assert one.up().returncode == 0
-        assert one.state("api") == "running"
+        assert one.state("api") == "inactive", "a stop by hand lasts until a start by hand"
+        assert one.up("api").returncode == 0
+        one.reaches("api", "running")
 
 
 def test_status_answers_while_a_start_hangs():

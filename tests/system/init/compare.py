@@ -26,7 +26,10 @@ os.write(1, b'ready\n')
 while True:
     n = int(signal.sigwait(waited))
     os.write(1, b'%d\n' % n)
-    if n == signal.SIGUSR2: os._exit(5)
+    if n == signal.SIGUSR2: break
+while (late := signal.sigtimedwait(waited, 0.05)) is not None:  # a busy machine: several are pending, the lowest comes first
+    os.write(1, b'%d\n' % late.si_signo)
+os._exit(5)
 """
 
 
@@ -82,7 +85,7 @@ def run_with_signals(program, words, signals, env=None, gap=0.06):
                 break  # it has ended, as its status and output will show
             time.sleep(gap)
         out, _ = process.communicate(timeout=CASE_TIMEOUT_S)
-        return process.returncode, out
+        return process.returncode, sorted(out.splitlines())
     finally:
         if process.poll() is None:
             process.kill()
@@ -321,12 +324,12 @@ def abide_cases(suite, ours):
         suite.equal(f"abide init: started with {closed}", done.returncode, 3)
     everything = [n for n in range(1, 32) if n not in (signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD, signal.SIGUSR2)]
     everything += [40, signal.SIGUSR2]
-    wanted = "".join(f"{n}\n" for n in everything)
+    wanted = sorted(str(n) for n in everything)
     for words in ([], ["-g"]):
         suite.equal(f"abide init: every signal once {words}",
                     run_with_signals(ours, [*words, "--", *python(PRINTER)], everything, {}, 0.02), (5, wanted))
     suite.equal("abide init: rewritten", run_with_signals(ours, ["-r", "TERM:INT", "-r", "1:0", "--", *python(PRINTER)],
-                                                          [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2]), (5, "2\n12\n"))
+                                                          [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2]), (5, ["12", "2"]))
     orphans = "for i in 1 2 3 4 5 6 7 8 9; do (sleep 0.0$i &); done; sleep 0.4; " \
               "ps -eo stat= | grep -c Z; exit 0"
     suite.equal("abide init: no zombie stays", run(ours, [*shell, orphans])[1], "0\n")

@@ -15,7 +15,8 @@ namespace {
 class FakeServer {
   public:
     FakeServer(const std::string& path, std::vector<std::string> answers)
-        : listener_(std::move(*kernel::listen_unix(path, 0600))), thread_([this, answers = std::move(answers)] { serve(answers); }) {}
+        : listener_(std::move(*kernel::listen_unix(path, 0600))),
+          thread_([this, answers = std::move(answers)] { serve(answers); }) {}
     ~FakeServer() { finish(); }
     // Waits until the script is over: `calls` may be read then.
     void finish() {
@@ -95,7 +96,8 @@ TEST_F(ClientTest, AReadIsAskedAgainWhenTheServerGoesAway) {
 TEST_F(ClientTest, AChangeIsNotAskedTwice) {
     FakeServer server(socket(), {""});
     Client client(socket());
-    const auto reply = client.call<control::OperationReply>(control::Method::kill, control::KillRequest{"x", "TERM", false});
+    const auto reply =
+        client.call<control::OperationReply>(control::Method::kill, control::KillRequest{"x", "TERM", false});
     ASSERT_FALSE(reply);
     EXPECT_EQ(reply.error().kind, ErrorKind::unreachable);
 }
@@ -117,7 +119,8 @@ TEST_F(ClientTest, AnOperationIsFollowedOverANewManager) {
 }
 
 TEST_F(ClientTest, GarbageIsAnErrorNotACrash) {
-    FakeServer server(socket(), {std::string("HTTP/1.1 200 OK\0", 16), std::string("{\"parameters\":{\"lines\":7}}\0", 27)});
+    FakeServer server(socket(),
+                      {std::string("HTTP/1.1 200 OK\0", 16), std::string("{\"parameters\":{\"lines\":7}}\0", 27)});
     Client client(socket());
     EXPECT_FALSE(client.call<control::WhyReply>(control::Method::why, control::NameRequest{"x"}));
     const auto typed = client.call<control::WhyReply>(control::Method::why, control::NameRequest{"x"});

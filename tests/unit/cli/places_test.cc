@@ -83,11 +83,12 @@ TEST_F(PlacesTest, WhatOthersCouldHavePlantedIsRefusedUnlessNamed) {
         mode_t file_mode, folder_mode, above_mode;
         bool trusted;
     };
-    for (const Case& one : {Case{"fine", 0644, 0755, 0755, true}, Case{"private", 0600, 0700, 0700, true},
-                            Case{"file-group", 0664, 0755, 0755, false}, Case{"file-others", 0646, 0755, 0755, false},
-                            Case{"folder-group", 0644, 0775, 0755, false}, Case{"folder-others", 0644, 0757, 0755, false},
-                            Case{"folder-sticky", 0644, 01777, 0755, false}, Case{"above-others", 0644, 0755, 0777, false},
-                            Case{"above-sticky", 0644, 0755, 01777, true}}) {
+    for (const Case& one :
+         {Case{"fine", 0644, 0755, 0755, true}, Case{"private", 0600, 0700, 0700, true},
+          Case{"file-group", 0664, 0755, 0755, false}, Case{"file-others", 0646, 0755, 0755, false},
+          Case{"folder-group", 0644, 0775, 0755, false}, Case{"folder-others", 0644, 0757, 0755, false},
+          Case{"folder-sticky", 0644, 01777, 0755, false}, Case{"above-others", 0644, 0755, 0777, false},
+          Case{"above-sticky", 0644, 0755, 01777, true}}) {
         const std::string above = std::string("/") + one.name;
         file(above + "/p/abide.toml", "", one.file_mode);
         folder(above + "/p", one.folder_mode);
@@ -152,6 +153,9 @@ TEST_F(PlacesTest, SocketOfTheEnvironmentWins) {
     ASSERT_TRUE(places);
     EXPECT_EQ(places->control, "/some/control");
     EXPECT_TRUE(places->forced_socket);
+    file("/unsafe/abide.toml", "", 0666);
+    shell.current_directory = root + "/unsafe";
+    EXPECT_EQ(find_places({}, shell)->control, "/some/control");
 }
 
 }  // namespace

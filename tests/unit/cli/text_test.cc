@@ -44,7 +44,8 @@ TEST(Ago, Table) {
 }
 
 TEST(ErrorLine, IsOneLineWithWhatWhyAndAdvice) {
-    EXPECT_EQ(error_line({ErrorKind::failed, "can't open x", 2, "make it"}), "abide: can't open x: No such file or directory; make it");
+    EXPECT_EQ(error_line({ErrorKind::failed, "can't open x", 2, "make it"}),
+              "abide: can't open x: No such file or directory; make it");
     EXPECT_EQ(error_line({ErrorKind::failed, "a\nb\x1b[2J", 0, {}}), "abide: a\\nb\\x1b[2J");
 }
 
@@ -61,7 +62,8 @@ TEST(ExitStatus, IsThatOfTheReference) {
 
 control::ServiceStatus service(const char* name, const char* state) {
     control::ServiceStatus out;
-    out.name = name, out.kind = "service", out.state = state, out.want = "up", out.since = "2026-11-21T09:00:00.000000000Z";
+    out.name = name, out.kind = "service", out.state = state, out.want = "up",
+    out.since = "2026-11-21T09:00:00.000000000Z";
     return out;
 }
 
@@ -76,12 +78,13 @@ TEST(StatusTable, Golden) {
     broken.last_exit = control::LastExit{{}, "SEGV", true, "", {}};
     auto never = service("never", "inactive");
     never.since.reset();
-    EXPECT_EQ(status_table({db, api, broken, never}, kNow, {}),
-              "NAME         STATE                  CONDITION      PID   SINCE    RESTARTS\n"
-              "db           running                ready,healthy  4711  1h 2min  0\n"
-              "api          starting (ready-wait)  -              4712  1h 2min  3         waits for tcp 127.0.0.1:8080\n"
-              "evil\\x1b[2J  failed                 -              -     1h 2min  0         killed by SEGV (core dumped)\n"
-              "never        inactive               -              -     -        0\n");
+    EXPECT_EQ(
+        status_table({db, api, broken, never}, kNow, {}),
+        "NAME         STATE                  CONDITION      PID   SINCE    RESTARTS\n"
+        "db           running                ready,healthy  4711  1h 2min  0\n"
+        "api          starting (ready-wait)  -              4712  1h 2min  3         waits for tcp 127.0.0.1:8080\n"
+        "evil\\x1b[2J  failed                 -              -     1h 2min  0         killed by SEGV (core dumped)\n"
+        "never        inactive               -              -     -        0\n");
 }
 
 TEST(StatusStory, Golden) {
@@ -91,7 +94,17 @@ TEST(StatusStory, Golden) {
     control::StatusDetail detail;
     detail.command = {"./api"}, detail.directory = "/srv", detail.source = "abide.toml:3";
     detail.dependencies = {{"requires", "db", "ready"}, {"after", "log", "none"}};
-    detail.runs = {{2, "running", "none", "2026-11-21T09:00:00Z", "", "restart-policy", "", "none", "serving", 0, true,
+    detail.runs = {{2,
+                    "running",
+                    "none",
+                    "2026-11-21T09:00:00Z",
+                    "",
+                    "restart-policy",
+                    "",
+                    "none",
+                    "serving",
+                    0,
+                    true,
                     {{9, "main", "alive", false}}}};
     detail.past = {{1, "2026-11-21T08:00:00Z", "2026-11-21T08:59:59Z", "exited", "", api.last_exit}};
     api.detail = detail;
@@ -128,7 +141,8 @@ TEST(LogView, PrefixEscapeAndJson) {
     EXPECT_EQ(raw.show({"w", time, "\x1b[0m", false}), "2026-11-21T09:00:00.500000000Z w | \x1b[0m\n");
     LogView json({.json = true});
     EXPECT_EQ(json.show({"w", time, "a\"\xff", true}),
-              "{\"service\":\"w\",\"time\":\"2026-11-21T09:00:00.500000000Z\",\"text\":\"a\\\"\xEF\xBF\xBD\",\"continues\":true}\n");
+              "{\"service\":\"w\",\"time\":\"2026-11-21T09:00:00.500000000Z\",\"text\":\"a\\\"\xEF\xBF\xBD\","
+              "\"continues\":true}\n");
 }
 
 }  // namespace

@@ -139,7 +139,7 @@ class Driver {
                 inputs.push_back(in::Exited{fx->spawn, {ExitKind::code, hooks_succeed ? 0 : 1, false, {}, {}}});
             }
         } else if (const auto* term = std::get_if<out::Signal>(&effect)) {
-            if (dies_of_term && term->signal != 1) kill(term->service, term->signal, inputs);
+            if (dies_of_term && term->signal != 1 && term->signal != 18) kill(term->service, term->signal, inputs);
         } else if (const auto* all = std::get_if<out::KillAll>(&effect)) {
             kill(all->service, 9, inputs);
         } else if (const auto* watch = std::get_if<out::WatchEmpty>(&effect)) {

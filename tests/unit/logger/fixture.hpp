@@ -1,4 +1,5 @@
-// tests/unit/logger/fixture.hpp -- a log directory that is removed in the end, files as text, and a store with a clock by hand.
+// tests/unit/logger/fixture.hpp -- a log directory that is removed in the end, files as text, and a store with a clock
+// by hand.
 #pragma once
 
 #include <fcntl.h>

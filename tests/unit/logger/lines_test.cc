@@ -25,7 +25,8 @@ struct Collected {
 Collected split(std::string_view text, std::size_t step) {
     Collected out;
     LineState state;
-    for (std::size_t at = 0; at < text.size(); at += step) split_lines(state, text.substr(at, step), [&](const Piece& p) { out(p); });
+    for (std::size_t at = 0; at < text.size(); at += step)
+        split_lines(state, text.substr(at, step), [&](const Piece& p) { out(p); });
     return out;
 }
 
@@ -40,7 +41,8 @@ TEST(Lines, AnyChunkingGivesTheSame) {
     std::string text;
     for (int i = 0; i < 40'000; ++i) text.push_back(random() % 9000 == 0 ? '\n' : static_cast<char>(random() % 256));
     const Collected whole = split(text, text.size());
-    for (const std::size_t step : {1u, 7u, 4096u, 16384u, 16385u, 20000u}) EXPECT_EQ(split(text, step).lines, whole.lines) << step;
+    for (const std::size_t step : {1u, 7u, 4096u, 16384u, 16385u, 20000u})
+        EXPECT_EQ(split(text, step).lines, whole.lines) << step;
 }
 
 TEST(Lines, LongLinesAreCutAtTheBound) {

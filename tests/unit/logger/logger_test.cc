@@ -49,7 +49,9 @@ class Running {
         thread_.join();
     }
 
-    void send(const wire::ToLogger& message, std::vector<int> fds = {}) { send_raw(wire::encode(message), std::move(fds)); }
+    void send(const wire::ToLogger& message, std::vector<int> fds = {}) {
+        send_raw(wire::encode(message), std::move(fds));
+    }
     void send_raw(const std::string& packet, std::vector<int> fds = {}) {
         for (int i = 0; i < 5000; ++i) {
             const auto sent = kernel::send(manager_.get(), std::as_bytes(std::span(packet)), fds);
@@ -113,7 +115,9 @@ class Running {
     std::thread thread_;
 };
 
-void put(int fd, std::string_view text) { EXPECT_TRUE(kernel::write_all(fd, text.data(), text.size())); }
+void put(int fd, std::string_view text) {
+    EXPECT_TRUE(kernel::write_all(fd, text.data(), text.size()));
+}
 
 TEST(Logger, WritesWhatComesAndTellsTheEnd) {
     testing::Folder folder;
@@ -157,7 +161,8 @@ TEST(Logger, FindsTheReadyLineOnce) {
     EXPECT_EQ(running.expect<wire::Matched>(), (wire::Matched{5, 105, "it is ready in 17 ms"}));
     running.send(wire::Pattern{5, 106, true, "prompt> ", 0});
     put(pen, "a prompt> ");
-    EXPECT_EQ(running.expect<wire::Matched>(), (wire::Matched{5, 106, "a prompt> "})) << "without waiting for the newline";
+    EXPECT_EQ(running.expect<wire::Matched>(), (wire::Matched{5, 106, "a prompt> "}))
+        << "without waiting for the newline";
     running.send(wire::Pattern{5, 107, false, "(", 0});
     EXPECT_EQ(running.expect<wire::Refused>().run, 107u);
     // A logger that came back looks at what is written already.
@@ -283,7 +288,9 @@ TEST(Logger, AFloodDelaysNobody) {
     while (flooding) {
         const std::int64_t asked_ns = kernel::now().wall.ns;
         put(calm, "line " + std::to_string(lines++) + "\n");
-        for (int i = 0; i < 5000 && static_cast<int>(testing::lines_of(testing::slurp(folder.file("calm/current"))).size()) < lines; ++i)
+        for (int i = 0; i < 5000 &&
+                        static_cast<int>(testing::lines_of(testing::slurp(folder.file("calm/current"))).size()) < lines;
+             ++i)
             std::this_thread::sleep_for(std::chrono::microseconds(200));
         worst_ns = std::max(worst_ns, kernel::now().wall.ns - asked_ns);
     }
@@ -293,7 +300,8 @@ TEST(Logger, AFloodDelaysNobody) {
     RecordProperty("worst_ms", static_cast<int>(worst_ns / 1'000'000));
     running.close_and_wait(1);
     std::uint64_t size = 0;
-    for (const std::string& name : testing::names_in(folder.file("flood"))) size += std::filesystem::file_size(folder.file("flood/" + name));
+    for (const std::string& name : testing::names_in(folder.file("flood")))
+        size += std::filesystem::file_size(folder.file("flood/" + name));
     EXPECT_GT(size, 50u << 20);
 }
 
@@ -349,13 +357,16 @@ TEST(Protocol, EveryMessageComesBack) {
     spec.keep = 7;
     spec.max_age = seconds(99);
     spec.compress = false;
-    const std::vector<wire::ToLogger> down = {
-        wire::Open{{{1, 2, "a", spec, true}, {~0ull, 4, "scope/b@i", {}, false}}}, wire::Close{{1, 2, 3}},
-        wire::Pattern{1, 2, true, "text", -5},                                     wire::Configure{},
-        wire::DrainAndExit{},                                                      wire::Unknown{999}};
+    const std::vector<wire::ToLogger> down = {wire::Open{{{1, 2, "a", spec, true}, {~0ull, 4, "scope/b@i", {}, false}}},
+                                              wire::Close{{1, 2, 3}},
+                                              wire::Pattern{1, 2, true, "text", -5},
+                                              wire::Configure{},
+                                              wire::DrainAndExit{},
+                                              wire::Unknown{999}};
     for (const wire::ToLogger& message : down) EXPECT_EQ(wire::decode_to_logger(wire::encode(message)), message);
-    const std::vector<wire::ToManager> up = {wire::Matched{1, 2, "line\0x"}, wire::Drained{1, 2, true}, wire::Dropped{1, 2, 3},
-                                             wire::Problem{1, 28, "disk full"}, wire::Refused{1, 2, "why"}, wire::Unknown{998}};
+    const std::vector<wire::ToManager> up = {wire::Matched{1, 2, "line\0x"}, wire::Drained{1, 2, true},
+                                             wire::Dropped{1, 2, 3},         wire::Problem{1, 28, "disk full"},
+                                             wire::Refused{1, 2, "why"},     wire::Unknown{998}};
     for (const wire::ToManager& message : up) EXPECT_EQ(wire::decode_to_manager(wire::encode(message)), message);
     // Appended fields of a later version are skipped.
     std::string longer = wire::encode(wire::ToManager{wire::Drained{1, 2, true}});
@@ -365,7 +376,8 @@ TEST(Protocol, EveryMessageComesBack) {
     EXPECT_EQ(wire::batches(std::vector<wire::OpenItem>(130)).size(), 3u);
     wire::Open full;
     for (std::size_t i = 0; i < wire::kItems; ++i) full.items.push_back({i, i, std::string(193, 'n'), {}, false});
-    EXPECT_EQ(std::get<wire::Open>(*wire::decode_to_logger(wire::encode(wire::ToLogger{full}))).items.size(), wire::kItems);
+    EXPECT_EQ(std::get<wire::Open>(*wire::decode_to_logger(wire::encode(wire::ToLogger{full}))).items.size(),
+              wire::kItems);
 }
 
 }  // namespace

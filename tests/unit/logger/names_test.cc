@@ -1,4 +1,5 @@
-// Times, folder names and the terminal: each has one way to write a value, and nothing from a service can pass for another.
+// Times, folder names and the terminal: each has one way to write a value, and nothing from a service can pass for
+// another.
 #include "logger/names.hpp"
 
 #include <gtest/gtest.h>
@@ -47,14 +48,16 @@ TEST(Folder, OneNameOneFolder) {
     EXPECT_EQ(folder_name("."), "%2E");
     EXPECT_FALSE(folder_name(""));
     EXPECT_FALSE(folder_name(std::string(100, '/')));
-    for (const std::string& name : std::vector<std::string>{"db", "worker@mail", "a/b", "..", "@x", {'a', '\0', 'b'}, "50%", "\xff"}) {
+    for (const std::string& name :
+         std::vector<std::string>{"db", "worker@mail", "a/b", "..", "@x", {'a', '\0', 'b'}, "50%", "\xff"}) {
         const auto folder = folder_name(name);
         ASSERT_TRUE(folder);
         EXPECT_EQ(folder->find('/'), std::string::npos);
         EXPECT_NE(folder->front(), '.');
         EXPECT_EQ(service_of_folder(*folder), name);
     }
-    for (const char* foreign : {"a%", "a%2", "a%zz", "%61", "a%2f", ".hidden", "@x"}) EXPECT_FALSE(service_of_folder(foreign)) << foreign;
+    for (const char* foreign : {"a%", "a%2", "a%zz", "%61", "a%2f", ".hidden", "@x"})
+        EXPECT_FALSE(service_of_folder(foreign)) << foreign;
 }
 
 TEST(Rotated, Names) {
@@ -63,23 +66,33 @@ TEST(Rotated, Names) {
     EXPECT_EQ(parse_rotated(name)->first_ns, 1'795'251'600'000'123'456);
     EXPECT_FALSE(parse_rotated(name)->compressed);
     EXPECT_TRUE(parse_rotated(name + ".gz")->compressed);
-    for (const char* other : {"current", "@x.log", "@2026-11-21T09:00:00.000123456Z.log.gz.tmp", ""}) EXPECT_FALSE(parse_rotated(other));
+    for (const char* other : {"current", "@x.log", "@2026-11-21T09:00:00.000123456Z.log.gz.tmp", ""})
+        EXPECT_FALSE(parse_rotated(other));
 }
 
 TEST(Escape, NothingThatATerminalObeysIsLeft) {
     EXPECT_EQ(escape_for_terminal("plain\ttext"), "plain\ttext");
     EXPECT_EQ(escape_for_terminal("\x1b]52;c;aGk=\x07"), "\\x1b]52;c;aGk=\\x07");
     EXPECT_EQ(escape_for_terminal("a\rb\nc\x7f"), "a\\x0db\\x0ac\\x7f");
-    EXPECT_EQ(escape_for_terminal("\x9b" "31m"), "\\x9b31m") << "C1 as a raw byte";
-    EXPECT_EQ(escape_for_terminal("\xc2\x9b" "31m"), "\\xc2\\x9b31m") << "C1 as UTF-8";
-    EXPECT_EQ(escape_for_terminal("gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80"), "gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80");
+    EXPECT_EQ(escape_for_terminal("\x9b"
+                                  "31m"),
+              "\\x9b31m")
+        << "C1 as a raw byte";
+    EXPECT_EQ(escape_for_terminal("\xc2\x9b"
+                                  "31m"),
+              "\\xc2\\x9b31m")
+        << "C1 as UTF-8";
+    EXPECT_EQ(escape_for_terminal("gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80"),
+              "gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80");
     EXPECT_EQ(escape_for_terminal("\xe2\x80\xae"), "\\xe2\\x80\\xae") << "right-to-left override";
-    EXPECT_EQ(escape_for_terminal("\xc0\x9b\xe0\x80\x9b\xed\xa0\x80\xff"), "\\xc0\\x9b\\xe0\\x80\\x9b\\xed\\xa0\\x80\\xff");
+    EXPECT_EQ(escape_for_terminal("\xc0\x9b\xe0\x80\x9b\xed\xa0\x80\xff"),
+              "\\xc0\\x9b\\xe0\\x80\\x9b\\xed\\xa0\\x80\\xff");
     std::mt19937 random(11);
     for (int i = 0; i < 2000; ++i) {
         std::string bytes;
         for (int k = 0; k < 40; ++k) bytes.push_back(static_cast<char>(random() % 256));
-        for (const char c : escape_for_terminal(bytes)) ASSERT_TRUE(c == '\t' || static_cast<unsigned char>(c) >= 0x20) << bytes;
+        for (const char c : escape_for_terminal(bytes))
+            ASSERT_TRUE(c == '\t' || static_cast<unsigned char>(c) >= 0x20) << bytes;
     }
 }
 

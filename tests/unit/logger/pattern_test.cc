@@ -26,27 +26,45 @@ TEST(Pattern, Table) {
         const char* line;
         bool match;
     } kCases[] = {
-        {"ready", "is ready now", true},        {"ready", "read y", false},
-        {"^ready", "ready", true},              {"^ready", "not ready", false},
-        {"ready$", "is ready", true},           {"ready$", "ready now", false},
-        {"^$", "", true},                       {"^$", "x", false},
-        {"a.c", "abc", true},                   {"a.c", "ac", false},
-        {"ab*c", "ac", true},                   {"ab*c", "abbbbc", true},
-        {"ab+c", "ac", false},                  {"ab+c", "abbc", true},
-        {"ab?c", "abbc", false},                {"ab?c", "abc", true},
-        {"cat|dog", "hotdog", true},            {"^(cat|dog)$", "dog", true},
-        {"^(cat|dog)$", "dogs", false},         {"(ab)+$", "xababab", true},
-        {"[0-9]+ ms", "took 15 ms", true},      {"[^0-9]x", "9x", false},
-        {"[]]", "]", true},                     {"[a-]", "-", true},
-        {"\\d+\\.\\d", "v1.2", true},           {"\\.", "x", false},
-        {"\\w+\\s\\w+", "a b", true},           {"[\\d_]", "_", true},
+        {"ready", "is ready now", true},
+        {"ready", "read y", false},
+        {"^ready", "ready", true},
+        {"^ready", "not ready", false},
+        {"ready$", "is ready", true},
+        {"ready$", "ready now", false},
+        {"^$", "", true},
+        {"^$", "x", false},
+        {"a.c", "abc", true},
+        {"a.c", "ac", false},
+        {"ab*c", "ac", true},
+        {"ab*c", "abbbbc", true},
+        {"ab+c", "ac", false},
+        {"ab+c", "abbc", true},
+        {"ab?c", "abbc", false},
+        {"ab?c", "abc", true},
+        {"cat|dog", "hotdog", true},
+        {"^(cat|dog)$", "dog", true},
+        {"^(cat|dog)$", "dogs", false},
+        {"(ab)+$", "xababab", true},
+        {"[0-9]+ ms", "took 15 ms", true},
+        {"[^0-9]x", "9x", false},
+        {"[]]", "]", true},
+        {"[a-]", "-", true},
+        {"\\d+\\.\\d", "v1.2", true},
+        {"\\.", "x", false},
+        {"\\w+\\s\\w+", "a b", true},
+        {"[\\d_]", "_", true},
         {"listening on port (80|443)$", "nginx: listening on port 443", true},
-        {"(^|:)up", "x:up", true},              {"(^|:)up", "xup", false},
-        {"(a*)*b", "aaab", true},               {"(a|)*c", "aac", true},
-        {"x|", "anything", true},               {"\\[ok\\]", "[ok]", true},
+        {"(^|:)up", "x:up", true},
+        {"(^|:)up", "xup", false},
+        {"(a*)*b", "aaab", true},
+        {"(a|)*c", "aac", true},
+        {"x|", "anything", true},
+        {"\\[ok\\]", "[ok]", true},
     };
     for (const auto& c : kCases)
-        for (const std::size_t step : {1u, 2u, 1000u}) EXPECT_EQ(matches(c.pattern, c.line, step), c.match) << c.pattern << " on " << c.line;
+        for (const std::size_t step : {1u, 2u, 1000u})
+            EXPECT_EQ(matches(c.pattern, c.line, step), c.match) << c.pattern << " on " << c.line;
 }
 
 TEST(Pattern, RefusesWhatItCantRead) {
@@ -89,7 +107,8 @@ TEST(Pattern, PathologicalPatternsAreLinear) {
         EXPECT_FALSE(matches(std::string(pattern) + "b", line));
         return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     };
-    for (const std::string& pattern : {std::string("(a*)*"), std::string("(a|a)*"), std::string("(a|aa)+"), optional + plain}) {
+    for (const std::string& pattern :
+         {std::string("(a*)*"), std::string("(a|a)*"), std::string("(a|aa)+"), optional + plain}) {
         EXPECT_LT(seconds_for(pattern, 50'000), 3.0) << pattern;
         const double small = seconds_for(pattern, 50'000), large = seconds_for(pattern, 400'000);
         EXPECT_LT(large, 24 * small + 0.05) << pattern << ": eight times the input";

@@ -11,9 +11,9 @@ namespace abide::logger {
 namespace {
 
 using testing::Bench;
-using testing::Pen;
 using testing::kSecond;
 using testing::kStart;
+using testing::Pen;
 
 model::LogSpec small_files(bool compress) {
     model::LogSpec spec;
@@ -30,7 +30,9 @@ void write_numbers(Pen& pen, int from, int to) {
     }
 }
 
-int number(const LogLine& line) { return std::stoi(line.text); }
+int number(const LogLine& line) {
+    return std::stoi(line.text);
+}
 
 void expect_numbers(const std::vector<LogLine>& lines, int from, int to) {
     ASSERT_EQ(lines.size(), static_cast<std::size_t>(to - from));
@@ -47,7 +49,9 @@ std::vector<LogLine> all_since(LogReader& reader, std::int64_t ns) {
 }
 
 // In the past, since what is newer than the call is left to more().
-std::int64_t past() { return kernel::now().wall.ns - 100'000 * kSecond; }
+std::int64_t past() {
+    return kernel::now().wall.ns - 100'000 * kSecond;
+}
 
 class Reading : public ::testing::TestWithParam<bool> {
   protected:
@@ -65,7 +69,8 @@ class Reading : public ::testing::TestWithParam<bool> {
 TEST_P(Reading, TailAcrossFiles) {
     fill(8000);
     ASSERT_GT(testing::names_in(bench.folder.file("db")).size(), 4u);
-    for (const int n : {0, 1, 2, 100, 1500, 3000, 7999, 8000}) expect_numbers(*reader.tail(static_cast<std::size_t>(n)), 8000 - n, 8000);
+    for (const int n : {0, 1, 2, 100, 1500, 3000, 7999, 8000})
+        expect_numbers(*reader.tail(static_cast<std::size_t>(n)), 8000 - n, 8000);
     expect_numbers(*reader.tail(100'000), 0, 8000);
 }
 
@@ -215,8 +220,10 @@ TEST(Read, FindSinceAgreesWithLookingAtEveryLine) {
     testing::spill(folder.file("f"), text);
     kernel::Fd fd = std::move(*kernel::open_file(folder.file("f"), O_RDONLY | O_CLOEXEC));
     for (std::int64_t ns = kStart - 5; ns < kStart + 10'020; ns += 5) {
-        const auto expected = std::find_if(lines.begin(), lines.end(), [&](const auto& line) { return line.first >= ns; });
-        ASSERT_EQ(*find_since(fd.get(), text.size(), ns), expected == lines.end() ? text.size() : expected->second) << ns - kStart;
+        const auto expected =
+            std::find_if(lines.begin(), lines.end(), [&](const auto& line) { return line.first >= ns; });
+        ASSERT_EQ(*find_since(fd.get(), text.size(), ns), expected == lines.end() ? text.size() : expected->second)
+            << ns - kStart;
     }
 }
 

@@ -9,9 +9,9 @@ namespace abide::logger {
 namespace {
 
 using testing::Bench;
-using testing::Pen;
 using testing::kSecond;
 using testing::kStart;
+using testing::Pen;
 using Texts = std::vector<std::string>;
 
 TEST(Store, LinesCarryTheirTime) {
@@ -23,7 +23,7 @@ TEST(Store, LinesCarryTheirTime) {
     pen.pass(kSecond);
     pen.write(" and a half\nthree\n");
     EXPECT_EQ(testing::texts_of(bench.folder.file("db/current")), (Texts{"one", "two and a half", "three"}));
-    struct stat st {};
+    struct stat st{};
     ASSERT_EQ(::stat(bench.folder.file("db/current").c_str(), &st), 0);
     EXPECT_EQ(st.st_mode & 07777 & ~0640u, 0u);
 }
@@ -44,7 +44,8 @@ TEST(Store, TwoRunsDontMixWithinALine) {
     new_run.write("new\n");
     old_run.write("old ends\n");
     new_run.write("new again\n");
-    EXPECT_EQ(testing::texts_of(bench.folder.file("db/current")), (Texts{"old begins ", "new", "+old ends", "new again"}));
+    EXPECT_EQ(testing::texts_of(bench.folder.file("db/current")),
+              (Texts{"old begins ", "new", "+old ends", "new again"}));
 }
 
 TEST(Store, ALoggerThatComesBackGoesOnWithinTheLine) {
@@ -113,7 +114,8 @@ TEST(Store, ManyRotationsWithinOneChunkHaveDifferentNames) {
     pen.write(std::string(60'000, '\n'));
     pen.write(std::string(60'000, '\n'));
     std::size_t lines = 0;
-    for (const std::string& name : testing::names_in(bench.folder.file("db"))) lines += testing::texts_of(bench.folder.file("db/" + name)).size();
+    for (const std::string& name : testing::names_in(bench.folder.file("db")))
+        lines += testing::texts_of(bench.folder.file("db/" + name)).size();
     EXPECT_EQ(lines, 120'000u);
     EXPECT_GT(testing::names_in(bench.folder.file("db")).size(), 50u);
 }
@@ -137,7 +139,8 @@ TEST(Store, RotatesByAgeAndWhenTheClockIsSetBack) {
     pen.write("e\n");
     EXPECT_EQ(testing::texts_of(bench.folder.file("db/current")), (Texts{"e"}));
     std::int64_t last = 0;
-    for (const std::string& line : testing::lines_of(testing::slurp(bench.folder.file("db/" + rotated_name(kStart + 3601 * kSecond))))) {
+    for (const std::string& line :
+         testing::lines_of(testing::slurp(bench.folder.file("db/" + rotated_name(kStart + 3601 * kSecond))))) {
         EXPECT_GE(parse_head(line)->wall_ns, last);
         last = parse_head(line)->wall_ns;
     }
@@ -278,7 +281,9 @@ TEST(Store, ManyServicesFewOpenFiles) {
     for (int i = 0; i < 400; ++i) pens.push_back(bench.pen("service" + std::to_string(i)));
     for (int round = 0; round < 3; ++round)
         for (Pen& pen : pens) pen.write(round == 1 ? "tw" : round == 0 ? "one\n" : "o\n");
-    for (int i = 0; i < 400; ++i) EXPECT_EQ(testing::texts_of(bench.folder.file("service" + std::to_string(i) + "/current")), (Texts{"one", "two"}));
+    for (int i = 0; i < 400; ++i)
+        EXPECT_EQ(testing::texts_of(bench.folder.file("service" + std::to_string(i) + "/current")),
+                  (Texts{"one", "two"}));
     EXPECT_LT(testing::names_in("/proc/self/fd").size(), 2 * Store::kOpenFiles + 32);
 }
 

@@ -33,7 +33,17 @@ ServiceStatus full_status() {
     out.description = "the \"API\"\n";
     StatusDetail detail;
     detail.command = {"./api", "--port", "8080"}, detail.directory = "/srv", detail.source = "abide.toml:12";
-    detail.runs = {{3, "starting", "ready-wait", "t1", "", "requested", "uid 0", "none", "warming", 2, true,
+    detail.runs = {{3,
+                    "starting",
+                    "ready-wait",
+                    "t1",
+                    "",
+                    "requested",
+                    "uid 0",
+                    "none",
+                    "warming",
+                    2,
+                    true,
                     {{4711, "main", "alive", false}, {4712, "ready-probe", "asked", true}}}};
     detail.past = {{2, "t0", "t1", "exited", "", LastExit{1, {}, false, "t1", {}}}, {1, "", "", "none", "", {}}};
     detail.dependencies = {{"requires", "db", "ready"}};
@@ -57,7 +67,8 @@ TEST(Control, EveryStructSurvivesTheWire) {
     round_trip(OperationRequest{7, 10});
     EXPECT_EQ(round_trip(full_status()), full_status());
     EXPECT_EQ(round_trip(StatusReply{{full_status(), {}}}).services.at(0), full_status());
-    const OperationReply operation{7, "start", "failed", "why", {{"a", "failed", 3, "exit 1"}, {"b", "done", {}, ""}}, {"line"}};
+    const OperationReply operation{
+        7, "start", "failed", "why", {{"a", "failed", 3, "exit 1"}, {"b", "done", {}, ""}}, {"line"}};
     EXPECT_EQ(round_trip(operation), operation);
     EXPECT_EQ(round_trip(OperationsReply{{operation}}).operations.at(0), operation);
     round_trip(WhyReply{{"a", "b"}});
@@ -72,9 +83,10 @@ TEST(Control, EveryStructSurvivesTheWire) {
 TEST(Control, StatusHasExactlyTheMembersThatScriptsRelyOn) {
     ServiceStatus plain;
     plain.name = "db", plain.kind = "service", plain.state = "inactive", plain.want = "down";
-    EXPECT_EQ(write(plain),
-              R"({"name":"db","kind":"service","state":"inactive","stage":null,"conditions":[],"want":"down","pid":null,)"
-              R"("run":null,"since":null,"restarts":0,"last_exit":null,"waiting_for":[],"revision":null,"description":""})");
+    EXPECT_EQ(
+        write(plain),
+        R"({"name":"db","kind":"service","state":"inactive","stage":null,"conditions":[],"want":"down","pid":null,)"
+        R"("run":null,"since":null,"restarts":0,"last_exit":null,"waiting_for":[],"revision":null,"description":""})");
     EXPECT_EQ(write(LastExit{1, {}, false, "t", {4, 5, 6}}),
               R"({"code":1,"core_dumped":false,"time":"t","rusage":{"user_us":4,"system_us":5,"max_rss_kib":6}})");
     EXPECT_EQ(write(LastExit{}).substr(0, 17), R"({"code":"unknown")");
@@ -115,8 +127,8 @@ TEST(Control, DescriptionIsTheDocumentedOne) {
 }
 
 TEST(Control, ErrorsKeepKindMessageAndAdvice) {
-    for (const ErrorKind kind : {ErrorKind::failed, ErrorKind::not_found, ErrorKind::not_permitted, ErrorKind::timed_out,
-                                 ErrorKind::refused}) {
+    for (const ErrorKind kind : {ErrorKind::failed, ErrorKind::not_found, ErrorKind::not_permitted,
+                                 ErrorKind::timed_out, ErrorKind::refused}) {
         std::string message = error_message({kind, "what \"x\"", 0, "do y"});
         message.pop_back();
         const Error back = error_of(*varlink::parse_reply(message));
@@ -159,7 +171,8 @@ TEST(Control, StatusOfTheModel) {
     EXPECT_EQ(detail.dependencies.at(0), (DependencyStatus{"requires", "db", "healthy"}));
 
     model::Operation operation;
-    operation.id = OperationId{3}, operation.verb = model::Verb::force_destroy, operation.outcome = model::Outcome::not_found;
+    operation.id = OperationId{3}, operation.verb = model::Verb::force_destroy,
+    operation.outcome = model::Outcome::not_found;
     operation.targets = {{"x", model::Outcome::not_found, {}, "no such service"}};
     const OperationReply reply = operation_of(operation);
     EXPECT_EQ(reply.verb, "force-destroy");
@@ -172,12 +185,14 @@ TEST(Control, Times) {
     EXPECT_EQ(time_text(Wall{1'763'715'600'000'123'456}), "2025-11-21T09:00:00.000123456Z");
     EXPECT_EQ(time_text(Wall{951'782'400'000'000'000}), "2000-02-29T00:00:00.000000000Z");
     EXPECT_EQ(time_text(Wall{-1}), "1969-12-31T23:59:59.999999999Z");
-    for (const std::int64_t ns : {std::int64_t{1}, std::int64_t{1'763'715'600'000'123'456}, std::int64_t{4'107'542'399'999'999'999}}) {
+    for (const std::int64_t ns :
+         {std::int64_t{1}, std::int64_t{1'763'715'600'000'123'456}, std::int64_t{4'107'542'399'999'999'999}}) {
         EXPECT_EQ(parse_time(time_text(Wall{ns})), Wall{ns});
     }
     EXPECT_EQ(parse_time("2025-11-21T11:00:00+02:00"), Wall{1'763'715'600'000'000'000});
     EXPECT_EQ(parse_time("2025-11-21 06:30:00.5-02:30"), Wall{1'763'715'600'500'000'000});
-    for (const char* bad : {"", "2025", "2025-13-01T00:00:00Z", "2025-11-21T09:00:00", "2025-11-21T09:00:00Zx", "25-11-21T09:00:00Z"}) {
+    for (const char* bad :
+         {"", "2025", "2025-13-01T00:00:00Z", "2025-11-21T09:00:00", "2025-11-21T09:00:00Zx", "25-11-21T09:00:00Z"}) {
         EXPECT_FALSE(parse_time(bad).has_value()) << bad;
     }
 }

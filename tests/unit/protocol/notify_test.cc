@@ -68,7 +68,7 @@ TEST(Notify, Table) {
 
 TEST(Notify, LongDatagramIsReadUpToTheBoundAndACutLineIsDropped) {
     const std::string filler(limits::kNotifyBytes - 9, 'x');
-    EXPECT_FALSE(parse("A=" + filler + "\nREADY=1").ready);             // cut inside "READY=1"
+    EXPECT_FALSE(parse("A=" + filler + "\nREADY=1").ready);  // cut inside "READY=1"
     EXPECT_TRUE(parse("READY=1\nA=" + std::string(64u << 10, 'y')).ready);
     EXPECT_FALSE(parse("A=" + std::string(64u << 10, 'y') + "\nREADY=1").ready);
     EXPECT_FALSE(parse(filler + filler).status.has_value());

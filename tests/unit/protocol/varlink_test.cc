@@ -13,12 +13,14 @@ std::vector<std::string> take_all(MessageReader& reader) {
 }
 
 TEST(MessageReader, EveryCutOfTheStreamGivesTheSameMessages) {
-    const std::string stream = build_call("a.b.C", "{\"x\":1}") + std::string("\0", 1) + build_reply("{}", true) + "half";
+    const std::string stream =
+        build_call("a.b.C", "{\"x\":1}") + std::string("\0", 1) + build_reply("{}", true) + "half";
     for (std::size_t first = 0; first <= stream.size(); ++first) {
         for (std::size_t second = first; second <= stream.size(); ++second) {
             MessageReader reader;
             std::vector<std::string> seen;
-            for (const std::string& part : {stream.substr(0, first), stream.substr(first, second - first), stream.substr(second)}) {
+            for (const std::string& part :
+                 {stream.substr(0, first), stream.substr(first, second - first), stream.substr(second)}) {
                 ASSERT_TRUE(reader.feed(part));
                 for (std::string& one : take_all(reader)) seen.push_back(std::move(one));
             }
@@ -72,7 +74,8 @@ TEST(MessageReader, AGibibyteIsRefusedAfterTheLimit) {
 }
 
 TEST(ParseCall, AbsentNullAndEmptyParametersAreTheSame) {
-    for (const char* text : {R"({"method":"a.B"})", R"({"method":"a.B","parameters":null})", R"({"method":"a.B","parameters":{}})"}) {
+    for (const char* text :
+         {R"({"method":"a.B"})", R"({"method":"a.B","parameters":null})", R"({"method":"a.B","parameters":{}})"}) {
         const auto call = parse_call(text);
         ASSERT_TRUE(call) << text;
         EXPECT_EQ(call->method, "a.B");
@@ -86,9 +89,10 @@ TEST(ParseCall, AbsentNullAndEmptyParametersAreTheSame) {
 
 TEST(ParseCall, GarbageIsRefused) {
     const std::string deep(10'000, '[');
-    for (const std::string& text : {std::string(), std::string("{"), std::string("[]"), std::string("7"), std::string("{}"),
-                                    std::string(R"({"method":7})"), std::string(R"({"method":"a","parameters":[]})"),
-                                    std::string(R"({"method":"a","more":1})"), std::string("{\"method\":\"\xff\"}"), deep}) {
+    for (const std::string& text :
+         {std::string(), std::string("{"), std::string("[]"), std::string("7"), std::string("{}"),
+          std::string(R"({"method":7})"), std::string(R"({"method":"a","parameters":[]})"),
+          std::string(R"({"method":"a","more":1})"), std::string("{\"method\":\"\xff\"}"), deep}) {
         const auto call = parse_call(text);
         ASSERT_FALSE(call) << text.substr(0, 40);
         EXPECT_EQ(call.error().kind, ErrorKind::refused);
@@ -116,15 +120,21 @@ TEST(ParseReply, RoundTrip) {
 TEST(AnswerService, Methods) {
     constexpr Interface kOurs[] = {{"io.test.One", "interface io.test.One\n"}};
     const ServiceInfo info{"v", "p", "1", "u", kOurs};
-    const auto ask = [&](const std::string& text) { return answer_service(*parse_call(text), info).value_or("(ours)"); };
-    const auto has = [](const std::string& reply, const std::string& part) { return reply.find(part) != std::string::npos; };
+    const auto ask = [&](const std::string& text) {
+        return answer_service(*parse_call(text), info).value_or("(ours)");
+    };
+    const auto has = [](const std::string& reply, const std::string& part) {
+        return reply.find(part) != std::string::npos;
+    };
 
     const std::string got = ask(R"({"method":"org.varlink.service.GetInfo"})");
     EXPECT_TRUE(has(got, R"("interfaces":["org.varlink.service","io.test.One"])")) << got;
-    EXPECT_TRUE(has(ask(R"({"method":"org.varlink.service.GetInterfaceDescription","parameters":{"interface":"io.test.One"}})"),
-                    R"({"description":"interface io.test.One\n"})"));
-    EXPECT_TRUE(has(ask(R"({"method":"org.varlink.service.GetInterfaceDescription","parameters":{"interface":"org.varlink.service"}})"),
-                    "interface org.varlink.service"));
+    EXPECT_TRUE(
+        has(ask(R"({"method":"org.varlink.service.GetInterfaceDescription","parameters":{"interface":"io.test.One"}})"),
+            R"({"description":"interface io.test.One\n"})"));
+    EXPECT_TRUE(has(
+        ask(R"({"method":"org.varlink.service.GetInterfaceDescription","parameters":{"interface":"org.varlink.service"}})"),
+        "interface org.varlink.service"));
     EXPECT_TRUE(has(ask(R"({"method":"org.varlink.service.GetInterfaceDescription","parameters":{"interface":"x.y"}})"),
                     kInterfaceNotFound.data()));
     EXPECT_TRUE(has(ask(R"({"method":"org.varlink.service.GetInterfaceDescription"})"), kInvalidParameter.data()));

@@ -2,7 +2,7 @@
 """Ready means ready: notify, descriptor, tcp, http, unix socket, exec, log line, pid file and delay; order; never ready."""
 import json
 
-from harness import Project, check, isolate, until
+from project import Project, check, isolate, until
 
 NOTIFY = """#!/usr/bin/env python3
 import os, socket, time
@@ -69,7 +69,7 @@ ready = { notify = true, timeout = "500ms" }
 """
 
 
-def main():
+def test_readiness():
     with Project(TOML, {"notify": NOTIFY, "server": SERVER, "forking": FORKING}) as project:
         project.ok("up", "--detach", seconds=12)
         running = [one["name"] for one in project.status() if one["state"] == "running" and "ready" in one["conditions"]]
@@ -87,5 +87,6 @@ def main():
         until(project.is_state("never", "failed"), "and is failed")
 
 
-isolate()
-main()
+if __name__ == "__main__":
+    isolate()
+    test_readiness()

@@ -4,7 +4,7 @@ import os
 import pathlib
 import signal
 
-from harness import Project, alive, check, isolate, until
+from project import Project, alive, check, isolate, until
 
 TOML = """
 [project]
@@ -17,7 +17,7 @@ requires = ["db"]
 """
 
 
-def main():
+def test_first_light():
     with Project(TOML) as project:
         project.ok("up", "--detach")
         check([one["state"] for one in project.status()] == ["running", "running"], "both services run")
@@ -54,5 +54,6 @@ def main():
             until(lambda tree=tree: not tree.exists(), f"no control group is left: {tree}")
 
 
-isolate()
-main()
+if __name__ == "__main__":
+    isolate()
+    test_first_light()

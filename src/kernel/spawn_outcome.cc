@@ -1,0 +1,160 @@
+// kernel/spawn_outcome.cc -- what became of a child: its own descriptor table, its exec, its failure, its death.
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/check.hpp"
+#include "kernel/process.hpp"
+#include "kernel/spawn_impl.hpp"
+
+namespace abide::kernel {
+
+void Spawner::Impl::unstage(Flight& flight) {
+    staging_.release(flight.block_begin, flight.block_count);
+    flight.block_count = 0;
+    if (flight.memory) flight.memory->request.owned.clear();
+    if (flight.watched) {
+        flight.watched = false;
+        static_cast<void>(epoll_.remove(flight.pidfd.get()));
+    }
+}
+
+// True when the flight's table isn't ours any more, and nothing is staged.
+bool Spawner::Impl::settle_table(std::uint64_t serial, Flight& flight, bool going_to_sleep) {
+    std::uint32_t* state = &flight.memory->plan.unshare_state;
+    std::uint32_t now = __atomic_load_n(state, __ATOMIC_ACQUIRE);
+    if (now == kTableShared && going_to_sleep) {
+        if (__atomic_compare_exchange_n(state, &now, kParentWaits, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+            // It wakes us when it has unshared, or by its death.
+            flight.watched = flight.pidfd && epoll_.add(flight.pidfd.get(), EPOLLIN, serial * 2 + 1).has_value();
+            return false;
+        }
+    }
+    if (now != kTableUnshared && now != kTableStuck) return false;
+    unstage(flight);
+    return true;
+}
+
+void Spawner::Impl::sweep_unshared(bool going_to_sleep) {
+    std::erase_if(sharing_, [&](std::uint64_t serial) {
+        const auto found = flights_.find(serial);
+        return found == flights_.end() || settle_table(serial, found->second, going_to_sleep);
+    });
+}
+
+// Dead: it won't touch the table any more, whatever its state says.
+void Spawner::Impl::child_died(std::uint64_t serial) {
+    const auto found = flights_.find(serial);
+    if (found == flights_.end() || found->second.block_count == 0) return;
+    unstage(found->second);
+    std::erase(sharing_, serial);
+}
+
+void Spawner::Impl::free_memory(Flight& flight) {
+    if (flight.stack != nullptr) stacks_.give(std::exchange(flight.stack, nullptr));
+    flight.memory.reset();
+}
+
+void Spawner::Impl::read_hold_word(Flight& flight, const HoldMessage& message) {
+    flight.hold_word = message.word;
+    // It was executed, so nothing of ours is in use any more.
+    if (flight.memory) free_memory(flight);
+    if (message.word == kHoldHeld && !flight.not_in_count) {
+        flight.not_in_count = true;
+        --counted_;
+        SpawnEvent event;
+        event.token = flight.token;
+        event.kind = SpawnEventKind::held;
+        event.pid = flight.pid;
+        events_.push_back(std::move(event));
+    }
+    if (message.word == kHoldFailed) {
+        flight.hold_stage = static_cast<SpawnStage>(message.stage);
+        flight.hold_err = message.err;
+    }
+}
+
+void Spawner::Impl::read_outcome(std::uint64_t serial) {
+    const auto found = flights_.find(serial);
+    if (found == flights_.end()) return;
+    Flight& flight = found->second;
+    for (;;) {
+        HoldMessage message{};
+        const Result<std::size_t> n = read_some(flight.outcome.get(), &message, sizeof(message));
+        if (n && *n == kNothingNow) return;
+        if (n && *n == sizeof(message)) {
+            read_hold_word(flight, message);
+            continue;
+        }
+        land(serial);
+        return;
+    }
+}
+
+// End of file on the outcome pipe: executed or dead.
+SpawnEvent Spawner::Impl::judge(Flight& flight) const {
+    SpawnEvent event;
+    event.token = flight.token;
+    event.pid = flight.pid;
+    event.kind = SpawnEventKind::failed;
+    event.stage = SpawnStage::killed;
+    if (flight.hold_word == kHoldExec) {
+        event.kind = SpawnEventKind::executed;
+        return event;
+    }
+    if (flight.hold_word == kHoldFailed) {
+        event.stage = flight.hold_stage;
+        event.err = flight.hold_err;
+        return event;
+    }
+    if (!flight.memory) return event;  // abide-hold was killed
+    const ChildPlan& plan = flight.memory->plan;
+    const auto stage = static_cast<SpawnStage>(__atomic_load_n(&plan.stage, __ATOMIC_ACQUIRE));
+    event.err = __atomic_load_n(&plan.err, __ATOMIC_ACQUIRE);
+    if (event.err != 0) {
+        event.stage = stage;
+        return event;
+    }
+    if (stage != SpawnStage::exec || flight.through_hold) return event;
+    // The last doubt: killed inside execve.  The kernel remembers in PF_FORKNOEXEC, even of a zombie.  The pidfd tells
+    // that the pid was still its own when we looked; a process that was reaped already is taken as executed, its exit
+    // will tell.
+    const Result<ProcessStat> seen = process_stat(flight.pid);
+    if (seen && seen->never_executed && flight.pidfd && send_signal(flight.pidfd.get(), 0)) return event;
+    event.kind = SpawnEventKind::executed;
+    return event;
+}
+
+void Spawner::Impl::land(std::uint64_t serial) {
+    const auto found = flights_.find(serial);
+    Flight& flight = found->second;
+    if (flight.block_count > 0) child_died(serial);
+    events_.push_back(judge(flight));
+    static_cast<void>(epoll_.remove(flight.outcome.get()));
+    if (flight.memory) free_memory(flight);
+    if (!flight.not_in_count) --counted_;
+    flights_.erase(found);
+}
+
+void Spawner::Impl::collect() {
+    sweep_unshared(false);
+    const Result<std::span<const Ready>> ready = epoll_.wait(Mono{0});
+    CHECK(ready.has_value(), "our own epoll can't be read");
+    for (const Ready& r : *ready) {
+        if (r.token == kWakeToken) {
+            std::uint64_t count = 0;
+            static_cast<void>(::read(wake_, &count, sizeof(count)));
+            poked_ = false;
+        } else if (r.token == kPatienceToken) {
+            patient_ = false;
+            out_of_patience_ = true;
+        } else if (r.token % 2 == 1) {
+            child_died(r.token / 2);
+        } else {
+            read_outcome(r.token / 2);
+        }
+    }
+    sweep_unshared(false);
+}
+
+}  // namespace abide::kernel

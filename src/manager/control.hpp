@@ -37,7 +37,10 @@ class Control {
     // The engine took the input of this call: `operation` is what it made of it.
     void stepped(const Ticket& ticket, OperationId operation, const Now& now);
     // Something in the engine may have changed: cached answers are stale, progress is worth telling.
-    void changed() { ++version_; }
+    void changed() {
+        ++version_;
+        if (!cached_status_.empty()) std::string().swap(cached_status_);
+    }
     // An operation ended.
     void ended(OperationId operation, const Now& now);
     // The end of a turn: progress, and what can be written.

@@ -1,6 +1,8 @@
 // manager/loop.cc -- the turn.  See the header; the start is in start.cc, the end in finish.cc.
 #include "manager/loop.hpp"
 
+#include <malloc.h>
+
 #include <algorithm>
 
 #include "kernel/clock.hpp"
@@ -12,6 +14,7 @@ namespace abide::manager {
 namespace {
 
 constexpr Duration kPatienceWithAnchor = milliseconds(1);
+constexpr std::size_t kBurst = 1000;     // inputs
 constexpr std::size_t kManyEnded = 16;  // more than that at once: most of their signals were lost
 
 }  // namespace
@@ -138,6 +141,7 @@ void Loop::decide(const Now& now) {
         std::ranges::move(effects, std::back_inserter(effects_));
         if (item.ticket.connection != 0) stepped_.emplace_back(item.ticket, engine_.instance().last_operation);
     }
+    taken_ += items.size();
     control_.changed();
     journal_.write(engine_, engine_.take_changes());
 }
@@ -165,6 +169,14 @@ void Loop::speak(const Now& now) {
     }
     journal_.compact_when_due(engine_, anchor_, spawner_->in_flight() + spawner_->queued() != 0);
     watch_anchor_room();
+    give_back_memory();
+}
+
+// After a burst the heap is full of holes between what stays; done when nobody waits for us.
+void Loop::give_back_memory() {
+    if (taken_ < kBurst || !inbox_.empty() || spawner_->in_flight() + spawner_->queued() != 0) return;
+    taken_ = 0;
+    ::malloc_trim(0);
 }
 
 void Loop::watch_anchor_room() {

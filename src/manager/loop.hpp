@@ -61,6 +61,7 @@ class Loop {
     void act(const Now& now);
     void speak(const Now& now);
     void watch_anchor_room();
+    void give_back_memory();
 
     void begin_end(std::int32_t status, const Now& now);
     void go_on_ending(const Now& now);
@@ -91,6 +92,7 @@ class Loop {
     std::vector<std::pair<Ticket, OperationId>> stepped_;
     std::vector<SpawnId> unheard_;  // ended, and the anchor has not said how
     Mono peek_at_ = kNever;
+    std::size_t taken_ = 0;         // inputs since memory was given back
     bool anchor_wants_room_ = false;
     bool anchor_gone_ = false;
 

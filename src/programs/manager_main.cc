@@ -1,6 +1,8 @@
 // programs/manager_main.cc -- the manager: greets the anchor, reads the journal, and keeps the services as they should be.
 #include "programs/manager_main.hpp"
 
+#include <malloc.h>
+
 #include <exception>
 #include <memory>
 #include <string>
@@ -12,7 +14,16 @@
 
 using namespace abide;
 
+namespace {
+
+constexpr int kBigBlockBytes = 64 << 10;
+
+}  // namespace
+
 int manager_main(int, char**) {
+    // A burst (a start of hundreds) must not stay in our memory: big blocks go back at once, the top of the heap soon.
+    ::mallopt(M_MMAP_THRESHOLD, kBigBlockBytes);
+    ::mallopt(M_TRIM_THRESHOLD, 2 * kBigBlockBytes);
     try {
         // 1. The socket that the anchor left for us, out of the way of what children will get.
         kernel::Fd socket(anchor::kManagerSocket);

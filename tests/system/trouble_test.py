@@ -32,10 +32,11 @@ def test_bad_interpreter():
 
 
 def test_too_many_arguments():
-    # One that is too long is refused with its place; too many of a legal length are the kernel's to refuse.
-    with instance(CALM + '[services.a]\ncommand = ["true", "%s"]\n' % ("x" * 140000), up=False) as one:
-        assert one.up().returncode == 2
-    fails_to_start("[%s]" % ", ".join(['"true"'] + ['"%s"' % ("x" * 100000)] * 60), "exec")
+    # Refused with their place before anything runs: one that execve would refuse, and too many of them.
+    for words in ('"%s"' % ("x" * 140000), ", ".join(['"%s"' % ("x" * 100000)] * 60)):
+        with instance(CALM + '[services.a]\ncommand = ["true", %s]\n' % words, up=False) as one:
+            result = one.up()
+            assert result.returncode == 2 and "abide.toml:" in result.stderr, result
 
 
 def test_wrong_directory():

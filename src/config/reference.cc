@@ -10,27 +10,30 @@ constexpr std::string_view kOpening = R"(# abide.toml
 
 This page is made from the table of keys that the parser uses; `./test.sh` fails when they differ.
 
-A duration is a string of whole numbers with `ns`, `us`, `ms`, `s`, `m`, `h` or `d` ("250ms", "1m30s"), or "0". A size is a
-string too: bytes, or a number with `K`, `M`, `G` or `T`, which are powers of 1024. A command is a list of words, or a string
-that is split as a shell splits words; no shell runs, so an unquoted operator (`|`, `;`, `&`, `<`, `>`, backquote, `$(`) is an error.
+A duration is a string of whole numbers with `ns`, `us`, `ms`, `s`, `m`, `h` or `d` ("250ms", "1m30s"), or "0". A
+size is a string too: bytes, or a number with `K`, `M`, `G` or `T`, which are powers of 1024. A command is a list of
+words, or a string that is split as a shell splits words; no shell runs, so an unquoted operator (`|`, `;`, `&`,
+`<`, `>`, backquote, `$(`) is an error.
 
-`${NAME}` and `${NAME:-default}` are replaced when a process is started: in commands, values of variables, probes and socket
-addresses, from the environment of the service. `$$` is a dollar sign, and so is a `$` before anything but `{`. A variable
-that isn't set and has no default is an error of the start. In a command that is a string, single quotes keep a `$` from being
-replaced.
+`${NAME}` and `${NAME:-default}` are replaced when a process is started: in commands, values of variables, probes
+and socket addresses, from the environment of the service. `$$` is a dollar sign, and so is a `$` before anything
+but `{`. A variable that isn't set and has no default is an error of the start. In a command that is a string,
+single quotes keep a `$` from being replaced.
 
 In the instances of a template (`[services."NAME@"]`), `%i` is the instance and `%%` a percent sign.
 
-Paths that are read while loading (`include`, `environment-file`) are relative to the file that names them. `directory` is
-relative to the project, and paths of sockets, pid files and probes are relative to the service's directory.
+Paths that are read while loading (`include`, `environment-file`) are relative to the file that names them.
+`directory` is relative to the project, and paths of sockets, pid files and probes are relative to the service's
+directory.
 
-An environment file has one `KEY=VALUE` a line. Lines that begin with `#` or `;` are comments; `export ` before the name is
-allowed. A value may be quoted: in single quotes all is literal, in double quotes `\n`, `\t`, `\r`, `\\`, `\"`, `\$` and
-`` \` `` are escapes, and a quoted value may go over several lines. Nothing in such a file is replaced.
+An environment file has one `KEY=VALUE` a line. Lines that begin with `#` or `;` are comments; `export ` before the
+name is allowed. A value may be quoted: in single quotes all is literal, in double quotes `\n`, `\t`, `\r`, `\\`,
+`\"`, `\$` and `` \` `` are escapes, and a quoted value may go over several lines. Nothing in such a file is
+replaced.
 
-Files named `abide.d/*.toml` beside `abide.toml` are *drop-ins*, read last in the order of their names. They may define
-services, and of a service that exists they replace single keys; of the keys marked *merges*, single members. User and system
-instances also read `services/*.toml`.
+Files named `abide.d/*.toml` beside `abide.toml` are *drop-ins*, read last in the order of their names. They may
+define services, and of a service that exists they replace single keys; of the keys marked *merges*, single members.
+User and system instances also read `services/*.toml`.
 )";
 
 std::string cell(std::string_view text) {

@@ -9,7 +9,8 @@
 #define TOML_EXCEPTIONS 0
 #define TOML_ENABLE_FORMATTERS 0
 #define TOML_MAX_NESTED_VALUES 32
-// Version 3.3 asserts in parse_key() what its own loop then reports as an error: "[@" would abort a build with assertions.
+// Version 3.3 asserts in parse_key() what its own loop then reports as an error: "[@" would abort a build that has
+// assertions.
 #define TOML_ASSERT(condition) static_assert(true)
 #include <toml++/toml.h>
 

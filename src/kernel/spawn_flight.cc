@@ -149,7 +149,9 @@ Status check_request(const SpawnRequest& request, int hold_program) {
                           r.crc_begin <= r.crc_end && r.crc_end <= size;
         if (!fits || r.fd < 0) return refuse("a pid record whose places lie outside it");
     }
-    if (request.pid_variable && *request.pid_variable >= request.envp.size()) return refuse("a pid variable that is not there");
+    if (request.pid_variable && *request.pid_variable >= request.envp.size()) {
+        return refuse("a pid variable that is not there");
+    }
     if (request.hold.needed() && hold_program < 0) {
         return fail(ErrorKind::refused, "abide-hold is missing, which namespaces, oom score and create need");
     }

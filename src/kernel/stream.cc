@@ -1,5 +1,5 @@
-// kernel/stream.cc -- writing to stream sockets, and cutting files.  write(2) to a socket would raise SIGPIPE, whose disposition
-// the children would inherit.
+// kernel/stream.cc -- writing to stream sockets, and cutting files.  write(2) to a socket would raise SIGPIPE, whose
+// disposition the children would inherit.
 #include <sys/socket.h>
 #include <unistd.h>
 

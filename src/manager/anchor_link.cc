@@ -49,16 +49,25 @@ void AnchorLink::get(std::vector<std::uint64_t> keys, std::function<void(Kept)> 
     CHECK(keys.size() <= anchor::kBatch, "too many keys in one question to the anchor");
     const std::uint32_t tag = ++last_tag_;
     questions_.emplace(tag, std::move(done));
-    queue_.push_back({Verb::get, 0, tag,
-                      std::string(reinterpret_cast<const char*>(keys.data()), keys.size() * sizeof(std::uint64_t)), {}});
+    queue_.push_back({Verb::get,
+                      0,
+                      tag,
+                      std::string(reinterpret_cast<const char*>(keys.data()), keys.size() * sizeof(std::uint64_t)),
+                      {}});
 }
 
-void AnchorLink::reap(std::int32_t pid) { queue_.push_back({Verb::reap, 0, 0, bytes_of(pid), {}}); }
-void AnchorLink::peek(std::int32_t pid) { queue_.push_back({Verb::peek, 0, 0, bytes_of(pid), {}}); }
+void AnchorLink::reap(std::int32_t pid) {
+    queue_.push_back({Verb::reap, 0, 0, bytes_of(pid), {}});
+}
+void AnchorLink::peek(std::int32_t pid) {
+    queue_.push_back({Verb::peek, 0, 0, bytes_of(pid), {}});
+}
 void AnchorLink::mark(std::int32_t pid, std::uint32_t flags) {
     queue_.push_back({Verb::mark, 0, 0, bytes_of(anchor::Mark{pid, flags}), {}});
 }
-void AnchorLink::ready() { queue_.push_back({Verb::ready, 0, 0, {}, {}}); }
+void AnchorLink::ready() {
+    queue_.push_back({Verb::ready, 0, 0, {}, {}});
+}
 void AnchorLink::working(std::uint64_t extend_ms) {
     queue_.push_back({Verb::working, 0, 0, bytes_of(anchor::Working{extend_ms}), {}});
 }
@@ -109,8 +118,7 @@ bool AnchorLink::send_front() {
 
 AnchorLink::News AnchorLink::read() {
     News news = std::exchange(early_, {});
-    while (!news.closed && take_frame(news)) {
-    }
+    while (!news.closed && take_frame(news)) {}
     return news;
 }
 
@@ -127,7 +135,8 @@ bool AnchorLink::take_frame(News& news) {
     if (got->size < sizeof(Header)) return true;
     Header header;
     std::memcpy(&header, buffer.data(), sizeof header);
-    const std::string_view body(reinterpret_cast<const char*>(buffer.data()) + sizeof header, got->size - sizeof header);
+    const std::string_view body(reinterpret_cast<const char*>(buffer.data()) + sizeof header,
+                                got->size - sizeof header);
     dispatch(header, body, std::move(got->fds), news);
     return true;
 }
@@ -138,18 +147,21 @@ void AnchorLink::dispatch(const Header& header, std::string_view body, std::vect
     if (verb == Verb::exited && !answer) {
         for (const anchor::Exit& exit : items_of<anchor::Exit>(body, header.count)) news.exits.push_back(exit);
     } else if (verb == Verb::wish && !answer) {
-        for (const anchor::Wish& wish : items_of<anchor::Wish>(body, header.count)) news.wishes.push_back({header.tag, wish});
+        for (const anchor::Wish& wish : items_of<anchor::Wish>(body, header.count))
+            news.wishes.push_back({header.tag, wish});
     } else if (verb == Verb::peek && answer) {
         for (const anchor::Exit& exit : items_of<anchor::Exit>(body, header.count)) news.peeked.push_back(exit);
     } else if (verb == Verb::get && answer) {
         const auto keys = items_of<std::uint64_t>(body, header.count);
         Kept kept;
-        for (std::size_t i = 0; i < keys.size() && i < fds.size(); ++i) kept.insert_or_assign(keys[i], std::move(fds[i]));
+        for (std::size_t i = 0; i < keys.size() && i < fds.size(); ++i)
+            kept.insert_or_assign(keys[i], std::move(fds[i]));
         if (auto question = questions_.extract(header.tag)) question.mapped()(std::move(kept));
     } else if ((verb == Verb::hello || verb == Verb::list) && answer) {
         if (now_done_) now_done_(header, body);
     } else if (answer && header.status != 0) {
-        complain("anchor: verb " + std::to_string(header.verb) + " was refused: " + std::strerror(static_cast<int>(header.status)));
+        complain("anchor: verb " + std::to_string(header.verb) +
+                 " was refused: " + std::strerror(static_cast<int>(header.status)));
         if (auto question = questions_.extract(header.tag)) question.mapped()({});
     } else if (auto question = questions_.extract(header.tag)) {
         question.mapped()({});
@@ -167,8 +179,7 @@ Status AnchorLink::pump_until(const bool& done) {
         if (Status set = epoll->modify(socket_.get(), EPOLLIN | (all_sent ? 0u : EPOLLOUT), 0); !set) return set;
         const auto ready = epoll->wait(deadline);
         if (!ready) return std::unexpected(ready.error());
-        while (!early_.closed && take_frame(early_)) {
-        }
+        while (!early_.closed && take_frame(early_)) {}
         if (early_.closed) return fail(ErrorKind::unreachable, "the anchor closed the connection");
         if (!done && kernel::mono_now() >= deadline) return fail(ErrorKind::timed_out, "the anchor does not answer");
     }

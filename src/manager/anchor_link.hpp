@@ -1,8 +1,8 @@
 // manager/anchor_link.hpp -- the manager's end of the talk with the anchor (protocol/anchor.hpp).
 //
-// Owns the socket, the queue of what is to be said, and the questions that are not answered yet.  Knows no service and no
-// policy.  Invariants: requests leave in the order in which they were made; a descriptor that is to be kept stays open here
-// until the anchor has it; nothing waits, except the *_now calls, which only the start uses.
+// Owns the socket, the queue of what is to be said, and the questions that are not answered yet.  Knows no service and
+// no policy.  Invariants: requests leave in the order in which they were made; a descriptor that is to be kept stays
+// open here until the anchor has it; nothing waits, except the *_now calls, which only the start uses.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,9 @@
 namespace abide::manager {
 
 using SharedFd = std::shared_ptr<const kernel::Fd>;
-inline SharedFd share(kernel::Fd fd) { return std::make_shared<const kernel::Fd>(std::move(fd)); }
+inline SharedFd share(kernel::Fd fd) {
+    return std::make_shared<const kernel::Fd>(std::move(fd));
+}
 
 class AnchorLink {
   public:
@@ -35,15 +37,16 @@ class AnchorLink {
             std::uint32_t tag = 0;
             anchor::Wish wish;
         };
-        std::vector<Wished> wishes;        // to be acknowledged by took_wish()
-        bool closed = false;               // the anchor is gone
+        std::vector<Wished> wishes;  // to be acknowledged by took_wish()
+        bool closed = false;         // the anchor is gone
     };
     // Descriptors by key; a key that is not kept is missing.
     using Kept = std::map<std::uint64_t, kernel::Fd>;
 
     explicit AnchorLink(kernel::Fd socket) : socket_(std::move(socket)) {}
 
-    // Blocking, bounded by kStartPatience; only before the loop runs.  Pushes that arrive meanwhile are kept for read().
+    // Blocking, bounded by kStartPatience; only before the loop runs.  Pushes that arrive meanwhile are kept for
+    // read().
     Result<anchor::HelloAnswer> hello_now();
     Result<Kept> get_now(const std::vector<std::uint64_t>& keys);
     Result<std::vector<std::uint64_t>> list_now();

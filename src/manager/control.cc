@@ -53,7 +53,8 @@ void Control::on_listener() {
         permissions_.configure(engine_.instance().spec);
         if (per_user_[caller->uid] >= limits::kClientsPerUser) {
             const std::string refusal = control::error_message(
-                {ErrorKind::refused, "too many connections of user " + std::to_string(caller->uid), 0, "close some first"});
+                {ErrorKind::refused, "too many connections of user " + std::to_string(caller->uid), 0,
+                 "close some first"});
             static_cast<void>(kernel::send(socket.get(), std::as_bytes(std::span(refusal))));
             continue;
         }
@@ -130,7 +131,8 @@ void Control::take(std::uint64_t id, Connection& connection, std::string_view me
     }
     permissions_.configure(engine_.instance().spec);
     const model::Requester requester = permissions_.requester(connection.caller);
-    const bool is_plain_status = call->method == control::info(control::Method::status).name && call->parameters.empty();
+    const bool is_plain_status =
+        call->method == control::info(control::Method::status).name && call->parameters.empty();
     if (is_plain_status && !call->oneway) {
         connection.out += status_from_cache(*call, requester, now);
         return;
@@ -247,7 +249,8 @@ void Control::update(std::uint64_t id, Connection& connection) {
     std::uint32_t wanted = 0;
     if (!connection.out.empty()) wanted |= EPOLLOUT;
     // While a call waits nothing more is read: EPOLLHUP still tells when the client leaves.
-    else if (!connection.waiting && !connection.closing) wanted |= EPOLLIN;
+    else if (!connection.waiting && !connection.closing)
+        wanted |= EPOLLIN;
     if (wanted != connection.watched) {
         static_cast<void>(epoll_.modify(connection.socket.get(), wanted, token_of(Watched::connection, id)));
         connection.watched = wanted;
@@ -263,7 +266,8 @@ Mono Control::next_deadline() const {
     Mono next = kNever;
     for (const auto& [id, connection] : connections_) {
         next = std::min(next, connection.stalled);
-        if (connection.waiting && connection.waiting->answer.until) next = std::min(next, *connection.waiting->answer.until);
+        if (connection.waiting && connection.waiting->answer.until)
+            next = std::min(next, *connection.waiting->answer.until);
     }
     return next;
 }
@@ -277,7 +281,8 @@ void Control::expire(const Now& now) {
             close(id);
             continue;
         }
-        if (!connection.waiting || !connection.waiting->answer.until || *connection.waiting->answer.until > now.mono) continue;
+        if (!connection.waiting || !connection.waiting->answer.until || *connection.waiting->answer.until > now.mono)
+            continue;
         const bool oneway = connection.waiting->oneway;
         connection.waiting.reset();
         if (!oneway) connection.out += control::error_message({ErrorKind::timed_out, "the operation goes on", 0, {}});

@@ -1,9 +1,9 @@
 // manager/control.hpp -- the control server: connections, and whose turn it is on each of them.
 //
-// Owns the client sockets, their buffers and the calls that wait.  Knows no policy: what a call means is methods.hpp's, who may
-// call is permissions.hpp's.  Invariants: replies leave in the order of the calls of a connection (one call at a time); nothing that
-// a client does or omits holds memory beyond the bounds of limits.hpp or delays another one; a client that leaves changes
-// nothing but its own place.
+// Owns the client sockets, their buffers and the calls that wait.  Knows no policy: what a call means is methods.hpp's,
+// who may call is permissions.hpp's.  Invariants: replies leave in the order of the calls of a connection (one call at
+// a time); nothing that a client does or omits holds memory beyond the bounds of limits.hpp or delays another one; a
+// client that leaves changes nothing but its own place.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +26,8 @@ namespace abide::manager {
 
 class Control {
   public:
-    Control(kernel::Epoll& epoll, const core::Engine& engine, Inbox& inbox) : epoll_(epoll), engine_(engine), inbox_(inbox) {}
+    Control(kernel::Epoll& epoll, const core::Engine& engine, Inbox& inbox)
+        : epoll_(epoll), engine_(engine), inbox_(inbox) {}
 
     // Takes the listening socket that the anchor keeps.
     Status listen(kernel::Fd listener);
@@ -57,7 +58,7 @@ class Control {
         std::uint64_t call = 0;
         OperationId operation;  // none: the engine has not taken it yet
         Answer answer;
-        std::string told;       // the last progress reply
+        std::string told;  // the last progress reply
         bool oneway = false;
     };
     struct Connection {
@@ -67,9 +68,9 @@ class Control {
         std::string out;
         std::size_t sent = 0;
         std::optional<Waiting> waiting;
-        Mono stalled = kNever;       // half a call, or a reply that is not taken: closed then
-        std::uint32_t watched = 0;   // as registered with epoll
-        bool closing = false;        // after `out` has left
+        Mono stalled = kNever;      // half a call, or a reply that is not taken: closed then
+        std::uint32_t watched = 0;  // as registered with epoll
+        bool closing = false;       // after `out` has left
     };
     void serve(std::uint64_t id, Connection& connection, const Now& now);
     void take(std::uint64_t id, Connection& connection, std::string_view message, const Now& now);
@@ -90,12 +91,12 @@ class Control {
     std::map<std::uint64_t, Connection> connections_;
     std::map<std::uint32_t, std::size_t> per_user_;
     std::uint64_t last_id_ = 0, last_call_ = 0;
-    std::uint64_t version_ = 1;          // of the engine's state
-    std::uint64_t progress_version_ = 0; // last told
+    std::uint64_t version_ = 1;           // of the engine's state
+    std::uint64_t progress_version_ = 0;  // last told
     std::uint64_t cached_version_ = 0;
-    std::string cached_status_;          // the reply to Status without names and detail
+    std::string cached_status_;  // the reply to Status without names and detail
     bool accepting_ = true;
-    std::size_t writing_ = 0;            // connections with a stall deadline
+    std::size_t writing_ = 0;  // connections with a stall deadline
 };
 
 }  // namespace abide::manager

@@ -15,8 +15,8 @@ namespace {
 constexpr std::string_view kDefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 constexpr std::array<std::string_view, 10> kNotInherited = {
-    "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS",  "LISTEN_PID",
-    "LISTEN_FDNAMES", "MAINPID",      "ABIDE_SERVICE", "ABIDE_RUN", "ABIDE_REASON"};
+    "NOTIFY_SOCKET",  "WATCHDOG_USEC", "WATCHDOG_PID",  "LISTEN_FDS", "LISTEN_PID",
+    "LISTEN_FDNAMES", "MAINPID",       "ABIDE_SERVICE", "ABIDE_RUN",  "ABIDE_REASON"};
 
 bool is_beside_main(model::Role role) {
     switch (role) {
@@ -56,7 +56,8 @@ std::vector<model::Variable> parse_environment(std::string_view record) {
 }
 
 std::string_view value_of(const std::vector<model::Variable>& sorted, std::string_view name) {
-    const auto it = std::ranges::lower_bound(sorted, name, {}, [](const model::Variable& v) -> std::string_view { return v.name; });
+    const auto it =
+        std::ranges::lower_bound(sorted, name, {}, [](const model::Variable& v) -> std::string_view { return v.name; });
     return it != sorted.end() && it->name == name ? std::string_view(it->value) : std::string_view{};
 }
 
@@ -82,7 +83,8 @@ Result<std::vector<model::Variable>> process_environment(const std::vector<model
     assigned.insert(assigned.end(), spec.environment.begin(), spec.environment.end());
     if (!facts.notify_socket.empty()) set("NOTIFY_SOCKET", facts.notify_socket);
     // WATCHDOG_PID may be absent (sd_watchdog_enabled(3)): then every process of the service may ping.
-    if (spec.watchdog.ns > 0 && facts.role == model::Role::main) set("WATCHDOG_USEC", std::to_string(spec.watchdog.ns / 1000));
+    if (spec.watchdog.ns > 0 && facts.role == model::Role::main)
+        set("WATCHDOG_USEC", std::to_string(spec.watchdog.ns / 1000));
     if (!facts.listen_names.empty()) {
         set("LISTEN_FDS", std::to_string(facts.listen_names.size()));
         set("LISTEN_FDNAMES", joined(facts.listen_names));

@@ -24,11 +24,11 @@ struct ProcessFacts {
     std::string_view service;
     RunNumber run;
     model::Role role = model::Role::main;
-    std::string_view notify_socket;          // empty: none
-    std::vector<std::string> listen_names;   // of the descriptors from 3 up
-    std::int32_t main_pid = 0;               // for commands beside a main process
+    std::string_view notify_socket;         // empty: none
+    std::vector<std::string> listen_names;  // of the descriptors from 3 up
+    std::int32_t main_pid = 0;              // for commands beside a main process
     model::Reason stop_reason = model::Reason::none;
-    const kernel::User* user = nullptr;      // when it is another one than ours
+    const kernel::User* user = nullptr;  // when it is another one than ours
 };
 // The value of LISTEN_PID is the process's own pid, which only the child knows: it is left empty here.
 inline constexpr std::string_view kListenPid = "LISTEN_PID";

@@ -42,7 +42,8 @@ Status EventLog::open(kernel::Fd directory, std::string instance) {
     if (!status) return std::unexpected(status.error());
     size_ = status->size;
     segment_ = std::move(*segment);
-    // A predecessor may have died, or the disk been full, in the middle of a line: what follows begins on a line of its own.
+    // A predecessor may have died, or the disk been full, in the middle of a line: what follows begins on a line of its
+    // own.
     const Result<kernel::Fd> reader = kernel::open_beneath(directory_.get(), newest, O_RDONLY | O_CLOEXEC);
     const Result<std::string> all = reader ? kernel::read_all(reader->get(), 2 * kSegmentBytes) : std::string{};
     if (all && !all->empty() && all->back() != '\n') static_cast<void>(kernel::write_all(segment_.get(), "\n", 1));
@@ -70,7 +71,8 @@ Status EventLog::ensure_segment(EventId first) {
 void EventLog::forget_old_segments() {
     Result<std::vector<std::string>> names = kernel::list_directory(directory_.get());
     if (!names) return;
-    std::erase_if(*names, [](const std::string& name) { return name.size() != 20 + kSuffix.size() || !name.ends_with(kSuffix); });
+    std::erase_if(
+        *names, [](const std::string& name) { return name.size() != 20 + kSuffix.size() || !name.ends_with(kSuffix); });
     std::ranges::sort(*names);
     for (std::size_t i = 0; i + kSegmentsKept < names->size(); ++i) {
         static_cast<void>(kernel::unlink_beneath(directory_.get(), (*names)[i]));

@@ -1,8 +1,8 @@
 // manager/event_log.hpp -- the log of events: one line of JSON each, in segments named by their first id.
 //
-// Owns the open segment and the lines of this turn.  Knows no policy.  Invariants: lines are appended in the order of their ids;
-// a line is written whole or not at all (a torn end is cut off before the next write); a log that can't be written is counted
-// and reported, and never stops the instance.
+// Owns the open segment and the lines of this turn.  Knows no policy.  Invariants: lines are appended in the order of
+// their ids; a line is written whole or not at all (a torn end is cut off before the next write); a log that can't be
+// written is counted and reported, and never stops the instance.
 #pragma once
 
 #include <cstdint>
@@ -35,9 +35,9 @@ class EventLog {
     kernel::Fd directory_, segment_;
     std::string source_;
     std::string lines_;
-    EventId first_;                 // of lines_
-    std::uint64_t count_ = 0;       // of lines_
-    std::uint64_t size_ = 0;        // of the segment
+    EventId first_;            // of lines_
+    std::uint64_t count_ = 0;  // of lines_
+    std::uint64_t size_ = 0;   // of the segment
     std::uint64_t lost_ = 0;
     bool complained_ = false;
 };

@@ -35,7 +35,9 @@ const Run* Executor::run_of(const std::string& service, RunNumber number) const 
     return nullptr;
 }
 
-void Executor::run(const out::Spawn& effect) { uses_.launcher.launch(effect, *now_); }
+void Executor::run(const out::Spawn& effect) {
+    uses_.launcher.launch(effect, *now_);
+}
 
 void Executor::signal_process(SpawnId spawn, int signal, const std::string& service) {
     const Processes::Tracked* process = uses_.processes.find(spawn);
@@ -67,7 +69,9 @@ void Executor::run(const out::KillAll& effect) {
     }
 }
 
-void Executor::run(const out::KillProcess& effect) { signal_process(effect.spawn, kKill, "a command"); }
+void Executor::run(const out::KillProcess& effect) {
+    signal_process(effect.spawn, kKill, "a command");
+}
 
 void Executor::run(const out::Adopt& effect) {
     Result<kernel::Fd> pidfd = kernel::open_checked(effect.pid, effect.start_ticks);
@@ -142,7 +146,8 @@ void Executor::probe_pid_file(const in::Probed& question, const std::string& pat
             }
             answer.healthy = true;
         }
-        if (!answer.healthy) answer.detail = "process " + std::to_string(number) + " of " + path + " is not of this service";
+        if (!answer.healthy)
+            answer.detail = "process " + std::to_string(number) + " of " + path + " is not of this service";
     }
     uses_.inbox.push(InputClass::notification, std::move(answer));
 }
@@ -157,8 +162,14 @@ void Executor::run(const out::Release& effect) {
     uses_.runs.release(effect.service, effect.run);
 }
 
-void Executor::run(const out::Reply& effect) { replies_.push_back(effect.operation); }
-void Executor::run(const out::Publish& effect) { uses_.events.append(effect.event); }
-void Executor::run(const out::EndInstance& effect) { ended_ = effect.exit_status; }
+void Executor::run(const out::Reply& effect) {
+    replies_.push_back(effect.operation);
+}
+void Executor::run(const out::Publish& effect) {
+    uses_.events.append(effect.event);
+}
+void Executor::run(const out::EndInstance& effect) {
+    ended_ = effect.exit_status;
+}
 
 }  // namespace abide::manager

@@ -1,7 +1,7 @@
 // manager/executor.hpp -- carries out what the engine decided: one effect, one thing done to the kernel.
 //
-// Knows no policy; every kind of effect has its line, and a new one does not compile without.  Invariant: it runs only after
-// the change of state that an effect follows from is in the journal.
+// Knows no policy; every kind of effect has its line, and a new one does not compile without.  Invariant: it runs only
+// after the change of state that an effect follows from is in the journal.
 #pragma once
 
 #include <optional>

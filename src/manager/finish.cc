@@ -1,4 +1,5 @@
-// manager/finish.cc -- the end of an instance: what the logger has is written, the last replies leave, then the anchor ends.
+// manager/finish.cc -- the end of an instance: what the logger has is written, the last replies leave, then the anchor
+// ends.
 
 #include "kernel/files.hpp"
 #include "kernel/program.hpp"

@@ -1,7 +1,8 @@
 // manager/inbox.hpp -- what happened since the last turn, until the engine has taken it.
 //
-// Owns inputs that are not stepped yet, in three classes: facts about processes first, then what services say, then what
-// people ask.  Within a class the order of arrival stands, so a spawn is known before its exit.  Knows no descriptor.
+// Owns inputs that are not stepped yet, in three classes: facts about processes first, then what services say, then
+// what people ask.  Within a class the order of arrival stands, so a spawn is known before its exit.  Knows no
+// descriptor.
 #pragma once
 
 #include <array>

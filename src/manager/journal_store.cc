@@ -50,6 +50,7 @@ Result<core::Snapshot> JournalStore::open(kernel::Fd memfd, std::uint64_t epoch,
     if (!recovered.instance) return fail(ErrorKind::failed, "the journal says nothing of an instance");
     file_ = std::move(*file);
     size_ = live_size_ = image->size();
+    untouched_ = !recovered.last_epoch;
     environment_ = std::move(recovered.environment);
     boot_ = std::move(recovered.boot);
     descriptors_ = std::move(recovered.descriptors);
@@ -60,7 +61,8 @@ Result<core::Snapshot> JournalStore::open(kernel::Fd memfd, std::uint64_t epoch,
     if (!sealed && !recovered.must_compact) return snapshot;
     journal::Live live = live_of(snapshot);
     live.pids = &recovered.pids;
-    if (Status replaced = replace(journal::compact(*writer_, live), live); !replaced) return std::unexpected(replaced.error());
+    if (Status replaced = replace(journal::compact(*writer_, live), live); !replaced)
+        return std::unexpected(replaced.error());
     Result<kernel::Fd> copy = file_.duplicate();
     if (!copy) return std::unexpected(copy.error());
     if (Status put = anchor.put_now(static_cast<std::uint64_t>(anchor::Key::journal), share(std::move(*copy))); !put) {
@@ -73,7 +75,8 @@ void JournalStore::write(const core::Engine& engine, const core::Changes& change
     if (changes.empty()) return;
     journal::Writer& writer = *writer_;
     for (const std::uint64_t hash : changes.specs) {
-        if (const auto spec = engine.specs().find(hash); spec != engine.specs().end()) writer.append_spec(hash, spec->second);
+        if (const auto spec = engine.specs().find(hash); spec != engine.specs().end())
+            writer.append_spec(hash, spec->second);
     }
     for (const std::string& name : changes.services) {
         if (const model::Service* service = engine.find(name)) writer.append_service(*service);

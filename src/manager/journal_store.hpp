@@ -1,8 +1,8 @@
 // manager/journal_store.hpp -- the journal as a file: a memfd that the anchor keeps.
 //
-// Owns the descriptor and when to compact.  Knows no meaning of a record.  Invariants: one turn is one write(2); a journal that
-// can't be written ends the manager at once (what was not journaled must not be done, and a successor starts from what was);
-// the anchor gets a compacted image only after it was read back and found equal.
+// Owns the descriptor and when to compact.  Knows no meaning of a record.  Invariants: one turn is one write(2); a
+// journal that can't be written ends the manager at once (what was not journaled must not be done, and a successor
+// starts from what was); the anchor gets a compacted image only after it was read back and found equal.
 #pragma once
 
 #include <cstdint>
@@ -37,6 +37,8 @@ class JournalStore {
     // What children of the predecessor appended.
     [[nodiscard]] const std::map<SpawnId, std::int32_t>& children() const { return children_; }
     void forget_children() { children_.clear(); }
+    // No manager has written to it: what stands in it was asked for before the first one, and nothing was begun.
+    [[nodiscard]] bool untouched() const { return untouched_; }
     [[nodiscard]] const std::vector<model::Variable>& environment() const { return environment_.variables; }
 
   private:
@@ -46,6 +48,7 @@ class JournalStore {
     kernel::Fd file_;
     std::optional<journal::Writer> writer_;
     std::size_t size_ = 0, live_size_ = 0;
+    bool untouched_ = false;
     journal::Environment environment_;
     std::optional<journal::BootRecord> boot_;
     std::map<FdKey, journal::Descriptor> descriptors_;

@@ -1,8 +1,6 @@
 // manager/launch_request.cc -- see the header.
 #include "manager/launch_request.hpp"
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <cerrno>
 
@@ -23,7 +21,8 @@ std::unexpected<LaunchError> refuse(std::string stage, Error error) {
 }
 
 // The child's descriptors; nothing when two of them want the same number.
-std::optional<std::vector<std::pair<int, int>>> descriptors_of(const model::ServiceSpec& spec, const LaunchThings& things) {
+std::optional<std::vector<std::pair<int, int>>> descriptors_of(const model::ServiceSpec& spec,
+                                                               const LaunchThings& things) {
     std::vector<std::pair<int, int>> all;
     const bool inherit = spec.log.or_default().mode == model::LogMode::inherit;
     const int output = things.output >= 0 ? things.output : things.null;
@@ -41,11 +40,12 @@ std::optional<std::vector<std::pair<int, int>>> descriptors_of(const model::Serv
     return all;
 }
 
-void apply_limits(kernel::SpawnRequest& request, const model::Limits& limits, const kernel::ResourceLimitValue& descriptors) {
+void apply_limits(kernel::SpawnRequest& request, const model::Limits& limits,
+                  const kernel::ResourceLimitValue& descriptors) {
     bool descriptors_set = false;
     for (const model::ResourceLimit& limit : limits.resources) {
         request.limits.push_back({limit.resource, limit.soft, limit.hard});
-        descriptors_set = descriptors_set || limit.resource == RLIMIT_NOFILE;
+        descriptors_set = descriptors_set || limit.resource == descriptors.resource;
     }
     if (!descriptors_set) request.limits.push_back(descriptors);
     if (limits.nice != 0) request.nice = limits.nice;
@@ -113,12 +113,13 @@ Result<const Identities::Found*> Identities::find(const model::Identity& identit
     return &found_.emplace(std::move(key), std::move(found)).first->second;
 }
 
-std::expected<kernel::SpawnRequest, LaunchError> launch_request(const core::Engine& engine, const core::Engine::Owner& owner,
-                                                                ProcessFacts facts, const LaunchThings& things,
-                                                                Identities& identities) {
+std::expected<kernel::SpawnRequest, LaunchError> launch_request(const core::Engine& engine,
+                                                                const core::Engine::Owner& owner, ProcessFacts facts,
+                                                                const LaunchThings& things, Identities& identities) {
     const model::ServiceSpec& spec = engine.spec_of(*owner.run);
     const model::Command* command = command_of(spec, owner.process->role, owner.process->step);
-    if (command == nullptr || command->argv.empty()) return refuse("exec", {ErrorKind::failed, "no command", ENOENT, {}});
+    if (command == nullptr || command->argv.empty())
+        return refuse("exec", {ErrorKind::failed, "no command", ENOENT, {}});
     kernel::SpawnRequest request;
     if (spec.identity) {
         const Result<const Identities::Found*> found = identities.find(*spec.identity);
@@ -130,7 +131,8 @@ std::expected<kernel::SpawnRequest, LaunchError> launch_request(const core::Engi
     if (!environment) return refuse("environment", environment.error());
     Result<std::vector<std::string>> argv = config::expand_command(*command, *environment);
     if (!argv) return refuse("arguments", argv.error());
-    if (argv->empty() || argv->front().empty()) return refuse("exec", {ErrorKind::failed, "an empty command", ENOENT, {}});
+    if (argv->empty() || argv->front().empty())
+        return refuse("exec", {ErrorKind::failed, "an empty command", ENOENT, {}});
     request.candidates = kernel::search_candidates(argv->front(), value_of(*environment, "PATH"));
     request.argv = std::move(*argv);
     request.envp.reserve(environment->size());
@@ -140,10 +142,12 @@ std::expected<kernel::SpawnRequest, LaunchError> launch_request(const core::Engi
     }
     request.directory = spec.directory.empty() ? engine.instance().spec.directory : spec.directory;
     std::optional<std::vector<std::pair<int, int>>> descriptors = descriptors_of(spec, things);
-    if (!descriptors) return refuse("descriptors", {ErrorKind::failed, "`ready.fd` is the number of a socket", EINVAL, {}});
+    if (!descriptors)
+        return refuse("descriptors", {ErrorKind::failed, "`ready.fd` is the number of a socket", EINVAL, {}});
     request.descriptors = std::move(*descriptors);
     apply_limits(request, spec.limits.or_default(), things.descriptor_limit);
-    if (std::optional<LaunchError> wrong = apply_sandbox(request, spec.sandbox.or_default())) return std::unexpected(*wrong);
+    if (std::optional<LaunchError> wrong = apply_sandbox(request, spec.sandbox.or_default()))
+        return std::unexpected(*wrong);
     request.as_parents_child = true;
     return request;
 }

@@ -1,7 +1,7 @@
 // manager/launch_request.hpp -- from what is configured to what the kernel is asked: one process of a run.
 //
-// Knows the specification and the things of a run; starts nothing.  A failure names the stage at which the start would have
-// failed, in the words that SpawnFailed carries.
+// Knows the specification and the things of a run; starts nothing.  A failure names the stage at which the start would
+// have failed, in the words that SpawnFailed carries.
 #pragma once
 
 #include <cstdint>
@@ -39,17 +39,17 @@ struct LaunchError {
 
 // What a process gets beside its configuration.
 struct LaunchThings {
-    int null = -1;                         // /dev/null
-    int output = -1;                       // write end of the log pipe; -1: by the log mode
-    int ready = -1;                        // write end for `ready.fd`, of the main process only
-    std::vector<int> listeners;            // in the order of facts.listen_names
+    int null = -1;               // /dev/null
+    int output = -1;             // write end of the log pipe; -1: by the log mode
+    int ready = -1;              // write end for `ready.fd`, of the main process only
+    std::vector<int> listeners;  // in the order of facts.listen_names
     const std::vector<model::Variable>* environment = nullptr;
     kernel::ResourceLimitValue descriptor_limit;  // as it was before the manager raised its own
 };
 
-std::expected<kernel::SpawnRequest, LaunchError> launch_request(const core::Engine& engine, const core::Engine::Owner& owner,
-                                                                ProcessFacts facts, const LaunchThings& things,
-                                                                Identities& identities);
+std::expected<kernel::SpawnRequest, LaunchError> launch_request(const core::Engine& engine,
+                                                                const core::Engine::Owner& owner, ProcessFacts facts,
+                                                                const LaunchThings& things, Identities& identities);
 // The command of a role; nullptr when there is none (any more).
 const model::Command* command_of(const model::ServiceSpec& spec, model::Role role, std::uint32_t step);
 

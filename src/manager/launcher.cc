@@ -52,7 +52,8 @@ void Launcher::launch(const model::out::Spawn& effect, const Now& now) {
     }
     if (effect.role == Role::main) {
         for (const model::SocketSpec& socket : spec.sockets) {
-            const std::uint64_t key = anchor_key(Keep::listener, service_key(effect.service, socket.name, socket.address));
+            const std::uint64_t key =
+                anchor_key(Keep::listener, service_key(effect.service, socket.name, socket.address));
             if (uses_.runs.has_listener(key)) keys.push_back(key);
         }
     }
@@ -94,8 +95,8 @@ Result<std::vector<kernel::Fd>> Launcher::listeners(const model::ServiceSpec& sp
     return all;
 }
 
-Result<std::string> Launcher::expanded(const model::ServiceSpec& spec, const std::string& text, std::string_view service,
-                                       RunNumber run) {
+Result<std::string> Launcher::expanded(const model::ServiceSpec& spec, const std::string& text,
+                                       std::string_view service, RunNumber run) {
     if (text.find('$') == std::string::npos) return text;
     ProcessFacts facts;
     facts.service = service;
@@ -132,7 +133,8 @@ void Launcher::launch_with(const model::out::Spawn& effect, AnchorLink::Kept kep
         if (!made) return fail(effect, "sockets", made.error());
         listening = std::move(*made);
     }
-    const std::string notify = things->notify ? uses_.runs.notify_path(run_key(effect.service, effect.run)) : std::string{};
+    const std::string notify =
+        things->notify ? uses_.runs.notify_path(run_key(effect.service, effect.run)) : std::string{};
     ProcessFacts facts{effect.service, effect.run, effect.role, notify, {}, 0, owner.run->stop_reason, nullptr};
     LaunchThings given;
     given.null = null_.get();
@@ -184,14 +186,17 @@ void Launcher::started(SpawnId spawn, kernel::SpawnEvent& event) {
     if (!watched) complain(describe(watched.error()));  // the anchor tells its exit as well, a little later
     uses_.processes.add(spawn, event.pid, std::move(event.pidfd), true, false);
     const Result<std::uint64_t> ticks = kernel::start_ticks(event.pid);
-    uses_.inbox.push(InputClass::process, model::in::Spawned{spawn, event.pid, ticks ? *ticks : 0, uses_.tracking.has_cgroups()});
+    uses_.inbox.push(InputClass::process,
+                     model::in::Spawned{spawn, event.pid, ticks ? *ticks : 0, uses_.tracking.has_cgroups()});
 }
 
 void Launcher::report_failure(SpawnId spawn, const kernel::SpawnEvent& event) const {
     const core::Engine::Owner owner = uses_.engine.owner_of(spawn);
     if (owner.run == nullptr) return;
-    const model::Command* command = command_of(uses_.engine.spec_of(*owner.run), owner.process->role, owner.process->step);
-    const std::string program = command == nullptr || command->argv.empty() ? std::string{} : " of " + command->argv.front();
+    const model::Command* command =
+        command_of(uses_.engine.spec_of(*owner.run), owner.process->role, owner.process->step);
+    const std::string program =
+        command == nullptr || command->argv.empty() ? std::string{} : " of " + command->argv.front();
     complain(owner.service->name + ": " + std::string(kernel::spawn_stage_name(event.stage)) + program + ": " +
              std::strerror(event.err));
 }
@@ -213,13 +218,15 @@ void Launcher::on_spawner(const Now& now) {
                 break;
             case kernel::SpawnEventKind::failed:
                 report_failure(spawn, event);
-                uses_.inbox.push(InputClass::process,
-                                 model::in::SpawnFailed{spawn, std::string(kernel::spawn_stage_name(event.stage)), event.err});
+                uses_.inbox.push(
+                    InputClass::process,
+                    model::in::SpawnFailed{spawn, std::string(kernel::spawn_stage_name(event.stage)), event.err});
                 ended = uses_.processes.settle(spawn, true);
                 break;
         }
         if (ended) {
-            uses_.inbox.push(InputClass::process, model::in::Exited{ended->spawn, exit_status_of(ended->exit, now.wall)});
+            uses_.inbox.push(InputClass::process,
+                             model::in::Exited{ended->spawn, exit_status_of(ended->exit, now.wall)});
         }
     }
     if (uses_.spawner.in_flight() == 0) uses_.processes.spawner_idle();

@@ -1,7 +1,8 @@
 // manager/launcher.hpp -- carries out out::Spawn, and says what became of it: Spawned, then Executed or SpawnFailed.
 //
-// Owns the way from an effect to a child: what must first be asked of the anchor, what the child gets, and the order of the news
-// about it.  Knows no policy.  Invariant: each Spawn is answered exactly once with a failure or with Spawned and an outcome.
+// Owns the way from an effect to a child: what must first be asked of the anchor, what the child gets, and the order of
+// the news about it.  Knows no policy.  Invariant: each Spawn is answered exactly once with a failure or with Spawned
+// and an outcome.
 #pragma once
 
 #include <cstdint>
@@ -48,7 +49,8 @@ class Launcher {
     void on_spawner(const Now& now);
     void end_turn() { identities_.forget(); }
     // A text of a run's configuration, expanded from the environment its main process has.
-    Result<std::string> expanded(const model::ServiceSpec& spec, const std::string& text, std::string_view service, RunNumber run);
+    Result<std::string> expanded(const model::ServiceSpec& spec, const std::string& text, std::string_view service,
+                                 RunNumber run);
 
   private:
     void launch_with(const model::out::Spawn& effect, AnchorLink::Kept kept);

@@ -95,8 +95,10 @@ void LoggerKeeper::tell_all() {
     if (!directory_.empty()) {
         static_cast<void>(kernel::make_directories(directory_, 0755));
         Result<kernel::Fd> opened = kernel::open_directory(directory_);
-        if (opened) directory.push_back(share(std::move(*opened)));
-        else complain("logs are shown, not kept: " + directory_ + ": " + describe(opened.error()));
+        if (opened)
+            directory.push_back(share(std::move(*opened)));
+        else
+            complain("logs are shown, not kept: " + directory_ + ": " + describe(opened.error()));
     }
     say(wire::encode(wire::ToLogger{wire::Configure{}}), std::move(directory));
     std::set<std::uint64_t> in_hand;
@@ -104,8 +106,10 @@ void LoggerKeeper::tell_all() {
     flush();
     std::vector<std::uint64_t> keys;
     for (const auto& [key, pipe] : pipes_) {
-        if (!in_hand.contains(key)) keys.push_back(key);
-        else if (pipe.pattern) say(wire::encode(wire::ToLogger{*pipe.pattern}), {});
+        if (!in_hand.contains(key))
+            keys.push_back(key);
+        else if (pipe.pattern)
+            say(wire::encode(wire::ToLogger{*pipe.pattern}), {});
     }
     for (std::size_t begin = 0; begin < keys.size(); begin += wire::kItems) {
         const std::size_t end = std::min(keys.size(), begin + wire::kItems);
@@ -119,7 +123,8 @@ void LoggerKeeper::tell_all() {
             flush();
             for (auto& [key, fd] : kept) {
                 const auto pipe = pipes_.find(key);
-                if (pipe != pipes_.end() && pipe->second.pattern) say(wire::encode(wire::ToLogger{*pipe->second.pattern}), {});
+                if (pipe != pipes_.end() && pipe->second.pattern)
+                    say(wire::encode(wire::ToLogger{*pipe->second.pattern}), {});
             }
         });
     }
@@ -149,7 +154,9 @@ void LoggerKeeper::close(std::uint64_t key) {
     closing_.push_back(key);
 }
 
-void LoggerKeeper::say(std::string packet, std::vector<SharedFd> fds) { queue_.push_back({std::move(packet), std::move(fds)}); }
+void LoggerKeeper::say(std::string packet, std::vector<SharedFd> fds) {
+    queue_.push_back({std::move(packet), std::move(fds)});
+}
 
 void LoggerKeeper::flush() {
     if (!running()) return;
@@ -170,7 +177,8 @@ void LoggerKeeper::flush() {
     opening_.clear();
     for (std::size_t begin = 0; begin < closing_.size(); begin += wire::kItems) {
         const auto first = closing_.begin() + static_cast<std::ptrdiff_t>(begin);
-        const auto last = closing_.begin() + static_cast<std::ptrdiff_t>(std::min(closing_.size(), begin + wire::kItems));
+        const auto last =
+            closing_.begin() + static_cast<std::ptrdiff_t>(std::min(closing_.size(), begin + wire::kItems));
         say(wire::encode(wire::ToLogger{wire::Close{{first, last}}}), {});
     }
     closing_.clear();
@@ -211,7 +219,8 @@ void LoggerKeeper::on_spawn(kernel::SpawnEvent event) {
         anchor_.mark(pid_, anchor::kManaged);
         if (Result<kernel::Fd> copy = pidfd_.duplicate()) anchor_.put(kPidfdKey, share(std::move(*copy)), true);
     } else if (event.kind == kernel::SpawnEventKind::failed) {
-        complain("logger: " + std::string(kernel::spawn_stage_name(event.stage)) + " failed with error " + std::to_string(event.err));
+        complain("logger: " + std::string(kernel::spawn_stage_name(event.stage)) + " failed with error " +
+                 std::to_string(event.err));
         if (pid_ == 0) on_exit(kernel::mono_now());
     }
 }

@@ -1,8 +1,9 @@
 // manager/logger_keeper.hpp -- keeps one logger alive and tells it which pipes to read (protocol/log.hpp).
 //
-// Owns the manager's end of the pair, the logger's pidfd, and what is still to be said.  Knows no policy.  The anchor keeps
-// duplicates of both, so a logger survives the manager and the next manager finds it again.  Invariant: a pipe that is open here
-// is told to every new logger, with the descriptor that the anchor keeps; nothing waits for the logger.
+// Owns the manager's end of the pair, the logger's pidfd, and what is still to be said.  Knows no policy.  The anchor
+// keeps duplicates of both, so a logger survives the manager and the next manager finds it again.  Invariant: a pipe
+// that is open here is told to every new logger, with the descriptor that the anchor keeps; nothing waits for the
+// logger.
 #pragma once
 
 #include <cstdint>
@@ -36,7 +37,8 @@ class LoggerKeeper {
 
     // Starts a logger if there should be one and is none.
     void ensure(Mono now);
-    // A pipe to be read; its read end goes to the anchor under item.key first.  Starts the logger when it is the first one.
+    // A pipe to be read; its read end goes to the anchor under item.key first.  Starts the logger when it is the first
+    // one.
     void open(protocol::log::OpenItem item, SharedFd read_end);
     // A pipe of a predecessor's time: the living logger has it, or gets it from the anchor.
     void reopen(protocol::log::OpenItem item);

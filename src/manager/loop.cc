@@ -14,7 +14,7 @@ namespace abide::manager {
 namespace {
 
 constexpr Duration kPatienceWithAnchor = milliseconds(1);
-constexpr std::size_t kBurst = 1000;     // inputs
+constexpr std::size_t kBurst = 1000;    // inputs
 constexpr std::size_t kManyEnded = 16;  // more than that at once: most of their signals were lost
 
 }  // namespace
@@ -104,7 +104,8 @@ void Loop::on_exit(const anchor::Exit& exit, const Now& now) {
     if (ended) inbox_.push(InputClass::process, model::in::Exited{ended->spawn, exit_status_of(ended->exit, now.wall)});
 }
 
-// A process has ended.  Usually the anchor is about to say so; it is asked when it does not, since its signals coalesce.
+// A process has ended.  Usually the anchor is about to say so; it is asked when it does not, since its signals
+// coalesce.
 void Loop::on_process(SpawnId spawn, const Now& now) {
     const Processes::Tracked* process = processes_.find(spawn);
     if (process == nullptr || !process->pidfd) return;
@@ -152,7 +153,8 @@ void Loop::act(const Now& now) {
     launcher_.spawn_prepared();
     launcher_.end_turn();
     for (const std::int32_t pid : processes_.take_acknowledged()) anchor_.reap(pid);
-    if (const std::optional<std::int32_t> status = executor_.ended(); status && ending_ == Ending::no) begin_end(*status, now);
+    if (const std::optional<std::int32_t> status = executor_.ended(); status && ending_ == Ending::no)
+        begin_end(*status, now);
 }
 
 void Loop::speak(const Now& now) {

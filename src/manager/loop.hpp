@@ -1,11 +1,12 @@
 // manager/loop.hpp -- the manager: one loop that carries inputs into the engine and effects out of it.
 //
 // Theory.  A turn takes what is ready from every descriptor, gives it to the engine in the order process, notification,
-// request, writes what changed to the journal with one write, and only then acts: effects, then events, then replies.  What an
-// effect answers at once is an input of the next turn, which then does not sleep.  Nothing in a turn waits for anybody.
+// request, writes what changed to the journal with one write, and only then acts: effects, then events, then replies.
+// What an effect answers at once is an input of the next turn, which then does not sleep.  Nothing in a turn waits for
+// anybody.
 //
-// Owns every part of the manager.  Knows no policy.  Invariant: no effect, event, reply or acknowledgement leaves before the
-// change that it follows from is in the journal.
+// Owns every part of the manager.  Knows no policy.  Invariant: no effect, event, reply or acknowledgement leaves
+// before the change that it follows from is in the journal.
 #pragma once
 
 #include <cstdint>
@@ -84,15 +85,15 @@ class Loop {
     Control control_;
 
     anchor::HelloAnswer hello_;
-    AnchorLink::Kept kept_;     // as taken from the anchor, until each has its owner; the hold program stays
+    AnchorLink::Kept kept_;  // as taken from the anchor, until each has its owner; the hold program stays
     Places places_;
-    kernel::Fd home_;           // the control group that the instance was started in
+    kernel::Fd home_;  // the control group that the instance was started in
     kernel::Fd runtime_;
     std::vector<model::Effect> effects_;
     std::vector<std::pair<Ticket, OperationId>> stepped_;
     std::vector<SpawnId> unheard_;  // ended, and the anchor has not said how
     Mono peek_at_ = kNever;
-    std::size_t taken_ = 0;         // inputs since memory was given back
+    std::size_t taken_ = 0;  // inputs since memory was given back
     bool anchor_wants_room_ = false;
     bool anchor_gone_ = false;
 

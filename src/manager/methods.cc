@@ -92,7 +92,8 @@ Answer why(const Asked& asked) {
 
 Answer operations(const Asked& asked) {
     control::OperationsReply reply;
-    for (const auto& [id, operation] : asked.engine.operations()) reply.operations.push_back(control::operation_of(operation));
+    for (const auto& [id, operation] : asked.engine.operations())
+        reply.operations.push_back(control::operation_of(operation));
     return say_value(reply);
 }
 
@@ -255,8 +256,8 @@ Answer dispatch(const Asked& asked, Method method) {
 
 }  // namespace
 
-Answer answer(const varlink::Call& call, const model::Requester& requester, const core::Engine& engine, const Places& places,
-              const Now& now) {
+Answer answer(const varlink::Call& call, const model::Requester& requester, const core::Engine& engine,
+              const Places& places, const Now& now) {
     const std::array interfaces = {varlink::Interface{control::kInterface, control::kDescription}};
     const varlink::ServiceInfo info{"Abide", "abide", kVersion, "", interfaces};
     if (std::optional<std::string> told = varlink::answer_service(call, info)) return say(std::move(*told));

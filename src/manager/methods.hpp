@@ -1,7 +1,8 @@
-// manager/methods.hpp -- what each method of io.abide.Control means: a call becomes an answer, an input to the engine, or both.
+// manager/methods.hpp -- what each method of io.abide.Control means: a call becomes an answer, an input to the engine,
+// or both.
 //
-// Knows the engine's readable side, never a socket, and changes nothing by itself.  Invariant: the permission that the table of
-// methods names is checked before any parameter is looked at.
+// Knows the engine's readable side, never a socket, and changes nothing by itself.  Invariant: the permission that the
+// table of methods names is checked before any parameter is looked at.
 #pragma once
 
 #include <cstdint>
@@ -28,18 +29,18 @@ struct Places {
 
 // What is to be done about one call.
 struct Answer {
-    std::string message;                // the reply, when it is known at once
-    std::vector<model::Input> inputs;   // for the engine; the last one makes the operation that is answered
-    OperationId operation;              // an operation that exists already
-    bool wait = true;                   // answer when it has ended, else as it begins
-    bool progress = false;              // tell what it waits for meanwhile (`more`)
-    std::optional<Mono> until;          // of the answer only: the operation goes on
-    bool is_apply = false;              // answered by a ChangesReply
+    std::string message;               // the reply, when it is known at once
+    std::vector<model::Input> inputs;  // for the engine; the last one makes the operation that is answered
+    OperationId operation;             // an operation that exists already
+    bool wait = true;                  // answer when it has ended, else as it begins
+    bool progress = false;             // tell what it waits for meanwhile (`more`)
+    std::optional<Mono> until;         // of the answer only: the operation goes on
+    bool is_apply = false;             // answered by a ChangesReply
     std::vector<control::Change> changes;
 };
 
-Answer answer(const varlink::Call& call, const model::Requester& requester, const core::Engine& engine, const Places& places,
-              const Now& now);
+Answer answer(const varlink::Call& call, const model::Requester& requester, const core::Engine& engine,
+              const Places& places, const Now& now);
 
 // The reply about an operation as it is; `last` when no other follows.
 std::string operation_message(const core::Engine& engine, const model::Operation& operation, bool last);

@@ -37,7 +37,8 @@ bool is_ping(const notify::Message& message) {
 
 }  // namespace
 
-bool Notify::is_genuine(const RunThings& things, const model::Run& run, const kernel::Received& datagram, std::int32_t& last_pid) {
+bool Notify::is_genuine(const RunThings& things, const model::Run& run, const kernel::Received& datagram,
+                        std::int32_t& last_pid) {
     if (!datagram.sender.known || datagram.sender.pid <= 0) return false;
     const std::int32_t pid = datagram.sender.pid;
     if (pid == last_pid) return true;  // checked a moment ago, in this turn
@@ -61,8 +62,9 @@ void Notify::on_ready(std::uint64_t key) {
         if (!is_genuine(*things, *run, *datagram, last_pid)) {
             ++refused_;
             if (complained_.insert(key).second) {
-                complain(things->service + ": a notify message of process " + std::to_string(datagram->sender.pid) + ", user " +
-                         std::to_string(datagram->sender.uid) + ", which is not of this service, was dropped");
+                complain(things->service + ": a notify message of process " + std::to_string(datagram->sender.pid) +
+                         ", user " + std::to_string(datagram->sender.uid) +
+                         ", which is not of this service, was dropped");
             }
             continue;
         }
@@ -105,7 +107,8 @@ void Notify::take(const RunThings& things, const notify::Message& message) {
             input.main_pid = pid;
             input.main_start_ticks = *ticks;
         } else {
-            complain(things.service + ": MAINPID=" + std::to_string(pid) + " is not a process of this service; ignored");
+            complain(things.service + ": MAINPID=" + std::to_string(pid) +
+                     " is not a process of this service; ignored");
         }
     }
     inbox_.push(InputClass::notification, std::move(input));

@@ -1,8 +1,8 @@
 // manager/notify.hpp -- reads the notify sockets: who says what about which run.
 //
-// Authenticates every datagram: the sender must be a process of the run whose socket it is, by the kernel's credentials and its
-// control group (or session and user).  Knows no policy.  Invariant: one run's flood takes at most limits::kNotifyPerTurn datagrams of
-// a turn; pings of a watchdog are put together.
+// Authenticates every datagram: the sender must be a process of the run whose socket it is, by the kernel's credentials
+// and its control group (or session and user).  Knows no policy.  Invariant: one run's flood takes at most
+// limits::kNotifyPerTurn datagrams of a turn; pings of a watchdog are put together.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +33,8 @@ class Notify {
     [[nodiscard]] std::uint64_t refused() const { return refused_; }
 
   private:
-    bool is_genuine(const RunThings& things, const model::Run& run, const kernel::Received& datagram, std::int32_t& last_pid);
+    bool is_genuine(const RunThings& things, const model::Run& run, const kernel::Received& datagram,
+                    std::int32_t& last_pid);
     void take(const RunThings& things, const notify::Message& message);
 
     const core::Engine& engine_;

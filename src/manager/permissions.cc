@@ -15,8 +15,10 @@ std::vector<std::uint32_t> numbers_of(const std::vector<std::string>& names) {
     std::vector<std::uint32_t> numbers;
     for (const std::string& name : names) {
         const Result<std::uint32_t> number = kernel::find_group(name);
-        if (number) numbers.push_back(*number);
-        else complain("[control] group '" + name + "': " + describe(number.error()));
+        if (number)
+            numbers.push_back(*number);
+        else
+            complain("[control] group '" + name + "': " + describe(number.error()));
     }
     return numbers;
 }

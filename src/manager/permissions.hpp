@@ -1,7 +1,7 @@
 // manager/permissions.hpp -- who may do what, by the kernel's credentials of a connection.
 //
-// The owner of the instance and root administer; groups of `[control]` read or operate; nobody else does anything.  Names of
-// groups are looked up in /etc/group when the configuration changes, never for each call.
+// The owner of the instance and root administer; groups of `[control]` read or operate; nobody else does anything.
+// Names of groups are looked up in /etc/group when the configuration changes, never for each call.
 #pragma once
 
 #include <cstdint>

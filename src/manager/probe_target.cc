@@ -1,4 +1,5 @@
-// manager/probe_target.cc -- see the header.  Invariant: nothing that could be read as a second header gets into a request.
+// manager/probe_target.cc -- see the header.  Invariant: nothing that could be read as a second header gets into a
+// request.
 #include "manager/probe_target.hpp"
 
 #include <algorithm>
@@ -25,7 +26,8 @@ bool has_port(std::string_view authority) {
 
 Result<HttpTarget> parse_http_target(std::string_view text) {
     if (!text.starts_with(kHttpScheme)) {
-        return fail(ErrorKind::usage, "'" + std::string(text) + "' is not an http:// URL", "use an exec probe for others");
+        return fail(ErrorKind::usage, "'" + std::string(text) + "' is not an http:// URL",
+                    "use an exec probe for others");
     }
     const std::string_view rest = text.substr(kHttpScheme.size());
     const std::size_t end = rest.find_first_of("/?#");

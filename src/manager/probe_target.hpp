@@ -20,7 +20,8 @@ struct HttpTarget {
 Result<HttpTarget> parse_http_target(std::string_view text);
 // The request that asks for it and closes.
 std::string http_request(const HttpTarget& target);
-// The status code of a reply whose first bytes are `head`; nullopt while the status line is not complete, 0 when it is no HTTP.
+// The status code of a reply whose first bytes are `head`; nullopt while the status line is not complete, 0 when it is
+// no HTTP.
 std::optional<int> http_status(std::string_view head);
 
 }  // namespace abide::manager

@@ -94,7 +94,10 @@ void Probes::read_reply(std::uint64_t number, Asked& asked) {
     const std::optional<int> status = http_status(asked.text);
     if (!status) return;
     const bool healthy = *status >= 200 && *status < 400;
-    answer(number, healthy, healthy ? std::string{} : *status == 0 ? "not an HTTP answer" : "HTTP status " + std::to_string(*status));
+    answer(number, healthy,
+           healthy        ? std::string{}
+           : *status == 0 ? "not an HTTP answer"
+                          : "HTTP status " + std::to_string(*status));
 }
 
 void Probes::expire(Mono now) {

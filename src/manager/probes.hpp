@@ -1,7 +1,8 @@
 // manager/probes.hpp -- questions to a service that are asked over a socket: does it accept, does it answer HTTP?
 //
-// Owns one nonblocking connection for each question under way and its deadline.  Knows no policy: how often to ask and what an
-// answer means is the engine's.  Invariant: every question gets exactly one answer, at the latest at its deadline.
+// Owns one nonblocking connection for each question under way and its deadline.  Knows no policy: how often to ask and
+// what an answer means is the engine's.  Invariant: every question gets exactly one answer, at the latest at its
+// deadline.
 #pragma once
 
 #include <cstdint>
@@ -41,7 +42,7 @@ class Probes {
         Mono deadline;
         bool http = false;
         Phase phase = Phase::connecting;
-        std::string text;      // the request, then the head of the reply
+        std::string text;  // the request, then the head of the reply
         std::size_t sent = 0;
     };
     void answer(std::uint64_t number, bool healthy, std::string detail);

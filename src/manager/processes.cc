@@ -70,8 +70,10 @@ Processes::Ended Processes::close(std::map<SpawnId, Tracked>::iterator it, const
 std::optional<Processes::Ended> Processes::ended(const anchor::Exit& exit, bool spawning) {
     const std::optional<SpawnId> spawn = by_pid(exit.pid);
     if (!spawn) {
-        if (spawning) early_.insert_or_assign(exit.pid, exit);
-        else acknowledged_.push_back(exit.pid);
+        if (spawning)
+            early_.insert_or_assign(exit.pid, exit);
+        else
+            acknowledged_.push_back(exit.pid);
         return std::nullopt;
     }
     const auto it = by_spawn_.find(*spawn);
@@ -95,6 +97,8 @@ void Processes::spawner_idle() {
     }
 }
 
-std::vector<std::int32_t> Processes::take_acknowledged() { return std::exchange(acknowledged_, {}); }
+std::vector<std::int32_t> Processes::take_acknowledged() {
+    return std::exchange(acknowledged_, {});
+}
 
 }  // namespace abide::manager

@@ -1,8 +1,8 @@
 // manager/processes.hpp -- the processes that the engine asked for, as the kernel knows them.
 //
-// Owns one pidfd a process and the order of news about it: started, then executed or failed, then ended.  The anchor tells
-// an exit by pid; the pid is a name here only because the anchor keeps the zombie until reap() is sent, which is done after
-// the exit is in the journal.  Knows no service.
+// Owns one pidfd a process and the order of news about it: started, then executed or failed, then ended.  The anchor
+// tells an exit by pid; the pid is a name here only because the anchor keeps the zombie until reap() is sent, which is
+// done after the exit is in the journal.  Knows no service.
 #pragma once
 
 #include <cstdint>
@@ -42,8 +42,8 @@ class Processes {
     // The engine takes another process instead (MAINPID): forget this one, its exit is an unknown process's.
     void forget(SpawnId spawn);
 
-    // An exit that the anchor told.  Nothing is returned when it must wait for news that come first, or belongs to nobody.
-    // `spawning`: children may exist whose start was not told yet.
+    // An exit that the anchor told.  Nothing is returned when it must wait for news that come first, or belongs to
+    // nobody. `spawning`: children may exist whose start was not told yet.
     std::optional<Ended> ended(const anchor::Exit& exit, bool spawning);
     // Exits that were kept for a start that did not come: belong to nobody.
     void spawner_idle();

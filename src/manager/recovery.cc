@@ -16,7 +16,8 @@ using Found = model::in::Recovered::Found;
 
 class Search {
   public:
-    Search(const RecoveryUses& uses, const std::map<SpawnId, std::int32_t>& children) : uses_(uses), children_(children) {}
+    Search(const RecoveryUses& uses, const std::map<SpawnId, std::int32_t>& children)
+        : uses_(uses), children_(children) {}
 
     void process(const model::Service& service, const model::Run& run, const model::Process& process) {
         Found found;
@@ -44,8 +45,8 @@ class Search {
         keep(process.spawn, process.pid, std::move(*pidfd), !process.adopted, found);
     }
 
-    // The child wrote its own pid; the news of its start died with the manager.  A child of the anchor with this pid that was
-    // not reported as ended can't be another one: the anchor reaps only what was acknowledged.
+    // The child wrote its own pid; the news of its start died with the manager.  A child of the anchor with this pid
+    // that was not reported as ended can't be another one: the anchor reaps only what was acknowledged.
     void recorded(std::int32_t pid, Found& found) {
         const Result<kernel::ProcessStat> stat = kernel::process_stat(pid);
         found.pid = pid;
@@ -70,9 +71,8 @@ class Search {
     }
 
     bool is_taken(const model::Run& run, std::int32_t pid) const {
-        return taken_.contains(pid) || std::ranges::any_of(run.processes, [&](const model::Process& process) {
-                   return process.pid == pid;
-               });
+        return taken_.contains(pid) ||
+               std::ranges::any_of(run.processes, [&](const model::Process& process) { return process.pid == pid; });
     }
 
     void keep(SpawnId spawn, std::int32_t pid, kernel::Fd pidfd, bool child, Found& found) {

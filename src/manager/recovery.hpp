@@ -1,7 +1,8 @@
-// manager/recovery.hpp -- a manager came back: what does the kernel know about the processes that the journal speaks of?
+// manager/recovery.hpp -- a manager came back: what does the kernel know about the processes that the journal speaks
+// of?
 //
-// Knows the kernel's side only; what follows is the engine's.  Invariant: a process is taken for ours only by pid and start time
-// together, by a record that the child itself wrote, or by its membership in the run's own control group.
+// Knows the kernel's side only; what follows is the engine's.  Invariant: a process is taken for ours only by pid and
+// start time together, by a record that the child itself wrote, or by its membership in the run's own control group.
 #pragma once
 
 #include <cstdint>

@@ -1,8 +1,9 @@
-// manager/run_key.hpp -- numbers for things of a run, computed from their names: keys of descriptors at the anchor, tokens of
-// the loop, names of notify sockets.
+// manager/run_key.hpp -- numbers for things of a run, computed from their names: keys of descriptors at the anchor,
+// tokens of the loop, names of notify sockets.
 //
-// Invariant: the same name gives the same number in every version, so a manager that came back finds what its predecessor
-// kept without a table.  56 bits of FNV-1a: with 20,000 services two names collide with a probability of about 3 in 10^9.
+// Invariant: the same name gives the same number in every version, so a manager that came back finds what its
+// predecessor kept without a table.  56 bits of FNV-1a: with 20,000 services two names collide with a probability of
+// about 3 in 10^9.
 #pragma once
 
 #include <cstdint>
@@ -39,10 +40,19 @@ constexpr std::uint64_t service_key(std::string_view service, std::string_view w
 }
 
 // What kind of thing the anchor keeps under a key of ours: the top byte.
-enum class Keep : std::uint8_t { log_pipe = 0x10, notify = 0x11, listener = 0x12, stored = 0x13, logger = 0x14, ready_pipe = 0x15 };
+enum class Keep : std::uint8_t {
+    log_pipe = 0x10,
+    notify = 0x11,
+    listener = 0x12,
+    stored = 0x13,
+    logger = 0x14,
+    ready_pipe = 0x15
+};
 constexpr std::uint64_t anchor_key(Keep kind, std::uint64_t id) {
     return (static_cast<std::uint64_t>(kind) << kTokenIdBits) | (id & kTokenIdMask);
 }
-constexpr Keep keep_of(std::uint64_t key) { return static_cast<Keep>(key >> kTokenIdBits); }
+constexpr Keep keep_of(std::uint64_t key) {
+    return static_cast<Keep>(key >> kTokenIdBits);
+}
 
 }  // namespace abide::manager

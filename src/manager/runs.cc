@@ -10,14 +10,19 @@ namespace abide::manager {
 
 namespace {
 
-bool wants_log(const model::ServiceSpec& spec) { return spec.log.or_default().mode == model::LogMode::file; }
-model::ProbeKind readiness(const model::ServiceSpec& spec) { return spec.ready.or_default().probe.kind; }
+bool wants_log(const model::ServiceSpec& spec) {
+    return spec.log.or_default().mode == model::LogMode::file;
+}
+model::ProbeKind readiness(const model::ServiceSpec& spec) {
+    return spec.ready.or_default().probe.kind;
+}
 // A watchdog speaks through the notify socket whatever says that it is ready.
 bool wants_notify(const model::ServiceSpec& spec) {
     return readiness(spec) == model::ProbeKind::notify || spec.watchdog.ns > 0;
 }
 
-protocol::log::OpenItem log_item(std::uint64_t key, const std::string& service, RunNumber run, const model::ServiceSpec& spec) {
+protocol::log::OpenItem log_item(std::uint64_t key, const std::string& service, RunNumber run,
+                                 const model::ServiceSpec& spec) {
     return {anchor_key(Keep::log_pipe, key), run.value, service, spec.log.or_default()};
 }
 
@@ -39,14 +44,17 @@ void Runs::set_kept(const std::vector<std::uint64_t>& keys) {
     }
 }
 
-std::string Runs::notify_path(std::uint64_t key) const { return notify_path_ + "/" + hexadecimal(key); }
+std::string Runs::notify_path(std::uint64_t key) const {
+    return notify_path_ + "/" + hexadecimal(key);
+}
 
 RunThings* Runs::find(std::uint64_t key) {
     const auto it = runs_.find(key);
     return it == runs_.end() ? nullptr : &it->second;
 }
 
-Result<RunThings*> Runs::prepare(const model::Service& service, const model::Run& run, const model::ServiceSpec& spec, Now now) {
+Result<RunThings*> Runs::prepare(const model::Service& service, const model::Run& run, const model::ServiceSpec& spec,
+                                 Now now) {
     const std::uint64_t key = run_key(service.name, run.number);
     if (RunThings* known = find(key)) return known;
     RunThings things;
@@ -56,7 +64,8 @@ Result<RunThings*> Runs::prepare(const model::Service& service, const model::Run
         if (const Status made = make_log(things, spec, now); !made) return std::unexpected(made.error());
     }
     if (wants_notify(spec)) {
-        if (const Status made = make_notify(things, static_cast<bool>(spec.identity)); !made) return std::unexpected(made.error());
+        if (const Status made = make_notify(things, static_cast<bool>(spec.identity)); !made)
+            return std::unexpected(made.error());
     }
     if (readiness(spec) == model::ProbeKind::fd) {
         if (const Status made = make_ready(things); !made) return std::unexpected(made.error());
@@ -104,7 +113,8 @@ Status Runs::make_ready(RunThings& things) {
     return {};
 }
 
-std::vector<std::uint64_t> Runs::keys_of(const model::Service& service, const model::Run& run, const model::ServiceSpec& spec) {
+std::vector<std::uint64_t> Runs::keys_of(const model::Service& service, const model::Run& run,
+                                         const model::ServiceSpec& spec) {
     const std::uint64_t key = run_key(service.name, run.number);
     std::vector<std::uint64_t> keys;
     if (wants_notify(spec)) keys.push_back(anchor_key(Keep::notify, key));
@@ -112,7 +122,8 @@ std::vector<std::uint64_t> Runs::keys_of(const model::Service& service, const mo
     return keys;
 }
 
-void Runs::recover(const model::Service& service, const model::Run& run, const model::ServiceSpec& spec, AnchorLink::Kept& kept) {
+void Runs::recover(const model::Service& service, const model::Run& run, const model::ServiceSpec& spec,
+                   AnchorLink::Kept& kept) {
     const std::uint64_t key = run_key(service.name, run.number);
     RunThings things;
     things.service = service.name;

@@ -1,13 +1,13 @@
 // manager/runs.hpp -- what a run has beside its processes: log pipe, notify socket, readiness pipe.
 //
-// Owns the manager's ends.  The other copies are kept by the anchor under keys computed from the run's name, so that they
-// outlive the manager.  Knows no policy.  Invariant: a thing is put at the anchor before a process can use it.
+// Owns the manager's ends.  The other copies are kept by the anchor under keys computed from the run's name, so that
+// they outlive the manager.  Knows no policy.  Invariant: a thing is put at the anchor before a process can use it.
 #pragma once
 
 #include <cstdint>
 #include <map>
-#include <set>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,15 +24,16 @@ namespace abide::manager {
 struct RunThings {
     std::string service;
     RunNumber run;
-    bool has_log = false;         // a pipe of it is at the anchor
-    kernel::Fd log_write;         // until the first process has it
+    bool has_log = false;  // a pipe of it is at the anchor
+    kernel::Fd log_write;  // until the first process has it
     kernel::Fd notify;
     kernel::Fd ready_read, ready_write;  // write end: until the main process has it
 };
 
 class Runs {
   public:
-    Runs(kernel::Epoll& epoll, AnchorLink& anchor, LoggerKeeper& logger) : epoll_(epoll), anchor_(anchor), logger_(logger) {}
+    Runs(kernel::Epoll& epoll, AnchorLink& anchor, LoggerKeeper& logger)
+        : epoll_(epoll), anchor_(anchor), logger_(logger) {}
 
     // Where notify sockets are made: an absolute path, which services are told, and its descriptor.
     void set_notify_directory(std::string path, kernel::Fd directory) {
@@ -43,11 +44,14 @@ class Runs {
     void set_kept(const std::vector<std::uint64_t>& keys);
 
     // The things of a run, made when it has none yet.
-    Result<RunThings*> prepare(const model::Service& service, const model::Run& run, const model::ServiceSpec& spec, Now now);
+    Result<RunThings*> prepare(const model::Service& service, const model::Run& run, const model::ServiceSpec& spec,
+                               Now now);
     // After a manager came back: takes over what the anchor kept.
-    void recover(const model::Service& service, const model::Run& run, const model::ServiceSpec& spec, AnchorLink::Kept& kept);
+    void recover(const model::Service& service, const model::Run& run, const model::ServiceSpec& spec,
+                 AnchorLink::Kept& kept);
     // What recover() needs of the anchor.
-    static std::vector<std::uint64_t> keys_of(const model::Service& service, const model::Run& run, const model::ServiceSpec& spec);
+    static std::vector<std::uint64_t> keys_of(const model::Service& service, const model::Run& run,
+                                              const model::ServiceSpec& spec);
     void release(std::string_view service, RunNumber run);
 
     RunThings* find(std::uint64_t key);

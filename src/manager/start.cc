@@ -2,10 +2,10 @@
 #include <fcntl.h>
 
 #include "kernel/cgroup.hpp"
+#include "kernel/clock.hpp"
 #include "kernel/files.hpp"
 #include "kernel/program.hpp"
 #include "kernel/rlimit.hpp"
-#include "kernel/clock.hpp"
 #include "manager/complain.hpp"
 #include "manager/loop.hpp"
 #include "manager/recovery.hpp"
@@ -15,7 +15,9 @@ namespace abide::manager {
 
 namespace {
 
-constexpr std::uint64_t key(anchor::Key well_known) { return static_cast<std::uint64_t>(well_known); }
+constexpr std::uint64_t key(anchor::Key well_known) {
+    return static_cast<std::uint64_t>(well_known);
+}
 constexpr std::size_t kRecordBytes = 1u << 20;
 constexpr std::uint64_t kRecoveryMs = 60'000;
 
@@ -47,15 +49,16 @@ Result<std::unique_ptr<Loop>> Loop::create(kernel::Fd anchor_socket) {
     anchor.working(kRecoveryMs);
     Result<AnchorLink::Kept> kept = anchor.get_now(
         {key(anchor::Key::journal), key(anchor::Key::control), key(anchor::Key::runtime), key(anchor::Key::environment),
-         key(anchor::Key::cgroup), key(anchor::Key::event_log), key(anchor::Key::places), key(anchor::Key::hold_program),
-         anchor_key(Keep::logger, 1), anchor_key(Keep::logger, 2)});
+         key(anchor::Key::cgroup), key(anchor::Key::event_log), key(anchor::Key::places),
+         key(anchor::Key::hold_program), anchor_key(Keep::logger, 1), anchor_key(Keep::logger, 2)});
     if (!kept) return std::unexpected(kept.error());
     for (auto& [number, fd] : *kept) {
         if (Status raised = kernel::raise_above_staging(fd); !raised) return std::unexpected(raised.error());
     }
     // 2. The Spawner takes the low descriptors; the loop's own lie above them.
     kernel::SpawnerOptions options;
-    if (const auto hold = kept->find(key(anchor::Key::hold_program)); hold != kept->end()) options.hold_program = hold->second.get();
+    if (const auto hold = kept->find(key(anchor::Key::hold_program)); hold != kept->end())
+        options.hold_program = hold->second.get();
     Result<std::unique_ptr<kernel::Spawner>> spawner = kernel::Spawner::create(options);
     if (!spawner) return std::unexpected(spawner.error());
     Result<kernel::Epoll> epoll = kernel::Epoll::create();
@@ -81,7 +84,8 @@ Status Loop::start() {
     if (Status taken = take_places(); !taken) return taken;
     const Result<std::string> environment = content_of(kept_, anchor::Key::environment);
     if (!environment) return std::unexpected(environment.error());
-    std::vector<model::Variable> variables = environment->empty() ? journal_.environment() : parse_environment(*environment);
+    std::vector<model::Variable> variables =
+        environment->empty() ? journal_.environment() : parse_environment(*environment);
     if (Status ready = launcher_.prepare(std::move(variables), *limit); !ready) return ready;
     if (Status taken = take_tracking(); !taken) return taken;
     if (Status taken = take_runtime(); !taken) return taken;
@@ -170,9 +174,10 @@ Status Loop::recover() {
     if (Status added = epoll_.add(anchor_.fd(), EPOLLIN, token_of(Watched::anchor)); !added) return added;
     if (Status added = epoll_.add(spawner_->fd(), EPOLLIN, token_of(Watched::spawner)); !added) return added;
     model::in::Recovered recovered;
-    if (static_cast<anchor::Start>(hello_.start) != anchor::Start::first) {
-        Result<model::in::Recovered> found =
-            manager::recover({engine_, epoll_, anchor_, processes_, runs_, tracking_, hello_.anchor_pid}, journal_.children());
+    // Not the anchor's word: the first manager may have died before it began anything.
+    if (!journal_.untouched()) {
+        Result<model::in::Recovered> found = manager::recover(
+            {engine_, epoll_, anchor_, processes_, runs_, tracking_, hello_.anchor_pid}, journal_.children());
         if (!found) return std::unexpected(found.error());
         recovered = std::move(*found);
     } else {

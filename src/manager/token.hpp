@@ -1,5 +1,5 @@
-// manager/token.hpp -- what an epoll event is about: a kind and a number, packed into the 64 bits that epoll gives back.
-// Never a pointer, so an event for something that is gone finds nothing instead of freed memory.
+// manager/token.hpp -- what an epoll event is about: a kind and a number, packed into the 64 bits that epoll gives
+// back. Never a pointer, so an event for something that is gone finds nothing instead of freed memory.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,11 @@ inline constexpr std::uint64_t kTokenIdMask = (std::uint64_t{1} << kTokenIdBits)
 constexpr std::uint64_t token_of(Watched kind, std::uint64_t id = 0) {
     return (static_cast<std::uint64_t>(kind) << kTokenIdBits) | (id & kTokenIdMask);
 }
-constexpr Watched kind_of(std::uint64_t token) { return static_cast<Watched>(token >> kTokenIdBits); }
-constexpr std::uint64_t id_of(std::uint64_t token) { return token & kTokenIdMask; }
+constexpr Watched kind_of(std::uint64_t token) {
+    return static_cast<Watched>(token >> kTokenIdBits);
+}
+constexpr std::uint64_t id_of(std::uint64_t token) {
+    return token & kTokenIdMask;
+}
 
 }  // namespace abide::manager

@@ -17,7 +17,9 @@ constexpr Duration kLastLook = seconds(1);
 
 }  // namespace
 
-std::string Tracking::leaf_name(RunNumber run) { return "r" + std::to_string(run.value) + ".main"; }
+std::string Tracking::leaf_name(RunNumber run) {
+    return "r" + std::to_string(run.value) + ".main";
+}
 
 void Tracking::start(kernel::Fd home, const std::string& shown, const std::string& instance,
                      const std::vector<std::int32_t>& own_processes) {
@@ -28,9 +30,11 @@ void Tracking::start(kernel::Fd home, const std::string& shown, const std::strin
     }
     tree_ = std::move(*tree);
     for (const std::int32_t pid : own_processes) {
-        if (const Status moved = tree_->adopt_own(pid); !moved) complain("own control group: " + describe(moved.error()));
+        if (const Status moved = tree_->adopt_own(pid); !moved)
+            complain("own control group: " + describe(moved.error()));
     }
-    static_cast<void>(tree_->enable_controllers({"memory", "pids", "cpu"}));  // a limit that can't be set is reported by its service
+    static_cast<void>(
+        tree_->enable_controllers({"memory", "pids", "cpu"}));  // a limit that can't be set is reported by its service
 }
 
 Result<kernel::Fd> Tracking::leaf_for_spawn(std::string_view service, RunNumber run) {
@@ -133,7 +137,8 @@ bool Tracking::watch_empty(std::string_view service, RunNumber run) {
         }
         const Result<bool> watched = tree_->watch_empty(service, leaf_name(run), key);
         if (watched && !*watched) {
-            if (const Status gone = tree_->remove_leaf(service, leaf_name(run)); !gone) complain(describe(gone.error()));
+            if (const Status gone = tree_->remove_leaf(service, leaf_name(run)); !gone)
+                complain(describe(gone.error()));
             return true;
         }
         if (!watched) {
@@ -171,7 +176,8 @@ std::vector<Tracking::Empty> Tracking::drain(Mono now) {
     next_look_ = kNever;
     std::vector<std::uint64_t> keys;
     for (const auto& [key, watch] : watches_) {
-        const bool gone = tree_ ? tree_->remove_leaf(watch.service, leaf_name(watch.run)).has_value() : session_members(key).empty();
+        const bool gone =
+            tree_ ? tree_->remove_leaf(watch.service, leaf_name(watch.run)).has_value() : session_members(key).empty();
         if (gone) keys.push_back(key);
     }
     for (const std::uint64_t key : keys) take(key);
@@ -187,7 +193,8 @@ void Tracking::finish(int home, const std::vector<std::int32_t>& own_processes) 
     for (const std::int32_t pid : own_processes) {
         if (home >= 0) static_cast<void>(kernel::cgroup_join(home, pid));
     }
-    if (const Status removed = tree_->remove(); !removed) complain("the control groups stay: " + describe(removed.error()));
+    if (const Status removed = tree_->remove(); !removed)
+        complain("the control groups stay: " + describe(removed.error()));
     tree_.reset();
 }
 

@@ -1,8 +1,8 @@
-// manager/tracking.hpp -- which processes belong to a run: a cgroup leaf of its own where the machine has a writable version 2
-// tree, else the sessions that its processes were started in.
+// manager/tracking.hpp -- which processes belong to a run: a cgroup leaf of its own where the machine has a writable
+// version 2 tree, else the sessions that its processes were started in.
 //
-// Owns the cgroup tree and the list of runs that somebody wants to see empty.  Knows no policy.  Invariant: Emptied is said
-// once for each watch, and only after the kernel showed that nobody is left.
+// Owns the cgroup tree and the list of runs that somebody wants to see empty.  Knows no policy.  Invariant: Emptied is
+// said once for each watch, and only after the kernel showed that nobody is left.
 #pragma once
 
 #include <cstdint>
@@ -68,8 +68,8 @@ class Tracking {
     [[nodiscard]] std::vector<std::int32_t> session_members(std::uint64_t key) const;
 
     std::optional<kernel::CgroupTree> tree_;
-    std::map<std::uint64_t, Watch> watches_;                       // by run key
-    std::set<std::uint64_t> gone_;                                 // run keys whose leaf was removed, until the run is released
+    std::map<std::uint64_t, Watch> watches_;  // by run key
+    std::set<std::uint64_t> gone_;            // run keys whose leaf was removed, until the run is released
     std::map<std::uint64_t, std::vector<std::int32_t>> sessions_;  // by run key, without cgroups
     Mono next_look_ = kNever;
     Duration look_delay_{};

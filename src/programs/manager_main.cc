@@ -1,4 +1,5 @@
-// programs/manager_main.cc -- the manager: greets the anchor, reads the journal, and keeps the services as they should be.
+// programs/manager_main.cc -- the manager: greets the anchor, reads the journal, and keeps the services as they should
+// be.
 #include "programs/manager_main.hpp"
 
 #include <malloc.h>

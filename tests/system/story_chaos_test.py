@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """The manager is killed again and again, at random instants of a start, of a life and of a stop: nothing is lost or doubled."""
+import contextlib
 import os
 import random
 import signal
@@ -31,10 +32,11 @@ def kill_managers(rounds, draw):
     killed = 0
     for _ in range(rounds):
         time.sleep(draw.random() * 0.03)
-        pids = subprocess.run(["pgrep", "-x", "abide-manager"], capture_output=True, text=True, check=False).stdout.split()
+        pids = subprocess.run(["pgrep", "-fx", "abide-manager"], capture_output=True, text=True, check=False).stdout.split()
         for pid in pids:
-            os.kill(int(pid), signal.SIGKILL)
-            killed += 1
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+                killed += 1
     return killed
 
 

@@ -8,7 +8,9 @@ using namespace abide::manager;
 
 namespace {
 
-std::string get(const std::vector<model::Variable>& all, std::string_view name) { return std::string(value_of(all, name)); }
+std::string get(const std::vector<model::Variable>& all, std::string_view name) {
+    return std::string(value_of(all, name));
+}
 
 }  // namespace
 

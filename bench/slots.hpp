@@ -1,7 +1,7 @@
 // bench/slots.hpp -- the shared file in which the measured programs write when they began to run.
 //
-// A file that everybody maps: one header, then one slot a service.  The clock is CLOCK_MONOTONIC, the same for all processes.
-// bench/bench.py reads it by the same offsets.
+// A file that everybody maps: one header, then one slot a service.  The clock is CLOCK_MONOTONIC, the same for all
+// processes. bench/bench.py reads it by the same offsets.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@ struct Slot {
     std::int64_t first_ns;  // at the first instruction of the newest process
     std::int64_t ready_ns;  // when it told that it is ready; 0: it doesn't tell
     std::int32_t pid;
-    std::uint32_t starts;   // written last: who sees a new number sees the new times
+    std::uint32_t starts;  // written last: who sees a new number sees the new times
     std::int64_t unused;
 };
 static_assert(sizeof(Slot) == 32);

@@ -28,7 +28,9 @@ long call(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 
     return result;
 }
 
-long address(const void* pointer) { return reinterpret_cast<long>(pointer); }
+long address(const void* pointer) {
+    return reinterpret_cast<long>(pointer);
+}
 
 std::int64_t now_ns() {
     timespec t{};
@@ -82,7 +84,8 @@ extern "C" [[noreturn, gnu::used]] void tiny_main(long* stack) {
         index_text = arguments[1];
         path = arguments[2];
     } else {
-        if (call(SYS_readlink, address("index"), address(link_text), sizeof link_text - 1) <= 0) call(SYS_exit_group, 111);
+        if (call(SYS_readlink, address("index"), address(link_text), sizeof link_text - 1) <= 0)
+            call(SYS_exit_group, 111);
         index_text = link_text;
     }
     const long index = number(index_text);

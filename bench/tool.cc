@@ -1,9 +1,10 @@
 // bench/tool.cc -- what must not be measured through an interpreter.
 //
-//     tool loop TINY SLOTS N           the bare loop: N services by sequential vfork+exec, restarted when they end, until TERM
-//     tool stamp SLOTS CMD...          writes the time to the header of SLOTS, then execs
-//     tool ask SOCKET CLIENTS ROUNDS NAME|-   round trips of io.abide.Control.Status in microseconds: median, 99th percentile, longest
-//     tool time ROUNDS CMD... [--bench-- CMD...]...  runs each command in turn, ROUNDS times; median wall microseconds of each
+//     tool loop TINY SLOTS N           the bare loop: N services by sequential vfork+exec, restarted when they end,
+//     until TERM tool stamp SLOTS CMD...          writes the time to the header of SLOTS, then execs tool ask SOCKET
+//     CLIENTS ROUNDS NAME|-   round trips of io.abide.Control.Status in microseconds: median, 99th percentile, longest
+//     tool time ROUNDS CMD... [--bench-- CMD...]...  runs each command in turn, ROUNDS times; median wall microseconds
+//     of each
 // Prints numbers only; bench/bench.py gives them names.
 #include <fcntl.h>
 #include <poll.h>
@@ -119,7 +120,8 @@ class Loop {
     sigset_t inherited_{};
 };
 
-// ---- stamp -------------------------------------------------------------------------------------------------------------
+// ---- stamp
+// -------------------------------------------------------------------------------------------------------------
 
 int stamp(const char* slots, char** command) {
     const int fd = open(slots, O_RDWR | O_CLOEXEC);
@@ -131,7 +133,8 @@ int stamp(const char* slots, char** command) {
     die(command[0]);
 }
 
-// ---- ask ---------------------------------------------------------------------------------------------------------------
+// ---- ask
+// ---------------------------------------------------------------------------------------------------------------
 
 struct Client {
     int fd = -1;
@@ -153,7 +156,9 @@ bool take_answer(Client& client, std::vector<char>& buffer) {
 
 void print_times(std::vector<std::int64_t>& times_ns) {
     std::sort(times_ns.begin(), times_ns.end());
-    const auto at = [&](std::size_t permille) { return static_cast<double>(times_ns[(times_ns.size() - 1) * permille / 1000]) / 1000; };
+    const auto at = [&](std::size_t permille) {
+        return static_cast<double>(times_ns[(times_ns.size() - 1) * permille / 1000]) / 1000;
+    };
     std::printf("%.1f %.1f %.1f\n", at(500), at(990), at(1000));
 }
 
@@ -192,7 +197,8 @@ int ask(const char* socket_path, int clients, int rounds, std::string_view name)
     return 0;
 }
 
-// ---- time --------------------------------------------------------------------------------------------------------------
+// ---- time
+// --------------------------------------------------------------------------------------------------------------
 
 std::int64_t run_once(char** command) {
     const std::int64_t began = now_ns();

@@ -106,7 +106,8 @@ void World::on(const out::Signal& fx) {
         die(process, signal_exit(fx.signal));
     }
     const auto key = std::pair{fx.service, fx.run};
-    if (fx.scope == StopScope::all && fx.signal != SIGCONT && children_.contains(key) && !random_.percent(faults_.ignores_term)) {
+    if (fx.scope == StopScope::all && fx.signal != SIGCONT && children_.contains(key) &&
+        !random_.percent(faults_.ignores_term)) {
         children_.erase(key);
         if (watched_.contains(key) && !somebody_lives(fx.service, fx.run)) {
             watched_.erase(key);

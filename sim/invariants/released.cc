@@ -17,7 +17,8 @@ std::string released(const World& world, const Step& step) {
                             step.after.instance().configuration != step.before.instance().configuration;
         for (const auto& [spawn, process] : world.processes()) {
             if (leaves || process.service != fx.service || process.run != fx.run || !process.alive) continue;
-            return fx.service + "'s run is released though spawn " + std::to_string(spawn.value) + " of it lives (role " + std::to_string(static_cast<int>(process.role)) + ")";
+            return fx.service + "'s run is released though spawn " + std::to_string(spawn.value) +
+                   " of it lives (role " + std::to_string(static_cast<int>(process.role)) + ")";
         }
     }
     return {};

@@ -35,8 +35,8 @@ void Machine::on(const in::Recovered& in) {
         Run& run = *run_of(node(slot));
         for (Process& process : run.processes) {
             if (process.spawn != found.spawn) continue;
-            const bool starts = process.role == Role::main || process.role == Role::pre_start ||
-                                process.role == Role::post_start;
+            const bool starts =
+                process.role == Role::main || process.role == Role::pre_start || process.role == Role::post_start;
             if (found.never_ran && starts && node(slot).service.want == Want::down) {
                 on(in::SpawnFailed{found.spawn, "not needed any more", 0});
                 break;  // the list may have changed

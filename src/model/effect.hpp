@@ -1,5 +1,5 @@
-// model/effect.hpp -- what to do, in the imperative.  Effects are carried out after the change of state that they follow from
-// is in the journal.  Each is safe to repeat for the same run, or says what a repetition means.
+// model/effect.hpp -- what to do, in the imperative.  Effects are carried out after the change of state that they
+// follow from is in the journal.  Each is safe to repeat for the same run, or says what a repetition means.
 #pragma once
 
 #include <string>
@@ -81,7 +81,7 @@ struct EndInstance {
 
 }  // namespace out
 
-using Effect = std::variant<out::Spawn, out::Signal, out::KillAll, out::KillProcess, out::Adopt, out::Freeze, out::Probe,
-                            out::WatchEmpty, out::Release, out::Reply, out::Publish, out::EndInstance>;
+using Effect = std::variant<out::Spawn, out::Signal, out::KillAll, out::KillProcess, out::Adopt, out::Freeze,
+                            out::Probe, out::WatchEmpty, out::Release, out::Reply, out::Publish, out::EndInstance>;
 
 }  // namespace abide::model

@@ -1,5 +1,6 @@
-// model/input.hpp -- what happened, in the past tense.  Every input about a process names its spawn, every input about a run
-// names the run; one that speaks of the past is counted and dropped.  The shell has authenticated what comes from outside.
+// model/input.hpp -- what happened, in the past tense.  Every input about a process names its spawn, every input about
+// a run names the run; one that speaks of the past is counted and dropped.  The shell has authenticated what comes from
+// outside.
 #pragma once
 
 #include <string>
@@ -17,7 +18,7 @@ struct Requested {
     Verb verb = Verb::start;
     std::vector<std::string> names;  // empty: all (shutdown, autostart)
     Requester requester;
-    Duration timeout{};      // 0: none
+    Duration timeout{};       // 0: none
     std::int32_t signal = 0;  // kill; 0: the default, TERM
     bool whole_tree = false;  // kill --who all
     OperationId operation;    // cancel: which
@@ -25,7 +26,7 @@ struct Requested {
 // A new configuration, parsed and bounded, to be applied all or nothing.
 struct Configured {
     Configuration configuration;
-    bool dynamic = false;    // `add`: define or replace just these, forget nothing
+    bool dynamic = false;  // `add`: define or replace just these, forget nothing
     Requester requester;
 };
 struct Spawned {
@@ -59,10 +60,10 @@ struct Notified {
     bool ready = false, reloading = false, stopping = false, watchdog = false, watchdog_trigger = false;
     std::string status;
     bool has_status = false;
-    std::int32_t error_number = -1;         // -1: absent
-    std::int64_t watchdog_us = -1;          // -1: absent
+    std::int32_t error_number = -1;  // -1: absent
+    std::int64_t watchdog_us = -1;   // -1: absent
     std::int64_t extend_timeout_us = -1;
-    std::int32_t main_pid = 0;              // checked to be a process of this run; 0: absent
+    std::int32_t main_pid = 0;  // checked to be a process of this run; 0: absent
     std::uint64_t main_start_ticks = 0;
 };
 // The answer to out::Probe.
@@ -105,7 +106,8 @@ struct Recovered {
 
 }  // namespace in
 
-using Input = std::variant<in::Requested, in::Configured, in::Spawned, in::Executed, in::SpawnFailed, in::Exited, in::Emptied,
-                           in::Notified, in::Probed, in::BecameReady, in::Frozen, in::Ticked, in::Signalled, in::Recovered>;
+using Input =
+    std::variant<in::Requested, in::Configured, in::Spawned, in::Executed, in::SpawnFailed, in::Exited, in::Emptied,
+                 in::Notified, in::Probed, in::BecameReady, in::Frozen, in::Ticked, in::Signalled, in::Recovered>;
 
 }  // namespace abide::model

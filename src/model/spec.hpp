@@ -30,10 +30,11 @@ struct Variable {
 };
 BOOST_DESCRIBE_STRUCT(Variable, (), (name, value))
 
-// requires: pulls up, must succeed.  wants: pulls up, may fail.  binds_to: requires, and stops with it whatever the reason.
-// part_of: stops and restarts with it.  after/before: order only.  conflicts: never up together.
+// requires: pulls up, must succeed.  wants: pulls up, may fail.  binds_to: requires, and stops with it whatever the
+// reason. part_of: stops and restarts with it.  after/before: order only.  conflicts: never up together.
 BOOST_DEFINE_ENUM_CLASS(Relation, requires_, wants, binds_to, part_of, after, before, conflicts)
-// What the dependent waits for.  completed: ended in any way; succeeded: ended with a status in success-exit; none: nothing.
+// What the dependent waits for.  completed: ended in any way; succeeded: ended with a status in success-exit; none:
+// nothing.
 BOOST_DEFINE_ENUM_CLASS(Await, ready, none, started, healthy, completed, succeeded)
 // What the dependent does when what it awaited is lost again (readiness withdrawn, health failed, process restarted).
 BOOST_DEFINE_ENUM_CLASS(OnLoss, ignore, stop, restart, reload, pause)
@@ -153,7 +154,8 @@ struct Limits {
     std::int32_t umask = -1;  // -1: inherited
     bool operator==(const Limits&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(Limits, (), (resources, memory_max, memory_high, pids_max, cpu_weight, nice, oom_score_adjust, umask))
+BOOST_DESCRIBE_STRUCT(Limits, (),
+                      (resources, memory_max, memory_high, pids_max, cpu_weight, nice, oom_score_adjust, umask))
 
 struct Sandbox {
     bool no_new_privileges = false;
@@ -231,14 +233,14 @@ struct ServiceSpec {
 };
 BOOST_DESCRIBE_STRUCT(ServiceSpec, (),
                       (name, kind, command, description, directory, environment, dependencies, provides, success_exit,
-                       sockets, identity, hooks, ready, health, stop, restart_delay, reload, limits, sandbox, log, watchdog,
-                       restart, autostart, essential, is_template, source))
+                       sockets, identity, hooks, ready, health, stop, restart_delay, reload, limits, sandbox, log,
+                       watchdog, restart, autostart, essential, is_template, source))
 
 // What is said of the instance as a whole.
 struct InstanceSpec {
     std::string name;
-    std::string directory;  // absolute; services start here unless they say otherwise
-    std::uint32_t parallel = 0;  // services starting at once; 0: no limit
+    std::string directory;                   // absolute; services start here unless they say otherwise
+    std::uint32_t parallel = 0;              // services starting at once; 0: no limit
     std::vector<std::string> read, operate;  // groups of [control]
     bool operator==(const InstanceSpec&) const = default;
 };

@@ -1,8 +1,9 @@
 // model/state.hpp -- what is: the whole truth about an instance, as plain data.
 //
 // What is asked (want) belongs to the service, what happens (stage) to its runs.  Everything here is journaled by the
-// codec; indexes that can be recomputed live in core/, not here.  Invariant: a member is either a fact that happened or a
-// decision already taken (a drawn delay, an absolute deadline) -- nothing that a new version could derive differently.
+// codec; indexes that can be recomputed live in core/, not here.  Invariant: a member is either a fact that happened or
+// a decision already taken (a drawn delay, an absolute deadline) -- nothing that a new version could derive
+// differently.
 #pragma once
 
 #include <boost/describe.hpp>
@@ -18,9 +19,10 @@
 namespace abide::model {
 
 BOOST_DEFINE_ENUM_CLASS(Want, down, up)
-BOOST_DEFINE_ENUM_CLASS(State, inactive, waiting, created, starting, running, reloading, stopping, backoff, completed, failed,
-                        paused)
-BOOST_DEFINE_ENUM_CLASS(Stage, none, pre_start, main, ready_wait, post_start, pre_stop, stop_command, signal, kill, post_stop)
+BOOST_DEFINE_ENUM_CLASS(State, inactive, waiting, created, starting, running, reloading, stopping, backoff, completed,
+                        failed, paused)
+BOOST_DEFINE_ENUM_CLASS(Stage, none, pre_start, main, ready_wait, post_start, pre_stop, stop_command, signal, kill,
+                        post_stop)
 BOOST_DEFINE_ENUM_CLASS(Role, main, pre_start, post_start, pre_stop, stop_command, post_stop, reload, ready_probe,
                         health_probe, action)
 // asked: the intent is journaled, the child may or may not exist.  alive: exec succeeded.
@@ -45,18 +47,19 @@ struct ExitStatus {
 BOOST_DESCRIBE_STRUCT(ExitStatus, (), (kind, value, core_dumped, time, rusage))
 
 // Why a run began, ended or failed; printed by `why` and carried by every stop event.
-BOOST_DEFINE_ENUM_CLASS(Reason, none, requested, dependency, autostart, restart_policy, exited, spawn_failed, start_timeout,
-                        stop_timeout, watchdog, unhealthy, hook_failed, restart_limit, dependency_failed, dependency_lost,
-                        conflict, config_changed, removed, shutdown, force_destroyed, cancelled, refused, essential_ended)
+BOOST_DEFINE_ENUM_CLASS(Reason, none, requested, dependency, autostart, restart_policy, exited, spawn_failed,
+                        start_timeout, stop_timeout, watchdog, unhealthy, hook_failed, restart_limit, dependency_failed,
+                        dependency_lost, conflict, config_changed, removed, shutdown, force_destroyed, cancelled,
+                        refused, essential_ended)
 
 struct Process {
     SpawnId spawn;
     Role role = Role::main;
     ProcessState state = ProcessState::asked;
-    std::int32_t pid = 0;         // for people and for re-opening a pidfd; checked with start_ticks, trusted by nobody
+    std::int32_t pid = 0;  // for people and for re-opening a pidfd; checked with start_ticks, trusted by nobody
     std::uint64_t start_ticks = 0;  // field 22 of /proc/PID/stat
-    std::uint32_t step = 0;       // which command of a list of hooks
-    bool adopted = false;         // not our child (MAINPID of a forking daemon): its exit is seen through its pidfd
+    std::uint32_t step = 0;         // which command of a list of hooks
+    bool adopted = false;           // not our child (MAINPID of a forking daemon): its exit is seen through its pidfd
     bool operator==(const Process&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(Process, (), (spawn, role, state, pid, start_ticks, step, adopted))
@@ -66,40 +69,40 @@ struct Run {
     RunNumber number;
     State state = State::starting;  // starting, running, reloading, stopping or paused
     Stage stage = Stage::none;
-    std::uint64_t spec = 0;  // hash of the specification that this run was started with
+    std::uint64_t spec = 0;          // hash of the specification that this run was started with
     std::vector<Process> processes;  // the living ones, and asked ones
     std::optional<ExitStatus> main_exit;
-    bool populated = false;    // somebody of it may still live (cgroup, or session)
+    bool populated = false;                                  // somebody of it may still live (cgroup, or session)
     bool ready = false, healthy = false, unhealthy = false;  // conditions
-    bool was_ready = false;    // at least once in this run
+    bool was_ready = false;                                  // at least once in this run
     bool degraded = false, draining = false;
-    bool cgroup = false;       // tracked by a cgroup of its own, not only by session
-    bool failed = false;       // ends in failed, not in inactive
-    bool killed = false;       // SIGKILL was sent to all
+    bool cgroup = false;  // tracked by a cgroup of its own, not only by session
+    bool failed = false;  // ends in failed, not in inactive
+    bool killed = false;  // SIGKILL was sent to all
     bool term_sent = false;
     bool restart_after = false;  // a restart was asked: start again when this run has ended
     bool paused = false;
     Reason start_reason = Reason::none, stop_reason = Reason::none;
-    std::string cause;         // the service, operation or process behind the reason
+    std::string cause;  // the service, operation or process behind the reason
     Wall started_at{}, state_since{}, ready_at{};
-    Mono started{};            // for the healthy period
+    Mono started{};  // for the healthy period
     // Deadlines that judge a process; absent when not armed.
     std::optional<Mono> stage_deadline, ready_probe_at, health_probe_at, probe_deadline, watchdog_at;
-    std::uint32_t health_streak = 0;  // failures (or successes) in a row
-    std::uint64_t probe = 0;          // number of the outstanding probe, 0: none
-    std::uint32_t step = 0;           // the next command of the list of hooks that runs now
+    std::uint32_t health_streak = 0;            // failures (or successes) in a row
+    std::uint64_t probe = 0;                    // number of the outstanding probe, 0: none
+    std::uint32_t step = 0;                     // the next command of the list of hooks that runs now
     std::uint64_t log_key = 0, notify_key = 0;  // descriptors at the anchor; 0: none
-    std::string status_text;          // STATUS=
-    std::int32_t error_number = 0;    // ERRNO=
-    Duration watchdog{};              // WATCHDOG_USEC= overrides
+    std::string status_text;                    // STATUS=
+    std::int32_t error_number = 0;              // ERRNO=
+    Duration watchdog{};                        // WATCHDOG_USEC= overrides
     bool operator==(const Run&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(Run, (),
-                      (number, state, stage, spec, processes, main_exit, populated, ready, healthy, unhealthy, was_ready,
-                       degraded, draining, cgroup, failed, killed, term_sent, restart_after, paused, start_reason,
-                       stop_reason, cause, started_at, state_since, ready_at, started, stage_deadline, ready_probe_at,
-                       health_probe_at, probe_deadline, watchdog_at, health_streak, probe, step, log_key, notify_key, status_text,
-                       error_number, watchdog))
+                      (number, state, stage, spec, processes, main_exit, populated, ready, healthy, unhealthy,
+                       was_ready, degraded, draining, cgroup, failed, killed, term_sent, restart_after, paused,
+                       start_reason, stop_reason, cause, started_at, state_since, ready_at, started, stage_deadline,
+                       ready_probe_at, health_probe_at, probe_deadline, watchdog_at, health_streak, probe, step,
+                       log_key, notify_key, status_text, error_number, watchdog))
 
 // One line of a service's past, for `status NAME` and `why`.
 struct PastRun {
@@ -118,29 +121,29 @@ struct Service {
     Want want = Want::down;
     Reason want_reason = Reason::none;
     std::string want_cause;
-    bool enabled = true;     // autostart, after enable/disable
-    bool held = false;       // a manual stop: stays down until a manual start
-    bool removed = false;    // forgotten as soon as its last run has ended
-    bool dynamic = false;    // defined at run time by `add`: a reloaded configuration does not forget it
+    bool enabled = true;   // autostart, after enable/disable
+    bool held = false;     // a manual stop: stays down until a manual start
+    bool removed = false;  // forgotten as soon as its last run has ended
+    bool dynamic = false;  // defined at run time by `add`: a reloaded configuration does not forget it
     State state = State::inactive;
     Wall since{};
     RunNumber last_run;
-    std::vector<Run> runs;   // usually one; the newest is the last
+    std::vector<Run> runs;  // usually one; the newest is the last
     std::optional<ExitStatus> last_exit;
     Reason last_reason = Reason::none;
     std::string last_cause;
-    std::uint64_t restarts = 0;       // automatic ones since the last manual start
-    std::uint32_t backoff_step = 0;   // consecutive unhealthy ends
-    Duration backoff_delay{};         // as drawn, with jitter
+    std::uint64_t restarts = 0;      // automatic ones since the last manual start
+    std::uint32_t backoff_step = 0;  // consecutive unhealthy ends
+    Duration backoff_delay{};        // as drawn, with jitter
     std::optional<Mono> backoff_until;
     std::vector<Boot> restart_times;  // within the limit's window
     std::vector<PastRun> past;
     bool operator==(const Service&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(Service, (),
-                      (name, spec, want, want_reason, want_cause, enabled, held, removed, dynamic, state, since, last_run, runs,
-                       last_exit, last_reason, last_cause, restarts, backoff_step, backoff_delay, backoff_until,
-                       restart_times, past))
+                      (name, spec, want, want_reason, want_cause, enabled, held, removed, dynamic, state, since,
+                       last_run, runs, last_exit, last_reason, last_cause, restarts, backoff_step, backoff_delay,
+                       backoff_until, restart_times, past))
 
 BOOST_DEFINE_ENUM_CLASS(Verb, start, stop, restart, reload, kill, force_destroy, pause, unpause, enable, disable, apply,
                         remove, shutdown, cancel)
@@ -185,18 +188,18 @@ struct Instance {
     std::uint64_t configuration = 0;  // counts accepted configurations
     bool shutting_down = false;
     std::optional<Mono> shutdown_deadline;
-    std::int32_t exit_status = 0;     // of the instance, by an essential service
-    bool ended = false;               // out::EndInstance was given
+    std::int32_t exit_status = 0;  // of the instance, by an essential service
+    bool ended = false;            // out::EndInstance was given
     SpawnId last_spawn;
     OperationId last_operation;
     EventId last_event;
     std::uint64_t last_probe = 0;
     std::uint64_t random = 0x9e3779b97f4a7c15;  // state of the generator that draws jitter
-    std::uint64_t strays = 0;         // inputs about a past run, or out of place: counted and dropped
+    std::uint64_t strays = 0;                   // inputs about a past run, or out of place: counted and dropped
     bool operator==(const Instance&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(Instance, (),
-                      (spec, configuration, shutting_down, shutdown_deadline, exit_status, ended, last_spawn, last_operation,
-                       last_event, last_probe, random, strays))
+                      (spec, configuration, shutting_down, shutdown_deadline, exit_status, ended, last_spawn,
+                       last_operation, last_event, last_probe, random, strays))
 
 }  // namespace abide::model

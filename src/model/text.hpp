@@ -1,4 +1,5 @@
-// model/text.hpp -- the names of enumerators as users know them: `requires_` is "requires", `start_timeout` is "start-timeout".
+// model/text.hpp -- the names of enumerators as users know them: `requires_` is "requires", `start_timeout` is
+// "start-timeout".
 #pragma once
 
 #include <boost/describe.hpp>

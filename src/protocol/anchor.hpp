@@ -1,24 +1,27 @@
 // protocol/anchor.hpp -- the frozen words between the anchor and the manager, and how the anchor is started.
 //
-// Owns the layout of every frame and the names of the start-up contract.  Knows no system call and needs neither a heap nor
-// a C++ library, since the freestanding anchor reads it too.  Invariant: a layout or number in here never changes meaning.
-// New things get a new verb, flag bit or capability bit; a verb that the other side does not know is answered with
-// `unsupported`, never with a disconnect.
+// Owns the layout of every frame and the names of the start-up contract.  Knows no system call and needs neither a heap
+// nor a C++ library, since the freestanding anchor reads it too.  Invariant: a layout or number in here never changes
+// meaning. New things get a new verb, flag bit or capability bit; a verb that the other side does not know is answered
+// with `unsupported`, never with a disconnect.
 //
-// Transport: one SOCK_SEQPACKET pair; a packet is one Header and then `count` items of the verb's body, nothing else.  The
-// manager finds its end at descriptor kManagerSocket.  Numbers are little-endian, times CLOCK_MONOTONIC nanoseconds.
+// Transport: one SOCK_SEQPACKET pair; a packet is one Header and then `count` items of the verb's body, nothing else.
+// The manager finds its end at descriptor kManagerSocket.  Numbers are little-endian, times CLOCK_MONOTONIC
+// nanoseconds.
 //
-// Who speaks: the manager asks, the anchor answers with the same verb and tag and the flag kAnswer.  Tag 0 means "no answer
-// wanted" (hello, get, list and peek are always answered, as they ask for something).  The anchor pushes two things by itself, `exited`
-// and `wish`; the manager answers an exit with `reap` (of that pid) and a wish with the same frame plus kAnswer.  What is
-// not answered is pushed again to the next manager.  The first frame of a manager is hello; before it nothing is pushed.
+// Who speaks: the manager asks, the anchor answers with the same verb and tag and the flag kAnswer.  Tag 0 means "no
+// answer wanted" (hello, get, list and peek are always answered, as they ask for something).  The anchor pushes two
+// things by itself, `exited` and `wish`; the manager answers an exit with `reap` (of that pid) and a wish with the same
+// frame plus kAnswer.  What is not answered is pushed again to the next manager.  The first frame of a manager is
+// hello; before it nothing is pushed.
 //
 // Flow: neither side ever blocks.  While the manager does not read, the anchor keeps its answer and takes no further
-// request; exits and wishes are state of the anchor, not a queue, so none is ever dropped: they are pushed, up to kBatch in
-// a frame, when there is room again.  A manager must therefore read while it waits for room to write.
+// request; exits and wishes are state of the anchor, not a queue, so none is ever dropped: they are pushed, up to
+// kBatch in a frame, when there is room again.  A manager must therefore read while it waits for room to write.
 //
-// Hang: from its start until hello, and while a push is not answered, the manager has kHangMs (`--hang-ms`) since its last
-// frame; past it, it is killed and the next one started.  `working` extends that.  Nothing outstanding, nothing armed.
+// Hang: from its start until hello, and while a push is not answered, the manager has kHangMs (`--hang-ms`) since its
+// last frame; past it, it is killed and the next one started.  `working` extends that.  Nothing outstanding, nothing
+// armed.
 #pragma once
 
 #include <cstddef>
@@ -27,29 +30,32 @@
 namespace abide::anchor {
 
 inline constexpr std::uint32_t kProtocol = 1;
-inline constexpr int kManagerSocket = 3;                // where the manager finds its end of the pair
-inline constexpr std::uint32_t kBatch = 128;            // most keys, pids, marks or exits in one frame
-inline constexpr std::uint32_t kListBatch = 512;        // most keys in one answer to list
-inline constexpr std::size_t kMaxFrameBytes = 8192;     // header included
-inline constexpr std::uint32_t kMaxDescriptors = 32768; // kept at once; past it `put` answers ENOSPC
-inline constexpr std::uint32_t kMaxMarks = 32768;       // marked or ended and not yet reaped; past it `mark` answers ENOSPC
-inline constexpr std::uint32_t kMaxZombies = 4096;      // kept as zombies while no manager lives; then statuses in a table
-inline constexpr std::uint32_t kMaxStatuses = 4096;     // that table; the oldest gives way
-inline constexpr std::uint32_t kHangMs = 10'000;        // default of --hang-ms; 0 turns hang detection off
-inline constexpr std::uint32_t kGraceMs = 10'000;       // default of --grace-ms: TERM to KILL when the anchor ends alone
+inline constexpr int kManagerSocket = 3;                 // where the manager finds its end of the pair
+inline constexpr std::uint32_t kBatch = 128;             // most keys, pids, marks or exits in one frame
+inline constexpr std::uint32_t kListBatch = 512;         // most keys in one answer to list
+inline constexpr std::size_t kMaxFrameBytes = 8192;      // header included
+inline constexpr std::uint32_t kMaxDescriptors = 32768;  // kept at once; past it `put` answers ENOSPC
+inline constexpr std::uint32_t kMaxMarks = 32768;   // marked or ended and not yet reaped; past it `mark` answers ENOSPC
+inline constexpr std::uint32_t kMaxZombies = 4096;  // kept as zombies while no manager lives; then statuses in a table
+inline constexpr std::uint32_t kMaxStatuses = 4096;  // that table; the oldest gives way
+inline constexpr std::uint32_t kHangMs = 10'000;     // default of --hang-ms; 0 turns hang detection off
+inline constexpr std::uint32_t kGraceMs = 10'000;    // default of --grace-ms: TERM to KILL when the anchor ends alone
 
-// ---- Start-up contract ------------------------------------------------------------------------------------------------
-// The command line execs the program `abide` with argv[0] ending in "abide-anchor" and words of this form; the descriptors
-// they name are inherited (without close-on-exec) and made close-on-exec by the anchor at once:
+// ---- Start-up contract
+// ------------------------------------------------------------------------------------------------ The command line
+// execs the program `abide` with argv[0] ending in "abide-anchor" and words of this form; the descriptors they name are
+// inherited (without close-on-exec) and made close-on-exec by the anchor at once:
 //
-//   abide-anchor --manager=FD [--key=KEY=FD]... [--grace-ms=N] [--hang-ms=N] [-- anything, e.g. the instance's name for ps]
+//   abide-anchor --manager=FD [--key=KEY=FD]... [--grace-ms=N] [--hang-ms=N] [-- anything, e.g. the instance's name for
+//   ps]
 //
 // FD of --manager is an O_PATH or O_RDONLY descriptor of abide-manager (kept under kManagerProgram, so putting another
 // descriptor there is what changes the program of the next manager).  All further open descriptors but 0-2 are closed.
-// Missing 0-2 become /dev/null.  Environment, working directory, umask and descriptors 0-2 are passed to the manager as they
-// are; so are the soft limit of open files and the OOM score that the anchor was started with, though it raises its own.
-// The manager is started with argv = {"abide-manager"}, an empty signal mask and default dispositions, as the anchor's child
-// with exit signal SIGCHLD, so its clone(CLONE_PARENT) children are the anchor's.  A wrong word: one line on 2, status 2.
+// Missing 0-2 become /dev/null.  Environment, working directory, umask and descriptors 0-2 are passed to the manager as
+// they are; so are the soft limit of open files and the OOM score that the anchor was started with, though it raises
+// its own. The manager is started with argv = {"abide-manager"}, an empty signal mask and default dispositions, as the
+// anchor's child with exit signal SIGCHLD, so its clone(CLONE_PARENT) children are the anchor's.  A wrong word: one
+// line on 2, status 2.
 inline constexpr char kAnchorName[] = "abide-anchor";
 inline constexpr char kManagerName[] = "abide-manager";
 
@@ -70,21 +76,22 @@ enum class Key : std::uint64_t {
 };
 inline constexpr std::uint64_t kFirstFreeKey = 4096;
 
-// ---- Frames -----------------------------------------------------------------------------------------------------------
+// ---- Frames
+// -----------------------------------------------------------------------------------------------------------
 enum class Verb : std::uint16_t {
-    hello = 1,          // Hello          -> HelloAnswer (count 1)
-    put = 2,            // u64 key[count] + as many descriptors; count <= kBatch.  All or none; equal keys replace
-    get = 3,            // u64 key[count] -> u64 key[count] + descriptors of those that are kept, in that order
-    drop = 4,           // u64 key[count]; closed by a child of the anchor unless kOurs.  Unknown keys are no error
-    list = 5,           // u64 after (count 1) -> u64 key[count], ascending, greater than `after`; count 0: that was all
-    peek = 6,           // i32 pid[count] -> Exit[count]; kind running or unknown where nothing ended
-    reap = 7,           // i32 pid[count]; acknowledges their exits; their marks are forgotten
-    mark = 8,           // Mark[count]; replaces the marks of those pids
-    ready = 9,          // count 0; the manager is operational: the anchor's count of failures is over after kHealthyMs
-    working = 10,       // Working (count 1): no hang before that many ms from now
-    end = 11,           // End (count 1): the anchor ends the instance and then itself; answered at once
-    exited = 32,        // push: Exit[count]
-    wish = 33,          // push: Wish (count 1); the answer carries the same tag
+    hello = 1,     // Hello          -> HelloAnswer (count 1)
+    put = 2,       // u64 key[count] + as many descriptors; count <= kBatch.  All or none; equal keys replace
+    get = 3,       // u64 key[count] -> u64 key[count] + descriptors of those that are kept, in that order
+    drop = 4,      // u64 key[count]; closed by a child of the anchor unless kOurs.  Unknown keys are no error
+    list = 5,      // u64 after (count 1) -> u64 key[count], ascending, greater than `after`; count 0: that was all
+    peek = 6,      // i32 pid[count] -> Exit[count]; kind running or unknown where nothing ended
+    reap = 7,      // i32 pid[count]; acknowledges their exits; their marks are forgotten
+    mark = 8,      // Mark[count]; replaces the marks of those pids
+    ready = 9,     // count 0; the manager is operational: the anchor's count of failures is over after kHealthyMs
+    working = 10,  // Working (count 1): no hang before that many ms from now
+    end = 11,      // End (count 1): the anchor ends the instance and then itself; answered at once
+    exited = 32,   // push: Exit[count]
+    wish = 33,     // push: Wish (count 1); the answer carries the same tag
     unsupported = 0xffff,  // answer to an unknown verb: status ENOSYS, the asker's tag
 };
 
@@ -113,27 +120,28 @@ enum class Start : std::uint32_t {
     upgraded = 5,  // replaced on purpose
 };
 
-inline constexpr std::uint32_t kIsPid1 = 1;          // HelloAnswer::flags
+inline constexpr std::uint32_t kIsPid1 = 1;  // HelloAnswer::flags
 inline constexpr std::uint32_t kIsSubreaper = 2;
-inline constexpr std::uint32_t kJournalSealed = 4;   // the predecessor may still live, fenced: copy the journal, put the copy
+inline constexpr std::uint32_t kJournalSealed =
+    4;  // the predecessor may still live, fenced: copy the journal, put the copy
 
 struct HelloAnswer {
     std::uint32_t protocol = kProtocol;
     std::uint32_t capabilities = 0;
     std::int32_t anchor_pid = 0;
     std::uint32_t flags = 0;
-    std::uint64_t epoch = 0;              // 1 for the first manager; one more for each further one
-    std::uint32_t start = 0;              // enum Start
-    std::uint32_t failures = 0;           // managers in a row that died young
-    std::uint32_t last_kind = 0;          // how the predecessor ended: enum Ended, 0 for the first
-    std::int32_t last_status = 0;         // its exit status or signal
-    std::uint64_t started_ns = 0;         // when the anchor started
-    std::uint32_t descriptors = 0;        // kept
-    std::uint32_t zombies = 0;            // known and not reaped; they are pushed after this answer
-    std::uint32_t wishes = 0;             // not answered; they are pushed after this answer
-    std::int32_t last_wish = 0;           // signal of the last one, 0 for none
-    std::uint64_t ignored_frames = 0;     // garbage since the anchor's start
-    std::uint64_t statuses_lost = 0;      // exits of marked processes that fell out of the status table unread
+    std::uint64_t epoch = 0;           // 1 for the first manager; one more for each further one
+    std::uint32_t start = 0;           // enum Start
+    std::uint32_t failures = 0;        // managers in a row that died young
+    std::uint32_t last_kind = 0;       // how the predecessor ended: enum Ended, 0 for the first
+    std::int32_t last_status = 0;      // its exit status or signal
+    std::uint64_t started_ns = 0;      // when the anchor started
+    std::uint32_t descriptors = 0;     // kept
+    std::uint32_t zombies = 0;         // known and not reaped; they are pushed after this answer
+    std::uint32_t wishes = 0;          // not answered; they are pushed after this answer
+    std::int32_t last_wish = 0;        // signal of the last one, 0 for none
+    std::uint64_t ignored_frames = 0;  // garbage since the anchor's start
+    std::uint64_t statuses_lost = 0;   // exits of marked processes that fell out of the status table unread
 };
 
 enum class Ended : std::uint32_t {
@@ -146,17 +154,17 @@ enum class Ended : std::uint32_t {
 
 struct Exit {
     std::int32_t pid = 0;
-    std::uint32_t kind = 0;          // enum Ended
+    std::uint32_t kind = 0;  // enum Ended
     std::int32_t status = 0;
-    std::uint32_t marks = 0;         // what the manager marked it with
-    std::uint64_t user_us = 0;       // with its waited-for children
+    std::uint32_t marks = 0;    // what the manager marked it with
+    std::uint64_t user_us = 0;  // with its waited-for children
     std::uint64_t system_us = 0;
     std::uint64_t max_rss_kib = 0;
-    std::uint64_t seen_ns = 0;       // when the anchor looked; for statuses from the table, when it reaped
+    std::uint64_t seen_ns = 0;  // when the anchor looked; for statuses from the table, when it reaped
 };
 
-inline constexpr std::uint32_t kManaged = 1;    // Mark::flags; 0 forgets the pid
-inline constexpr std::uint32_t kNeverKill = 2;  // `end` sends it TERM, never KILL, nor to what it started
+inline constexpr std::uint32_t kManaged = 1;        // Mark::flags; 0 forgets the pid
+inline constexpr std::uint32_t kNeverKill = 2;      // `end` sends it TERM, never KILL, nor to what it started
 inline constexpr std::uint32_t kMarkBits = 0xffff;  // bits of the manager's; the rest of the word is the anchor's own
 
 struct Mark {
@@ -169,15 +177,15 @@ struct Working {
 };
 
 struct End {
-    std::int32_t status = 0;       // exit status of the anchor, 0..255
-    std::uint32_t grace_ms = 0;    // between TERM and KILL
+    std::int32_t status = 0;     // exit status of the anchor, 0..255
+    std::uint32_t grace_ms = 0;  // between TERM and KILL
 };
 
 struct Wish {
     std::int32_t signal = 0;
-    std::int32_t sender_pid = 0;   // for the log only: a pid identifies nothing
+    std::int32_t sender_pid = 0;  // for the log only: a pid identifies nothing
     std::uint32_t sender_uid = 0;
-    std::int32_t code = 0;         // si_code: SI_USER 0, SI_KERNEL 128 (terminal, Ctrl-Alt-Del), SI_QUEUE -1
+    std::int32_t code = 0;  // si_code: SI_USER 0, SI_KERNEL 128 (terminal, Ctrl-Alt-Del), SI_QUEUE -1
 };
 
 inline constexpr std::uint32_t kHealthyMs = 60'000;  // a life this long forgets the failures before it

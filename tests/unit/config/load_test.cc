@@ -31,7 +31,13 @@ group = "postgres"
 groups = ["ssl-cert"]
 ready = { tcp = "127.0.0.1:5432", timeout = "30s", every = "50ms" }
 stop = { signal = "INT", timeout = "90s", final = "never", scope = "mixed", command = "./stop now" }
-health = { exec = ["pg_isready"], every = "5s", timeout = "2s", delay = "1s", failures = 2, successes = 4, action = "stop" }
+health.exec = ["pg_isready"]
+health.every = "5s"
+health.timeout = "2s"
+health.delay = "1s"
+health.failures = 2
+health.successes = 4
+health.action = "stop"
 watchdog = "20s"
 essential = true
 provides = ["sql"]
@@ -70,7 +76,17 @@ restart-force = ["SEGV"]
 restart-delay = { min = "200ms", max = "1m", factor = 1.5, jitter = 0, reset-after = "2m" }
 restart-limit = { count = 3, within = "10s" }
 reload = { signal = "HUP", timeout = "3s" }
-limits = { nofile = 65536, core = "unlimited", nproc = { soft = 10, hard = 20 }, memlock = "64K", memory-max = "512M", memory-high = "256M", pids-max = 100, cpu-weight = 50, nice = -5, oom-score-adjust = 100, umask = "027" }
+limits.nofile = 65536
+limits.core = "unlimited"
+limits.nproc = { soft = 10, hard = 20 }
+limits.memlock = "64K"
+limits.memory-max = "512M"
+limits.memory-high = "256M"
+limits.pids-max = 100
+limits.cpu-weight = 50
+limits.nice = -5
+limits.oom-score-adjust = 100
+limits.umask = "027"
 sandbox = { no-new-privileges = true, private-tmp = true, capabilities = ["net_bind_service", "CAP_CHOWN"] }
 log = { max-size = "1M", keep = 2, max-age = "1d", compress = false }
 

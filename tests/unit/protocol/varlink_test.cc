@@ -133,7 +133,8 @@ TEST(AnswerService, Methods) {
         has(ask(R"({"method":"org.varlink.service.GetInterfaceDescription","parameters":{"interface":"io.test.One"}})"),
             R"({"description":"interface io.test.One\n"})"));
     EXPECT_TRUE(has(
-        ask(R"({"method":"org.varlink.service.GetInterfaceDescription","parameters":{"interface":"org.varlink.service"}})"),
+        ask(R"({"method":"org.varlink.service.GetInterfaceDescription",)"
+            R"("parameters":{"interface":"org.varlink.service"}})"),
         "interface org.varlink.service"));
     EXPECT_TRUE(has(ask(R"({"method":"org.varlink.service.GetInterfaceDescription","parameters":{"interface":"x.y"}})"),
                     kInterfaceNotFound.data()));

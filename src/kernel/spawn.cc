@@ -135,12 +135,18 @@ void Spawner::Impl::be_patient(bool on) {
 }
 
 void Spawner::Impl::launch_waiting() {
+    // A copied table costs a look at every descriptor, so only a few starts at a time go that way; the others wait for
+    // room, or for the next expiry.
+    constexpr int kCopiesAtOnce = 8;
+    const bool was_out_of_patience = out_of_patience_;
+    int copies = 0;
     bool no_room = false;
     while (!queue_.empty() && counted_ < options_.in_flight && !no_room) {
         no_room = launch_with_yields(queue_.front()) == Launch::no_room;
         if (!no_room) queue_.pop_front();
+        if (out_of_patience_ && ++copies == kCopiesAtOnce) out_of_patience_ = false;
     }
-    if (out_of_patience_) {
+    if (was_out_of_patience) {
         out_of_patience_ = false;
         be_patient(true);  // takes back the timer's expiry
     }

@@ -11,6 +11,7 @@
 // come in either order.  What happens then is decided in one place: finish().
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -65,6 +66,7 @@ class Machine {
     void queue_neighbours(Slot slot);
     void touch(Slot slot);  // its record changed
     void stray();
+    std::optional<model::Process> take_process(SpawnId spawn, Slot& slot);
     Node& node(Slot slot) { return e_.nodes_[slot]; }
     Node* find(std::string_view name, Slot* slot = nullptr);
     model::Run* run_of(Node& n) { return n.service.runs.empty() ? nullptr : &n.service.runs.back(); }

@@ -220,18 +220,28 @@ void Machine::on(const in::Executed& in) {
     }
 }
 
-void Machine::on(const in::SpawnFailed& in) {
-    const auto it = e_.spawns_.find(in.spawn);
-    if (it == e_.spawns_.end()) return stray();
-    const Slot slot = it->second;
+// A process that is no more, out of its run; nothing when its spawn is over.
+std::optional<Process> Machine::take_process(SpawnId spawn, Slot& slot) {
+    const auto it = e_.spawns_.find(spawn);
+    if (it == e_.spawns_.end()) return std::nullopt;
+    slot = it->second;
     Run& run = *run_of(node(slot));
     const auto process =
-        std::find_if(run.processes.begin(), run.processes.end(), [&](const Process& p) { return p.spawn == in.spawn; });
-    if (process == run.processes.end()) return stray();
+        std::find_if(run.processes.begin(), run.processes.end(), [&](const Process& p) { return p.spawn == spawn; });
+    if (process == run.processes.end()) return std::nullopt;
     const Process gone = *process;
     run.processes.erase(process);
     e_.spawns_.erase(it);
     touch(slot);
+    return gone;
+}
+
+void Machine::on(const in::SpawnFailed& in) {
+    Slot slot = 0;
+    const std::optional<Process> found = take_process(in.spawn, slot);
+    if (!found) return stray();
+    const Process& gone = *found;
+    Run& run = *run_of(node(slot));
     const std::string cause = in.stage + ": errno " + std::to_string(in.err);
     run.error_number = in.err;
     if (gone.role == Role::main) {
@@ -244,17 +254,11 @@ void Machine::on(const in::SpawnFailed& in) {
 }
 
 void Machine::on(const in::Exited& in) {
-    const auto it = e_.spawns_.find(in.spawn);
-    if (it == e_.spawns_.end()) return stray();
-    const Slot slot = it->second;
+    Slot slot = 0;
+    const std::optional<Process> found = take_process(in.spawn, slot);
+    if (!found) return stray();
+    const Process& gone = *found;
     Run& run = *run_of(node(slot));
-    const auto process =
-        std::find_if(run.processes.begin(), run.processes.end(), [&](const Process& p) { return p.spawn == in.spawn; });
-    if (process == run.processes.end()) return stray();
-    const Process gone = *process;
-    run.processes.erase(process);
-    e_.spawns_.erase(it);
-    touch(slot);
     if (gone.role != Role::main) {
         exited_hook(slot, gone, in.status.kind == ExitKind::code && in.status.value == 0);
         maybe_empty(slot);

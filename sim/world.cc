@@ -219,6 +219,11 @@ void World::crash_manager() {
     faults_.crash = 0;
     give(recovered);
     for (const Input& exit : exits) give(exit);
+    // What was not told before the crash is found out by the next manager; the second of two answers is a stray.
+    for (const auto& [id, operation] : engine_.operations()) {
+        if (operation.verb != Verb::upgrade || operation.outcome != Outcome::pending) continue;
+        later(seconds(1), in::UpgradeEnded{id, Outcome::failed, "interrupted"});
+    }
     faults_ = kept;
 }
 

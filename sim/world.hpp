@@ -114,6 +114,7 @@ class World {
     void on(const model::out::Release& fx);
     void on(const model::out::Reply& fx);
     void on(const model::out::Publish& fx);
+    void on(const model::out::Upgrade& fx);
     void on(const model::out::EndInstance& fx);
     void later(Duration delay, model::Input input);
     void die(FakeProcess& process, model::ExitStatus exit);

@@ -56,6 +56,16 @@ struct Manager {
     std::int64_t next_start_ns;  // when to start one, while none lives
 };
 
+// Another program for the manager: asked for, then on probation.
+struct Probation {
+    enum class Stage : std::uint32_t { none, asked, running } stage;
+    bool vouched;
+    Swap swap;
+    Generation told;           // what `generation` answers, but for what is read off the manager
+    std::uint64_t garbage;     // ignored frames when it began
+    std::int64_t deadline_ns;  // of the next thing that must happen
+};
+
 struct PendingWish {
     std::uint32_t tag;
     bool sent;
@@ -67,16 +77,24 @@ struct Frame {
     std::uint8_t body[kMaxFrameBytes - sizeof(Header)];
 };
 
-struct Anchor {
-    Table<Kept, kMaxDescriptors> kept;
-    Table<Child, kMaxMarks> children;
-    Exit statuses[kMaxStatuses];  // reaped without a manager; pid 0 is free
+// Another program for the anchor: first rehearsed by a child, then executed.
+struct Renewal {
+    int rehearsal;  // pid of the child; 0: none
+    bool rehearsed;
+    bool answer_due;
+    std::uint32_t tag;     // of the asker; 0: nobody asks
+    std::uint32_t status;  // an errno, once the answer is due
+    std::int64_t deadline_ns;
+};
+
+// What outlives an exec of the anchor, besides the tables.  Written to memory as it is (renew.cc), so a later version
+// may only append members.
+struct Lasting {
+    Manager manager;
+    Probation probation;
+    Renewal renewal;
     std::uint32_t next_status;
     std::uint64_t statuses_lost;
-
-    Manager manager;
-    char** environment;
-    int signals;  // signalfd
     bool is_pid1;
     bool is_subreaper;
     bool has_proc;           // /proc is there and of our pid namespace
@@ -89,9 +107,19 @@ struct Anchor {
     PendingWish wishes[kMaxWishes];  // oldest first
     std::uint32_t wish_count;
     std::uint32_t wish_tag;
+    std::uint64_t ignored_frames;
 
     std::uint32_t zombies;  // children with kEndedBit
     std::uint32_t pushed;   // of those, with kPushedBit
+};
+
+struct Anchor : Lasting {
+    Table<Kept, kMaxDescriptors> kept;
+    Table<Child, kMaxMarks> children;
+    Exit statuses[kMaxStatuses];  // reaped without a manager; pid 0 is free
+    char** environment;
+    char** words;  // argv
+    int signals;   // signalfd
     std::int64_t sweep_ns;  // when to look for zombies that no signal named; 0: not at all
     bool sweep_blocked;     // the first zombie the kernel shows is a known one: go on when it was reaped
 
@@ -101,7 +129,6 @@ struct Anchor {
     std::uint32_t closer_count;
 
     Frame in;
-    std::uint64_t ignored_frames;
     Frame out;              // an answer that did not fit into the socket
     std::size_t out_bytes;  // 0: none
     bool end_asked;
@@ -141,6 +168,21 @@ bool is_closer(Anchor& a, int pid);  // and forgets it: it has ended
 // manager.cc: keeping one alive.
 void tend_manager(Anchor& a, std::int64_t now);  // starts, notices its end, kills a hung one
 std::int64_t hang_deadline(const Anchor& a);     // 0: nothing is outstanding
+
+// swap.cc: another program for the manager, and back.
+std::uint32_t begin_swap(Anchor& a, const Swap& swap);       // an errno
+std::uint32_t commit_swap(Anchor& a, const Commit& commit);  // likewise
+void judge_probation(Anchor& a, std::int64_t now);           // kills, or takes back, what fails
+bool on_swap(Anchor& a, std::int64_t now);                   // the manager has ended: was that a part of it?
+const Kept* manager_program(Anchor& a);
+
+// renew.cc: another program for the anchor.
+std::uint32_t begin_renewal(Anchor& a, std::uint32_t tag);  // an errno, or 0: it is answered later
+bool is_rehearsal(Anchor& a, int pid);                      // that child has ended
+void tend_renewal(Anchor& a, std::int64_t now);             // executes it, or gives it up
+void answer_renewal(Anchor& a);
+// In the new program: takes over what lies in this memory file.  Does not return when it is no state, or only rehearsed.
+void take_state(Anchor& a, int fd, bool rehearse);
 
 // wishes.cc: signals sent to the anchor.
 void read_signals(Anchor& a);

@@ -26,10 +26,12 @@ int read_fd(const char* word, const char* digits) {
     return int(fd);
 }
 
-// What the command line handed over.
+// What the command line, or the anchor before us, handed over.
 struct Handed {
     Kept* slots[kMaxHanded];
     int count = 0;
+    int state = -1;
+    bool rehearse = false;
 };
 
 void keep(Anchor& a, Handed& handed, const char* word, std::int64_t key, int fd) {
@@ -53,6 +55,10 @@ void read_word(Anchor& a, Handed& handed, const char* word) {
     } else if (rest = text::after(word, "--hang-ms="); rest != nullptr) {
         if (!text::number(rest, value) || *rest != 0 || value > 86'400'000) refuse(word, "expected milliseconds");
         a.hang_ns = value * kMs;
+    } else if (rest = text::after(word, "--state="); rest != nullptr) {
+        handed.state = read_fd(word, rest);
+    } else if (text::equal(word, "--rehearse")) {
+        handed.rehearse = true;
     } else {
         refuse(word, "unknown word");
     }
@@ -92,7 +98,6 @@ void take_descriptors(const Handed& handed) {
         if (!is_handed(handed, fd)) sys::close(fd);
     if (sys::call(__NR_close_range, highest + 1, ~0u, 0) < 0)  // Linux before 5.9
         for (int fd = highest + 1; fd < 4096; ++fd) sys::close(fd);
-    sys::dup_to(0, 3, sys::kCloexec);
 }
 
 int read_small_number(const char* path) {
@@ -108,9 +113,10 @@ int read_small_number(const char* path) {
     return int(negative ? -value : value);
 }
 
-void take_signals(Anchor& a) {
+void take_signals(Anchor& a, bool renewed) {
     sys::Action action{};  // an inherited SIG_IGN of SIGCHLD would reap behind our back; SA_NOCLDSTOP: only ends matter
     for (int signal = 1; signal <= kLastSignal; ++signal) {
+        if (renewed && signal != SIGCHLD) continue;  // to set what is set may discard what is pending, sigaction(2)
         action.flags = signal == SIGCHLD ? SA_NOCLDSTOP : 0;
         sys::set_action(signal, &action);
     }
@@ -124,6 +130,7 @@ void take_signals(Anchor& a) {
 
 void boot(Anchor& a, Launch& launch) {
     a.environment = launch.environment;
+    a.words = launch.argv;
     a.grace_ms = kGraceMs;
     a.hang_ns = kHangMs * kMs;
     a.manager.socket = -1;
@@ -131,12 +138,17 @@ void boot(Anchor& a, Launch& launch) {
     fill_standard_descriptors();
     Handed handed;
     for (int i = 1; i < launch.argc && !text::equal(launch.argv[i], "--"); ++i) read_word(a, handed, launch.argv[i]);
+    const bool renewed = handed.state >= 0;
+    if (renewed) take_state(a, handed.state, handed.rehearse);
     if (a.kept.find(std::uint64_t(Key::manager_program)) == nullptr) refuse("--manager=FD", "missing");
-    take_descriptors(handed);
-    take_signals(a);
+    if (!renewed) take_descriptors(handed);
+    sys::dup_to(0, 3, sys::kCloexec);
+    take_signals(a, renewed);
+    sys::prctl(PR_SET_NAME, sys::at("abide-anchor"));
+    a.sweep_ns = a.started_ns;  // children from before the exec may have ended already
+    if (renewed) return;
 
     a.is_pid1 = sys::getpid() == 1;
-    sys::prctl(PR_SET_NAME, sys::at("abide-anchor"));
     a.is_subreaper = !a.is_pid1 && sys::prctl(PR_SET_CHILD_SUBREAPER, 1) == 0;
     char self[24] = {};
     const long length = sys::readlink("/proc/self", self, sizeof self - 1);
@@ -152,7 +164,6 @@ void boot(Anchor& a, Launch& launch) {
         sys::write(int(fd), "-1000", 5);  // refused without CAP_SYS_RESOURCE: then we are as likely a victim as others
         sys::close(int(fd));
     }
-    a.sweep_ns = a.started_ns;  // children from before the exec may have ended already
 }
 
 }  // namespace abide::anchor

@@ -76,7 +76,7 @@ void check(Anchor& a, int pid) {
     if (kind == Ended::running || kind == Ended::unknown) return;
     if (is_closer(a, pid))
         look(pid, exit, true);
-    else
+    else if (!is_rehearsal(a, pid))
         note_ended(a, exit);
 }
 

@@ -58,6 +58,7 @@ Sent send(Anchor& a, Frame& frame, std::size_t body_bytes) {
 void flush(Anchor& a) {
     if (a.manager.socket < 0) return;
     if (a.out_bytes > 0 && send(a, a.out, a.out_bytes - sizeof(Header)) != Sent::later) a.out_bytes = 0;
+    answer_renewal(a);
     push_wishes(a);
     push_exits(a);
 }

@@ -16,6 +16,8 @@ std::int64_t next_instant(const Anchor& a, std::int64_t now) {
     const Manager& m = a.manager;
     consider(a.sweep_ns);
     consider(hang_deadline(a));
+    consider(a.renewal.deadline_ns);
+    if (m.kill_ns == 0) consider(a.probation.deadline_ns);
     if (m.pid == 0) consider(m.next_start_ns);
     if (m.pid != 0 && m.kill_ns != 0) consider(m.killed_by_us ? m.kill_ns + 5000 * kMs : m.kill_ns);
     if (a.closing_count > 0 && a.closer_count < kMaxClosers) consider(now + kRetryNs);
@@ -31,7 +33,7 @@ void wait(Anchor& a) {
     sys::PollFd fds[3] = {{a.signals, POLLIN, 0}, {-1, 0, 0}, {-1, 0, 0}};
     if (m.pid != 0) fds[1].fd = m.pidfd, fds[1].events = POLLIN;
     if (m.pid != 0 && m.socket >= 0) {
-        const bool to_send = a.out_bytes > 0 || (m.greeted && a.zombies > a.pushed);
+        const bool to_send = a.out_bytes > 0 || a.renewal.answer_due || (m.greeted && a.zombies > a.pushed);
         bool wish = false;
         for (std::uint32_t i = 0; i < a.wish_count; ++i) wish = wish || !a.wishes[i].sent;
         fds[2].fd = m.socket;
@@ -51,6 +53,7 @@ void loop(Anchor& a) {
         const std::int64_t now = sys::monotonic_ns();
         if (a.sweep_ns != 0 && now >= a.sweep_ns) sweep(a);
         tend_manager(a, now);
+        tend_renewal(a, now);
         start_closers(a);
         wait(a);
     }

@@ -3,6 +3,8 @@
 //
 // Invariants: at most one manager has a socket; `epoch` counts every start; a manager is signalled through its pidfd
 // only.
+#include <initializer_list>
+
 #include "anchor/anchor.hpp"
 #include "anchor/text.hpp"
 
@@ -17,7 +19,7 @@ constexpr std::int64_t kFenceNs = 5000 * kMs;            // a killed manager tha
 constexpr int kLastTurns = 64;
 constexpr std::uint32_t kEnoughFailures = 5;  // in a row without ever being ready: TERM is then obeyed by us
 
-[[noreturn]] void become_manager(const Anchor& a, int program, int socket) {
+[[noreturn]] void become_manager(const Anchor& a, int program, int copy, int socket) {
     static char name[] = "abide-manager";
     static char empty[] = "";
     char* argv[] = {name, nullptr};
@@ -30,8 +32,11 @@ constexpr std::uint32_t kEnoughFailures = 5;  // in a row without ever being rea
     sys::call(__NR_prlimit64, 0, RLIMIT_NOFILE, sys::at(&a.open_files), 0);
     sys::dup_to(socket, kManagerSocket, 0);
     sys::set_mask(0);
-    const long err =
-        sys::call(__NR_execveat, program, sys::at(empty), sys::at(argv), sys::at(a.environment), AT_EMPTY_PATH);
+    long err = 0;
+    for (const int candidate : {program, copy}) {
+        if (candidate < 0) break;
+        err = sys::call(__NR_execveat, candidate, sys::at(empty), sys::at(argv), sys::at(a.environment), AT_EMPTY_PATH);
+    }
     Line(2, false) << "abide-anchor: can't execute the manager: " << text::error_name(err) << "\n";
     sys::exit(127);
 }
@@ -43,9 +48,11 @@ void start_manager(Anchor& a, std::int64_t now) {
     int pair[2];
     if (sys::call(__NR_socketpair, sys::kUnix, sys::kSeqPacket | sys::kCloexec | sys::kNonblock, 0, sys::at(pair)) < 0)
         return;
-    const Kept* program = a.kept.find(std::uint64_t(Key::manager_program));
+    const Kept* program = manager_program(a);
+    const Kept* copy = a.kept.find(std::uint64_t(Key::program_copy));  // of manager_program, not of the next one
+    if (a.probation.stage == Probation::Stage::running) copy = nullptr;
     const long pid = program == nullptr ? -ENOENT : sys::fork(CLONE_PIDFD, &m.pidfd);
-    if (pid == 0) become_manager(a, program->fd, pair[1]);
+    if (pid == 0) become_manager(a, program->fd, copy == nullptr ? -1 : copy->fd, pair[1]);
     sys::close(pair[1]);
     if (pid < 0) {
         sys::close(pair[0]);
@@ -70,6 +77,7 @@ void part(Anchor& a) {
     for (std::uint32_t i = 0; i < a.wish_count; ++i) a.wishes[i].sent = false;
     sys::close(a.manager.pidfd);
     a.manager.pid = 0;
+    a.probation.told.gone_ns = std::uint64_t(sys::monotonic_ns());
 }
 
 void schedule_next(Anchor& a, std::int64_t now) {
@@ -106,7 +114,7 @@ bool manager_ended(Anchor& a, std::int64_t now) {
                    << (m.killed_by_us ? " after it hung" : "") << "; starting the next\n";
     if (Child* child = a.children.find(std::uint64_t(m.pid))) a.children.remove(child);
     part(a);
-    schedule_next(a, now);
+    if (!on_swap(a, now)) schedule_next(a, now);
     if (a.sweep_blocked) a.sweep_ns = now;
     return true;
 }
@@ -121,7 +129,7 @@ void fence(Anchor& a, std::int64_t now) {
     a.manager.start = Start::hung;
     a.manager.sealed = true;
     part(a);
-    schedule_next(a, now);
+    if (!on_swap(a, now)) schedule_next(a, now);
 }
 
 }  // namespace
@@ -138,6 +146,7 @@ std::int64_t hang_deadline(const Anchor& a) {
 
 void tend_manager(Anchor& a, std::int64_t now) {
     Manager& m = a.manager;
+    judge_probation(a, now);
     if (m.pid != 0 && !manager_ended(a, now)) {
         const std::int64_t deadline = hang_deadline(a);
         const bool lost_socket = m.socket < 0;  // it closed its end, or its process is about to be seen ending

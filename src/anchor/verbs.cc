@@ -138,6 +138,15 @@ void end(const Request& r) {
     r.a.end_asked = true;
 }
 
+std::size_t generation(const Request& r) {
+    Generation& told = *r.results<Generation>();
+    told = r.a.probation.told;
+    told.ready_ns = std::uint64_t(r.a.manager.ready_ns);
+    told.version = kAnchorVersion;
+    r.out.header.count = 1;
+    return sizeof told;
+}
+
 // How many bytes an item of the verb's body has, and how many items there may be.
 struct Shape {
     std::size_t item_bytes;
@@ -154,7 +163,11 @@ bool shape_of(Verb verb, Shape& out) {
         case Verb::peek:
         case Verb::reap: out = {sizeof(std::int32_t), 0, kBatch}; return true;
         case Verb::mark: out = {sizeof(Mark), 0, kBatch}; return true;
-        case Verb::ready: out = {0, 0, 0}; return true;
+        case Verb::ready:
+        case Verb::generation:
+        case Verb::exec_self: out = {0, 0, 0}; return true;
+        case Verb::swap: out = {sizeof(Swap), 1, 1}; return true;
+        case Verb::commit: out = {sizeof(Commit), 1, 1}; return true;
         case Verb::working: out = {sizeof(Working), 1, 1}; return true;
         case Verb::end: out = {sizeof(End), 1, 1}; return true;
         case Verb::wish: out = {sizeof(Wish), 0, 1}; return true;
@@ -222,9 +235,19 @@ bool handle(Anchor& a, std::size_t body_bytes, const int* fds, std::uint32_t fd_
             break;
         }
         case Verb::end: end(request); break;
+        case Verb::swap: out.header.status = begin_swap(a, *request.items<Swap>()); break;
+        case Verb::commit: out.header.status = commit_swap(a, *request.items<Commit>()); break;
+        case Verb::generation:
+            body = generation(request);
+            asks = true;
+            break;
         case Verb::wish:
             answer_wish(a, header.tag);
             asks = false;
+            break;
+        case Verb::exec_self:
+            out.header.status = begin_renewal(a, header.tag);
+            asks = asks && out.header.status != 0;
             break;
         case Verb::exited:
         case Verb::unsupported: break;

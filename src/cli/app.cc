@@ -7,8 +7,8 @@
 #include <memory>
 
 #include "base/text.hpp"
+#include "base/version.hpp"
 #include "cli/commands.hpp"
-#include "cli/version.hpp"
 #include "kernel/program.hpp"
 
 namespace abide::cli {
@@ -25,6 +25,7 @@ struct CommandLine {
     OperateOptions operate;
     KillOptions kill;
     LogsOptions logs;
+    UpgradeOptions upgrade;
     std::vector<std::string> names, files;
     std::string name, file, topic;
     bool dot = false;
@@ -127,6 +128,23 @@ void add_configuration(CLI::App& app, CommandLine& line) {
         ->required();
 }
 
+void add_supervisor(CLI::App& app, CommandLine& line) {
+    CLI::App* upgrade = add_command(app, line, "upgrade", "put another program in the supervisor's place",
+                                    [&line](Context& context) { return upgrade_command(context, line.upgrade); });
+    upgrade->add_option("--to", line.upgrade.to, "this program, or that of this folder; else the one you are running")
+        ->type_name("PROGRAM");
+    upgrade->add_flag("--anchor", line.upgrade.anchor, "the anchor's program instead of the manager's");
+    upgrade->add_option("--probation", line.upgrade.probation, "how long it must do well before it stays (60s)");
+    upgrade->add_flag("--no-wait", line.upgrade.no_wait, "return as soon as it has begun");
+    add_command(app, line, "generation", "which supervisor this is, why it was started, what it had to find out",
+                generation_command);
+    CLI::App* state = add_command(app, line, "state", "the whole state; secrets are left out", [&line](Context& context) {
+        return line.file.empty() ? state_command(context) : state_check_command(context, line.file);
+    });
+    CLI::App* check = state->add_subcommand("check", "read a journal from a file, and say what is wrong with it");
+    check->add_option("FILE", line.file, "a journal")->required();
+}
+
 void add_globals(CLI::App& app, CommandLine& line) {
     Choice& choice = line.global.choice;
     app.add_option("-C", choice.directory, "the project in this folder")->type_name("DIR");
@@ -215,13 +233,14 @@ int run(int argc, char** argv) {
         "abide");
     app.fallthrough();
     app.require_subcommand(1);
-    app.set_version_flag("--version", "abide " + std::string(kVersion));
+    app.set_version_flag("--version", "abide " + std::string(version()));
     app.set_help_flag("--help,-h", "this text");
     add_globals(app, line);
     add_instance(app, line);
     add_operations(app, line);
     add_questions(app, line);
     add_configuration(app, line);
+    add_supervisor(app, line);
     add_command(app, line, "help", "this text, or that of a command", [&](Context& context) {
         return help_command(context, app, line.topic);
     })->add_option("COMMAND", line.topic, "a command");

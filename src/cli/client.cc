@@ -36,10 +36,14 @@ Error unreachable(const std::string& path, const Error& cause) {
     return out;
 }
 
-// A call may be repeated after the supervisor went away in the middle of it.
+// A call that only looks may be repeated as it is; the others have a `request` to be known by.
 bool only_reads(control::Method method) {
-    return control::info(method).permission == model::Permission::read;
+    return control::info(method).permission == model::Permission::read || method == control::Method::plan ||
+           method == control::Method::state || method == control::Method::cancel;
 }
+
+constexpr int kAttempts = 20;                      // of one request; a supervisor that dies of it must not go on dying
+constexpr Duration kBetweenAttempts = milliseconds(20);
 
 }  // namespace
 
@@ -100,8 +104,24 @@ Result<Connection> Client::reconnect() {
     }
 }
 
+Result<std::string> Client::named(control::Method method, const std::string& parameters) {
+    if (only_reads(method) || parameters.size() < 2) return parameters;
+    std::array<unsigned char, 16> drawn{};
+    if (const Status got = kernel::random_bytes(drawn.data(), drawn.size()); !got) return std::unexpected(got.error());
+    std::string out = parameters.substr(0, parameters.size() - 1);
+    // Of two members with one name the last counts, and the one that is there is empty.
+    out += parameters.size() > 2 ? ",\"request\":\"" : "\"request\":\"";
+    for (const unsigned char byte : drawn) {
+        out += "0123456789abcdef"[byte >> 4];
+        out += "0123456789abcdef"[byte & 15];
+    }
+    return out + "\"}";
+}
+
 Result<varlink::Reply> Client::call_text(control::Method method, const std::string& parameters) {
-    const std::string message = varlink::build_call(control::info(method).name, parameters == "{}" ? "" : parameters);
+    const Result<std::string> request = named(method, parameters);
+    if (!request) return std::unexpected(request.error());
+    const std::string message = varlink::build_call(control::info(method).name, *request == "{}" ? "" : *request);
     for (int attempt = 0;; ++attempt) {
         auto connection = Connection::open(path_);
         if (!connection) return std::unexpected(connection.error());
@@ -112,7 +132,10 @@ Result<varlink::Reply> Client::call_text(control::Method method, const std::stri
         else
             reply = connection->receive(deadline);
         const bool lost = !reply && reply.error().kind == ErrorKind::unreachable;
-        if (lost && attempt < 2 && only_reads(method)) continue;
+        if (lost && attempt < kAttempts) {
+            kernel::sleep_for(kBetweenAttempts);
+            continue;
+        }
         if (!reply) return reply;
         if (!reply->error.empty()) return std::unexpected(control::error_of(*reply));
         return reply;
@@ -137,20 +160,26 @@ Result<control::OperationReply> Client::operate(control::Method method, const st
                                                 const Progress& progress) {
     auto connection = Connection::open(path_);
     if (!connection) return std::unexpected(connection.error());
+    const Result<std::string> request = named(method, parameters);
+    if (!request) return std::unexpected(request.error());
     std::int64_t operation = 0;
-    std::string message = varlink::build_call(control::info(method).name, parameters, true);
-    for (;;) {
-        if (const Status sent = connection->send(message, kernel::mono_now() + kPatience); !sent) {
-            return std::unexpected(sent.error());
-        }
-        auto ended = follow(*connection, operation, progress);
+    std::string message = varlink::build_call(control::info(method).name, *request, true);
+    for (int attempt = 0;; ++attempt) {
+        Result<control::OperationReply> ended{};
+        if (const Status sent = connection->send(message, kernel::mono_now() + kPatience); !sent)
+            ended = std::unexpected(sent.error());
+        else
+            ended = follow(*connection, operation, progress);
         const bool lost = !ended && ended.error().kind == ErrorKind::unreachable;
         // After a lost Down there may be nobody to come back: the caller looks at the lock.
-        if (!lost || operation == 0 || method == control::Method::down) return ended;
+        if (!lost || method == control::Method::down || (operation == 0 && attempt >= kAttempts)) return ended;
+        kernel::sleep_for(kBetweenAttempts);
         connection = reconnect();
         if (!connection) return std::unexpected(connection.error());
-        message = varlink::build_call(control::info(control::Method::wait).name,
-                                      control::write(control::OperationRequest{operation, {}}), true);
+        if (operation != 0) {
+            message = varlink::build_call(control::info(control::Method::wait).name,
+                                          control::write(control::OperationRequest{operation, {}}), true);
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 // cli/client.hpp -- one connection to a supervisor, for one call after the other.
 //
 // Owns the socket and the talk.  Speaks only to a server that is root or ourselves.  A supervisor whose manager is
-// replaced in mid-call is asked again: by operation number once that is known, from the start where the call only
-// reads.
+// replaced in mid-call is asked again: by the operation's number once that is known, else by the name that the client
+// gave its request, so that nothing is done twice.
 #pragma once
 
 #include <functional>
@@ -60,6 +60,8 @@ class Client {
     const std::string& path() const { return path_; }
 
   private:
+    // With a name of its own, so that it may be asked again: see UpgradeRequest::request and the others.
+    static Result<std::string> named(control::Method method, const std::string& parameters);
     Result<control::OperationReply> follow(Connection& connection, std::int64_t& operation, const Progress& progress);
     Result<Connection> reconnect();
 

@@ -40,6 +40,18 @@ CommandResult why_command(Context& context, const std::string& name);
 CommandResult where_command(Context& context);
 CommandResult version_command(Context& context);
 
+// The supervisor itself (commands_upgrade.cc).
+struct UpgradeOptions {
+    std::string to;         // a program; empty: the one that this command line belongs to
+    std::string probation;  // a duration; empty: the supervisor's own
+    bool anchor = false;
+    bool no_wait = false;
+};
+CommandResult upgrade_command(Context& context, const UpgradeOptions& options);
+CommandResult generation_command(Context& context);
+CommandResult state_command(Context& context);
+CommandResult state_check_command(Context& context, const std::string& file);
+
 // Configuration (commands_config.cc).
 CommandResult check_command(Context& context, const std::vector<std::string>& files);
 CommandResult plan_command(Context& context);

@@ -1,7 +1,7 @@
 // cli/commands_ask.cc -- status, why, where, version: what only reads.
+#include "base/version.hpp"
 #include "cli/commands.hpp"
 #include "cli/status_view.hpp"
-#include "cli/version.hpp"
 #include "kernel/clock.hpp"
 #include "logger/read.hpp"
 
@@ -141,8 +141,8 @@ CommandResult where_command(Context& context) {
 }
 
 CommandResult version_command(Context& context) {
-    context.print(context.json() ? "{\"version\":\"" + std::string(kVersion) + "\"}\n"
-                                 : "abide " + std::string(kVersion) + "\n");
+    context.print(context.json() ? "{\"version\":\"" + std::string(version()) + "\"}\n"
+                                 : "abide " + std::string(version()) + "\n");
     return 0;
 }
 

@@ -27,6 +27,7 @@ ErrorKind kind_of(Outcome outcome) {
         case Outcome::refused: return ErrorKind::refused;
         case Outcome::not_permitted: return ErrorKind::not_permitted;
         case Outcome::timed_out: return ErrorKind::timed_out;
+        case Outcome::rolled_back: return ErrorKind::rolled_back;
         case Outcome::pending:
         case Outcome::done:
         case Outcome::failed:
@@ -89,7 +90,7 @@ int report_operation(Context& context, const control::OperationReply& reply) {
     if (!went_well(reply.outcome)) {
         if (!told) {
             context.complain(
-                {ErrorKind::failed, reply.verb + ": " + (reply.detail.empty() ? reply.outcome : reply.detail), 0, {}});
+                {kind_of(control::outcome_of(reply.outcome)), reply.verb + ": " + (reply.detail.empty() ? reply.outcome : reply.detail), 0, {}});
         }
         if (status == 0) status = exit_status_of(kind_of(control::outcome_of(reply.outcome)));
     }

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "base/text.hpp"
-#include "cli/version.hpp"
+#include "base/version.hpp"
 #include "config/load.hpp"
 #include "journal/writer.hpp"
 #include "model/codec.hpp"
@@ -49,7 +49,7 @@ Result<std::string> seed_journal(Seed seed) {
         if (const Status added = add_chosen(seed.configuration, name); !added) return std::unexpected(added.error());
     }
     journal::Writer writer(Epoch{0});
-    writer.append_header(journal::own_header(kVersion));
+    writer.append_header(journal::own_header(version()));
     writer.append_boot(seed.boot);
     for (const model::ServiceSpec& spec : seed.configuration.services) {
         if (!journal::fits(spec)) return fail(ErrorKind::refused, spec.name + ": its configuration is too large");

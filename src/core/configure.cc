@@ -121,6 +121,7 @@ Result<std::vector<PlannedChange>> Engine::plan(const Configuration& configurati
 
 void Machine::on(const in::Configured& in) {
     Operation& op = new_operation(Verb::apply, in.requester, {});
+    op.ticket = in.ticket;
     if (in.requester.permission < Permission::administer) {
         return end_operation(op, Outcome::not_permitted, "only who administers may change the configuration");
     }

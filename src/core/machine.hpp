@@ -56,6 +56,7 @@ class Machine {
     void on(const model::in::Probed& in);
     void on(const model::in::BecameReady& in);
     void on(const model::in::Frozen& in);
+    void on(const model::in::UpgradeEnded& in);
     void on(const model::in::Ticked& in);
     void on(const model::in::Signalled& in);
     void on(const model::in::Recovered& in);
@@ -128,6 +129,12 @@ class Machine {
     void schedule_restart(Slot slot, const model::Run& run);
     void rest(Slot slot, const model::Run& run);
     static bool is_success(const model::ServiceSpec& spec, const model::Run& run, const model::ExitStatus& exit);
+
+    // upgrade.cc
+    static bool is_upgrade(model::Verb verb) {
+        return verb == model::Verb::upgrade || verb == model::Verb::upgrade_anchor;
+    }
+    void upgrade(const model::in::Requested& in, model::Operation& op);
 
     // operations.cc
     model::Operation& new_operation(model::Verb verb, const model::Requester& requester, Duration timeout);

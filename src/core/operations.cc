@@ -27,6 +27,8 @@ Permission needed(Verb verb) {
         case Verb::disable:
         case Verb::apply:
         case Verb::remove:
+        case Verb::upgrade:
+        case Verb::upgrade_anchor:
         case Verb::shutdown: return Permission::administer;
     }
     return Permission::administer;
@@ -62,7 +64,9 @@ void Machine::on(const in::Requested& in) {
         end_operation(op, Outcome::not_permitted, "this needs another role; see [control] in the configuration");
         return;
     }
+    op.ticket = in.ticket;
     if (in.verb == Verb::cancel) return cancel(in, op);
+    if (is_upgrade(in.verb)) return upgrade(in, op);
     if (in.verb == Verb::shutdown) {
         shut_down(Reason::requested, "operation " + std::to_string(op.id.value), 0);
         if (in.timeout.ns > 0) {
@@ -138,6 +142,8 @@ void Machine::carry_out(Operation& op, TargetResult& target, const in::Requested
             return end(Outcome::done, "");
         case Verb::apply:
         case Verb::shutdown:
+        case Verb::upgrade:
+        case Verb::upgrade_anchor:
         case Verb::cancel: return end(Outcome::refused, "");
     }
 }
@@ -149,6 +155,7 @@ void Machine::cancel(const in::Requested& in, Operation& op) {
     Operation& victim = it->second;
     if (victim.outcome != Outcome::pending) return end_operation(op, Outcome::refused, "that operation has ended");
     if (victim.verb == Verb::shutdown) return end_operation(op, Outcome::refused, "a shutdown can't be taken back");
+    if (is_upgrade(victim.verb)) return end_operation(op, Outcome::refused, "an upgrade can't be taken back");
     for (TargetResult& target : victim.targets) {
         if (target.outcome != Outcome::pending) continue;
         target.outcome = Outcome::cancelled;
@@ -165,7 +172,7 @@ void Machine::review(OperationId id) {
     const auto it = e_.operations_.find(id);
     if (it == e_.operations_.end() || it->second.outcome != Outcome::pending) return;
     Operation& op = it->second;
-    if (op.verb == Verb::shutdown) return;
+    if (op.verb == Verb::shutdown || is_upgrade(op.verb)) return;
     Outcome worst = Outcome::done;
     std::string detail;
     for (TargetResult& target : op.targets) {
@@ -233,6 +240,8 @@ void Machine::review_target(Operation& op, TargetResult& target) {
         case Verb::disable:
         case Verb::apply:
         case Verb::shutdown:
+        case Verb::upgrade:
+        case Verb::upgrade_anchor:
         case Verb::cancel: return end(Outcome::done);
     }
 }

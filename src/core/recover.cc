@@ -10,6 +10,11 @@ namespace abide::core {
 using namespace model;
 
 void Machine::on(const in::Recovered& in) {
+    if (in.rescue) {
+        Event rescue;
+        rescue.type = EventType::supervisor_rescue;
+        publish(std::move(rescue));
+    }
     Event event;
     event.type = in.first ? EventType::supervisor_started : EventType::supervisor_recovered;
     publish(std::move(event));

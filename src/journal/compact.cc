@@ -30,7 +30,7 @@ std::string_view first_difference(std::string_view wanted, std::string_view foun
 
 std::string_view compact(Writer& writer, const Live& live) {
     CHECK(writer.empty(), "an image is compacted within a batch");
-    writer.append_header(own_header(live.program));
+    writer.append_header(live.header ? *live.header : own_header(live.program));
     if (live.boot) writer.append_boot(*live.boot);
     if (live.instance) writer.append_instance(*live.instance);
     if (live.environment && !live.environment->variables.empty()) writer.append_environment(*live.environment);
@@ -61,7 +61,9 @@ Status verify(std::string_view image, const Live& live) {
     const Frame first = read_frame(std::as_bytes(std::span(image.data(), image.size())).data());
     // Written again from what was read, and from what should be in it, it must be the same to the byte.
     Writer again(Epoch{first.epoch}, first.sequence - 1, recovered.kept);
-    const std::string_view copy = compact(again, recovered, live.program);
+    Live found = live_of(recovered, live.program);
+    found.header = live.header;
+    const std::string_view copy = compact(again, found);
     if (copy != image) {
         return fail(ErrorKind::failed, "the compacted journal does not read as it was written: " +
                                            std::string(first_difference(image, copy)));

@@ -29,6 +29,7 @@ struct Live {
     const std::map<FdKey, Descriptor>* descriptors = nullptr;
     const std::map<SpawnId, PidEntry>* pids = nullptr;  // only those still asked need to go along
     std::string program;                                // version, for the header
+    const Header* header = nullptr;                     // of the older format to write in; none: our own
 };
 
 // A whole new image, as one batch of `writer` (which must be empty): take() it by the returned view.

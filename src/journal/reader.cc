@@ -66,6 +66,12 @@ class Meaning {
         keep(id, record);
     }
 
+    void put_aside(RecordKey id, const Standing& record) {
+        keep(id, record);
+        add_problem(result_, std::string(type_name(static_cast<RecordType>(id.type))) + " record " +
+                                 std::to_string(id.key) + " was put aside unread");
+    }
+
   private:
     template <class T>
     std::optional<T> decode(RecordKey id, const Standing& record) {
@@ -98,13 +104,14 @@ class Meaning {
     }
 
     void take_header(Header header) {
-        if (header.magic != kMagic || header.min_reader > kFormat) {
+        const std::uint32_t own = journal_format().format;
+        if (header.magic != kMagic || header.min_reader > own) {
             result_.refused = true;
             add_problem(result_, "the journal was written in format " + std::to_string(header.format) +
                                      " and may be read from format " + std::to_string(header.min_reader) +
-                                     " on; this program reads format " + std::to_string(kFormat));
+                                     " on; this program reads format " + std::to_string(own));
         }
-        if (header.min_writer > kFormat) result_.must_compact = true;
+        if (header.min_writer > own) result_.must_compact = true;
         result_.header = std::move(header);
     }
 
@@ -113,19 +120,25 @@ class Meaning {
 
 }  // namespace
 
-Recovered read(std::span<const std::byte> image) {
+Recovered read(std::span<const std::byte> image, const Take& take) {
     Recovered result;
     const std::map<RecordKey, Standing> standing = Walk(image, result).run();
     Meaning meaning(result);
-    for (const auto& [id, record] : standing) meaning.take(id, record);
+    for (const auto& [id, record] : standing) {
+        if (take && !take(id)) {
+            meaning.put_aside(id, record);
+            continue;
+        }
+        meaning.take(id, record);
+    }
     std::ranges::sort(result.services, {}, &model::Service::name);
     if (!result.header && result.statistics.records > 0)
         add_problem(result, "the journal has no header that can be read");
     return result;
 }
 
-Recovered read(std::string_view image) {
-    return read(std::as_bytes(std::span(image.data(), image.size())));
+Recovered read(std::string_view image, const Take& take) {
+    return read(std::as_bytes(std::span(image.data(), image.size())), take);
 }
 
 }  // namespace abide::journal

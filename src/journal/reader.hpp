@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <span>
@@ -57,8 +58,10 @@ struct Recovered {
     bool must_compact = false;
 };
 
-Recovered read(std::span<const std::byte> image);
-Recovered read(std::string_view image);
+// Asked before each record is looked at; false: it is put aside as it is, and its owner is unknown here.
+using Take = std::function<bool(RecordKey)>;
+Recovered read(std::span<const std::byte> image, const Take& take = {});
+Recovered read(std::string_view image, const Take& take = {});
 
 // Text, one line a fact, for people and for comparing; the environment only by names.
 std::string dump(const Recovered& recovered);

@@ -9,6 +9,7 @@
 
 #include "base/ids.hpp"
 #include "base/time.hpp"
+#include "base/version.hpp"
 #include "model/spec.hpp"
 
 namespace abide::journal {
@@ -23,9 +24,9 @@ struct Header {
 };
 BOOST_DESCRIBE_STRUCT(Header, (), (magic, format, min_reader, min_writer, program))
 inline constexpr char kMagic[] = "abide-journal";
-inline constexpr std::uint32_t kFormat = 1;
 inline Header own_header(std::string_view program) {
-    return {kMagic, kFormat, 1, 1, std::string(program)};
+    const JournalFormat own = journal_format();
+    return {kMagic, own.format, own.min_reader, own.min_writer, std::string(program)};
 }
 
 // Deadlines on CLOCK_MONOTONIC and CLOCK_BOOTTIME mean nothing in another boot.

@@ -56,6 +56,13 @@ void AnchorLink::get(std::vector<std::uint64_t> keys, std::function<void(Kept)> 
                       {}});
 }
 
+void AnchorLink::ask(Verb verb, std::uint32_t count, std::string body,
+                     std::function<void(std::uint32_t, std::string_view)> done) {
+    const std::uint32_t tag = ++last_tag_;
+    asked_.emplace(tag, std::move(done));
+    queue_.push_back({verb, 0, tag, std::move(body), {}, count});
+}
+
 void AnchorLink::reap(std::int32_t pid) {
     queue_.push_back({Verb::reap, 0, 0, bytes_of(pid), {}});
 }
@@ -108,6 +115,7 @@ bool AnchorLink::send_front() {
     header.count = static_cast<std::uint32_t>(taken);
     if (first.verb == Verb::get) header.count = static_cast<std::uint32_t>(first.body.size() / sizeof(std::uint64_t));
     if (first.verb == Verb::ready) header.count = 0;
+    if (!can_share_frame(first.verb) && first.count != 1) header.count = first.count;
     std::memcpy(frame.data(), &header, sizeof header);
     const Result<bool> sent = kernel::send(socket_.get(), std::as_bytes(std::span(frame)), fds);
     if (sent && !*sent) return false;
@@ -144,7 +152,9 @@ bool AnchorLink::take_frame(News& news) {
 void AnchorLink::dispatch(const Header& header, std::string_view body, std::vector<kernel::Fd> fds, News& news) {
     const auto verb = static_cast<Verb>(header.verb);
     const bool answer = (header.flags & anchor::kAnswer) != 0;
-    if (verb == Verb::exited && !answer) {
+    if (answer && asked_.contains(header.tag)) {
+        asked_.extract(header.tag).mapped()(header.status, body);
+    } else if (verb == Verb::exited && !answer) {
         for (const anchor::Exit& exit : items_of<anchor::Exit>(body, header.count)) news.exits.push_back(exit);
     } else if (verb == Verb::wish && !answer) {
         for (const anchor::Wish& wish : items_of<anchor::Wish>(body, header.count))
@@ -197,6 +207,17 @@ Result<anchor::HelloAnswer> AnchorLink::hello_now() {
     const Status pumped = pump_until(done);
     now_done_ = {};
     if (!pumped) return std::unexpected(pumped.error());
+    return result;
+}
+
+Result<anchor::Generation> AnchorLink::generation_now() {
+    bool done = false;
+    anchor::Generation result;
+    ask(Verb::generation, 0, {}, [&](std::uint32_t, std::string_view body) {
+        std::memcpy(&result, body.data(), std::min(body.size(), sizeof result));
+        done = true;
+    });
+    if (const Status pumped = pump_until(done); !pumped) return std::unexpected(pumped.error());
     return result;
 }
 

@@ -50,12 +50,17 @@ class AnchorLink {
     Result<anchor::HelloAnswer> hello_now();
     Result<Kept> get_now(const std::vector<std::uint64_t>& keys);
     Result<std::vector<std::uint64_t>> list_now();
+    // All zero from an anchor that doesn't know the verb.
+    Result<anchor::Generation> generation_now();
     Status put_now(std::uint64_t key, SharedFd fd);
 
     // Queued; flush() sends them.  `ours`: closing it can't block (memfd, pipe, pidfd).
     void put(std::uint64_t key, SharedFd fd, bool ours);
     void drop(std::uint64_t key, bool ours);
     void get(std::vector<std::uint64_t> keys, std::function<void(Kept)> done);
+    // Any verb: `done` gets the answer's status and body.
+    void ask(anchor::Verb verb, std::uint32_t count, std::string body,
+             std::function<void(std::uint32_t, std::string_view)> done);
     void reap(std::int32_t pid);
     void peek(std::int32_t pid);
     void mark(std::int32_t pid, std::uint32_t flags);
@@ -78,6 +83,7 @@ class AnchorLink {
         std::uint32_t tag = 0;
         std::string body;  // the item's bytes; a get has all its keys in one entry
         SharedFd fd;
+        std::uint32_t count = 1;  // of verbs that don't share a frame
     };
     bool send_front();
     bool take_frame(News& news);
@@ -87,6 +93,7 @@ class AnchorLink {
     kernel::Fd socket_;
     std::deque<Entry> queue_;
     std::map<std::uint32_t, std::function<void(Kept)>> questions_;
+    std::map<std::uint32_t, std::function<void(std::uint32_t, std::string_view)>> asked_;
     // The answer to hello or list, for the *_now call that waits for it.
     std::function<void(const anchor::Header&, std::string_view)> now_done_;
     News early_;

@@ -138,6 +138,7 @@ void Control::take(std::uint64_t id, Connection& connection, std::string_view me
         return;
     }
     Answer given = answer(*call, requester, engine_, places_, now);
+    if (given.vouch && vouch_) vouch_(*given.vouch);
     if (given.inputs.empty() && !given.operation) {
         if (!call->oneway) connection.out += given.message;
         return;
@@ -154,7 +155,7 @@ void Control::take(std::uint64_t id, Connection& connection, std::string_view me
     waiting.answer = std::move(given);
     connection.waiting = std::move(waiting);
     if (const model::Operation* operation = engine_.operation(connection.waiting->operation);
-        operation != nullptr && operation->outcome != model::Outcome::pending) {
+        operation != nullptr && (operation->outcome != model::Outcome::pending || !connection.waiting->answer.wait)) {
         settle(connection, *operation);
     }
 }
@@ -178,6 +179,17 @@ void Control::stepped(const Ticket& ticket, OperationId operation, const Now& no
     if (made == nullptr) return;
     if (made->outcome != model::Outcome::pending || !connection.waiting->answer.wait) settle(connection, *made);
     static_cast<void>(now);
+}
+
+void Control::refuse(const Ticket& ticket) {
+    const auto it = connections_.find(ticket.connection);
+    if (it == connections_.end() || !it->second.waiting || it->second.waiting->call != ticket.call) return;
+    const bool oneway = it->second.waiting->oneway;
+    it->second.waiting.reset();
+    if (oneway) return;
+    it->second.out += control::error_message(
+        {ErrorKind::refused, "managers have died of this request, so it is not carried out any more", 0,
+         "`abide generation` says what is quarantined; upgrading forgets it"});
 }
 
 // The last reply to the call that waits.

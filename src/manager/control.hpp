@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -32,6 +33,7 @@ class Control {
     // Takes the listening socket that the anchor keeps.
     Status listen(kernel::Fd listener);
     void set_places(Places places) { places_ = std::move(places); }
+    void set_vouch(std::function<void(const control::VouchRequest&)> vouch) { vouch_ = std::move(vouch); }
 
     void on_listener();
     void on_connection(std::uint64_t id, std::uint32_t events, const Now& now);
@@ -42,6 +44,8 @@ class Control {
         ++version_;
         if (!cached_status_.empty()) std::string().swap(cached_status_);
     }
+    // Its input was not taken, since managers died of it.
+    void refuse(const Ticket& ticket);
     // An operation ended.
     void ended(OperationId operation, const Now& now);
     // The end of a turn: progress, and what can be written.
@@ -88,6 +92,7 @@ class Control {
     kernel::Fd listener_;
     Permissions permissions_;
     Places places_;
+    std::function<void(const control::VouchRequest&)> vouch_;
     std::map<std::uint64_t, Connection> connections_;
     std::map<std::uint32_t, std::size_t> per_user_;
     std::uint64_t last_id_ = 0, last_call_ = 0;

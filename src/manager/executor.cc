@@ -168,6 +168,9 @@ void Executor::run(const out::Reply& effect) {
 void Executor::run(const out::Publish& effect) {
     uses_.events.append(effect.event);
 }
+void Executor::run(const out::Upgrade& effect) {
+    uses_.upgrader.begin(effect, *now_);
+}
 void Executor::run(const out::EndInstance& effect) {
     ended_ = effect.exit_status;
 }

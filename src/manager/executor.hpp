@@ -17,6 +17,7 @@
 #include "manager/processes.hpp"
 #include "manager/runs.hpp"
 #include "manager/tracking.hpp"
+#include "manager/upgrader.hpp"
 #include "model/effect.hpp"
 
 namespace abide::manager {
@@ -34,6 +35,7 @@ class Executor {
         Launcher& launcher;
         Probes& probes;
         EventLog& events;
+        Upgrader& upgrader;
     };
     explicit Executor(Uses uses) : uses_(uses) {}
 
@@ -57,6 +59,7 @@ class Executor {
     void run(const model::out::Release& effect);
     void run(const model::out::Reply& effect);
     void run(const model::out::Publish& effect);
+    void run(const model::out::Upgrade& effect);
     void run(const model::out::EndInstance& effect);
 
     const model::Run* run_of(const std::string& service, RunNumber run) const;

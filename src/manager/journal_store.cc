@@ -6,9 +6,9 @@
 #include <cerrno>
 #include <cstdlib>
 
+#include "base/version.hpp"
 #include "kernel/files.hpp"
 #include "manager/complain.hpp"
-#include "manager/methods.hpp"
 
 namespace abide::manager {
 
@@ -34,17 +34,26 @@ journal::Live JournalStore::live_of(const core::Snapshot& snapshot) const {
     live.environment = &environment_;
     live.boot = boot_ ? &*boot_ : nullptr;
     live.descriptors = &descriptors_;
-    live.program = std::string(kVersion);
+    live.program = std::string(version());
+    live.header = older_ ? &*older_ : nullptr;
     return live;
 }
 
-Result<core::Snapshot> JournalStore::open(kernel::Fd memfd, std::uint64_t epoch, bool sealed, AnchorLink& anchor) {
+Result<core::Snapshot> JournalStore::open(kernel::Fd memfd, std::uint64_t epoch, bool sealed, AnchorLink& anchor,
+                                          Cursor& cursor) {
     // A description of our own: the position and the flags of the anchor's copy are not ours to change.
     Result<kernel::Fd> file = kernel::reopen(memfd.get(), sealed ? O_RDONLY | O_CLOEXEC : kAppend);
     if (!file) return std::unexpected(file.error());
     const Result<std::string> image = kernel::read_all(file->get(), kImageBytes);
     if (!image) return std::unexpected(image.error());
-    journal::Recovered recovered = journal::read(*image);
+    cursor.enter(Phase::reading);
+    journal::Recovered recovered = journal::read(*image, [&cursor](journal::RecordKey id) {
+        // Key 0 is that of a record of which there is one: without it there is no instance.
+        if (cursor.poisonous(Phase::reading, id.type, id.key)) return false;
+        cursor.enter(Phase::reading, id.type, id.key,
+                     "record of type " + std::to_string(id.type) + ", key " + std::to_string(id.key));
+        return true;
+    });
     for (const std::string& problem : recovered.problems) complain("journal: " + problem);
     if (recovered.refused) return fail(ErrorKind::refused, "the journal is of a newer program", "start that one");
     if (!recovered.instance) return fail(ErrorKind::failed, "the journal says nothing of an instance");
@@ -54,6 +63,8 @@ Result<core::Snapshot> JournalStore::open(kernel::Fd memfd, std::uint64_t epoch,
     environment_ = std::move(recovered.environment);
     boot_ = std::move(recovered.boot);
     descriptors_ = std::move(recovered.descriptors);
+    problems_ = recovered.problems;
+    if (recovered.header && recovered.header->format < journal_format().format) older_ = recovered.header;
     for (const auto& [spawn, entry] : recovered.pids) children_.emplace(spawn, entry.pid);
     writer_.emplace(Epoch{epoch}, recovered.last_sequence, std::move(recovered.kept));
     core::Snapshot snapshot{std::move(*recovered.instance), std::move(recovered.specs), std::move(recovered.services),
@@ -111,7 +122,9 @@ Status JournalStore::replace(std::string_view image, const journal::Live& live) 
 }
 
 void JournalStore::compact_when_due(const core::Engine& engine, AnchorLink& anchor, bool children_writing) {
-    if (children_writing || !journal::should_compact(size_, live_size_) || !anchor.flushed()) return;
+    const bool due = raise_due_ || journal::should_compact(size_, live_size_);
+    if (children_writing || !due || !anchor.flushed()) return;
+    raise_due_ = false;
     const core::Snapshot snapshot = engine.snapshot();
     const journal::Live live = live_of(snapshot);
     if (const Status replaced = replace(journal::compact(*writer_, live), live); !replaced) {
@@ -124,6 +137,38 @@ void JournalStore::compact_when_due(const core::Engine& engine, AnchorLink& anch
     anchor.put(static_cast<std::uint64_t>(anchor::Key::journal), share(std::move(*copy)), true);
     // The next record goes to the new image only, so the anchor must have it by then.
     if (!anchor.flush()) give_up("the anchor does not take the new image");
+}
+
+Result<kernel::Fd> JournalStore::copy() const {
+    const Result<kernel::Fd> own = kernel::reopen(file_.get(), O_RDONLY | O_CLOEXEC);
+    if (!own) return std::unexpected(own.error());
+    const Result<std::string> image = kernel::read_all(own->get(), kImageBytes);
+    if (!image) return std::unexpected(image.error());
+    Result<kernel::Fd> made = kernel::make_memfd("abide-rehearsal", *image);
+    if (!made) return made;
+    if (Status sealed = kernel::seal_memfd(made->get()); !sealed) return std::unexpected(sealed.error());
+    return made;
+}
+
+void JournalStore::raise_format() {
+    raise_due_ = raise_due_ || older_.has_value();
+    older_.reset();
+}
+
+std::uint32_t JournalStore::format() const {
+    return older_ ? older_->format : journal_format().format;
+}
+
+std::vector<std::string> JournalStore::unknown() const {
+    std::vector<std::string> lines;
+    if (!writer_) return lines;
+    for (const auto& [id, raw] : writer_->kept().records) {
+        lines.push_back("record of type " + std::to_string(id.type) + ", key " + std::to_string(id.key) + ", " +
+                        std::to_string(raw.payload.size()) + " bytes");
+    }
+    for (const auto& [id, members] : writer_->kept().members)
+        lines.push_back("members of a record of type " + std::to_string(id.type) + ", key " + std::to_string(id.key));
+    return lines;
 }
 
 std::optional<kernel::PidRecord> JournalStore::pid_record(SpawnId spawn) const {

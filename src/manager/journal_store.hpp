@@ -19,18 +19,30 @@
 #include "kernel/fd.hpp"
 #include "kernel/spawn.hpp"
 #include "manager/anchor_link.hpp"
+#include "manager/cursor.hpp"
 
 namespace abide::manager {
 
 class JournalStore {
   public:
     // Reads what is there.  `sealed`: it can't be appended to, so a copy is made and given to the anchor.
-    Result<core::Snapshot> open(kernel::Fd memfd, std::uint64_t epoch, bool sealed, AnchorLink& anchor);
+    // `cursor` is told of each record before it is looked at, and says which ones are not to be.
+    Result<core::Snapshot> open(kernel::Fd memfd, std::uint64_t epoch, bool sealed, AnchorLink& anchor, Cursor& cursor);
 
     // Everything that changed, as one batch.  Does not return when it can't be written.
     void write(const core::Engine& engine, const core::Changes& changes);
     // Only while no child may be writing its own record, which would go to the old image.
     void compact_when_due(const core::Engine& engine, AnchorLink& anchor, bool children_writing);
+
+    // All that is written, in a memory file of its own, sealed.
+    Result<kernel::Fd> copy() const;
+    // This program stays: from the next compaction on, which is due, the journal is in its own format.  Until then an
+    // older program can go on from it.
+    void raise_format();
+    // What reading it has brought to light; for people.
+    [[nodiscard]] const std::vector<std::string>& problems() const { return problems_; }
+    [[nodiscard]] std::vector<std::string> unknown() const;
+    [[nodiscard]] std::uint32_t format() const;
 
     // What a child appends before its exec; none before the journal is open.
     [[nodiscard]] std::optional<kernel::PidRecord> pid_record(SpawnId spawn) const;
@@ -53,6 +65,9 @@ class JournalStore {
     std::optional<journal::BootRecord> boot_;
     std::map<FdKey, journal::Descriptor> descriptors_;
     std::map<SpawnId, std::int32_t> children_;
+    std::optional<journal::Header> older_;  // the header to write, while this program may have to go again
+    bool raise_due_ = false;
+    std::vector<std::string> problems_;
 };
 
 }  // namespace abide::manager

@@ -207,6 +207,10 @@ void Launcher::on_spawner(const Now& now) {
             uses_.logger.on_spawn(std::move(event));
             continue;
         }
+        if (event.token == kWitnessToken) {
+            uses_.upgrader.on_spawn(std::move(event));
+            continue;
+        }
         const SpawnId spawn{event.token};
         std::optional<Processes::Ended> ended;
         switch (event.kind) {

@@ -19,6 +19,7 @@
 #include "manager/processes.hpp"
 #include "manager/runs.hpp"
 #include "manager/tracking.hpp"
+#include "manager/upgrader.hpp"
 #include "model/effect.hpp"
 
 namespace abide::manager {
@@ -36,6 +37,7 @@ class Launcher {
         Tracking& tracking;
         LoggerKeeper& logger;
         JournalStore& journal;
+        Upgrader& upgrader;
     };
     explicit Launcher(Uses uses) : uses_(uses) {}
     // /dev/null, the inherited environment, and the descriptor limit that children get back.

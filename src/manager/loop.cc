@@ -4,6 +4,7 @@
 #include <malloc.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "kernel/clock.hpp"
 #include "manager/complain.hpp"
@@ -27,14 +28,36 @@ Loop::Loop(kernel::Epoll epoll, std::unique_ptr<kernel::Spawner> spawner, Anchor
       runs_(epoll_, anchor_, logger_),
       probes_(epoll_),
       notify_(engine_, inbox_, tracking_, runs_, anchor_),
-      launcher_({engine_, epoll_, *spawner_, anchor_, inbox_, processes_, runs_, tracking_, logger_, journal_}),
-      executor_({engine_, epoll_, anchor_, inbox_, processes_, runs_, tracking_, launcher_, probes_, events_}),
+      upgrader_({engine_, epoll_, *spawner_, anchor_, inbox_, journal_}),
+      launcher_({engine_, epoll_, *spawner_, anchor_, inbox_, processes_, runs_, tracking_, logger_, journal_,
+                 upgrader_}),
+      executor_({engine_, epoll_, anchor_, inbox_, processes_, runs_, tracking_, launcher_, probes_, events_,
+                 upgrader_}),
       control_(epoll_, engine_, inbox_) {}
+
+namespace {
+
+// For whoever asks what was quarantined.
+std::string words_of(const model::Input& input) {
+    return std::visit(
+        [](const auto& in) {
+            std::string text = "what happened to ";
+            if constexpr (requires { in.service; }) return text + in.service;
+            if constexpr (requires { in.spawn; }) return text + "the process of spawn " + std::to_string(in.spawn.value);
+            if constexpr (requires { in.names; })
+                return "a request about " + (in.names.empty() ? std::string("all") : in.names.front());
+            return std::string("something that happened to the instance");
+        },
+        input);
+}
+
+}  // namespace
 
 int Loop::run() {
     while (!anchor_gone_) {
         turn();
         if (ending_ == Ending::told && anchor_.flushed()) return 0;
+        if (upgrader_.handing_over()) std::_Exit(0);  // a planned crash: nothing is tidied
     }
     complain("the anchor is gone; the manager ends");
     return 1;
@@ -55,7 +78,7 @@ void Loop::turn() {
 
 Mono Loop::deadline() const {
     return std::min({engine_.next_deadline(), probes_.next_deadline(), control_.next_deadline(), tracking_.next_look(),
-                     logger_.next_deadline(), peek_at_, end_deadline_});
+                     logger_.next_deadline(), peek_at_, end_deadline_, upgrader_.next_deadline()});
 }
 
 void Loop::on_ready(const kernel::Ready& ready, const Now& now) {
@@ -77,6 +100,7 @@ void Loop::on_ready(const kernel::Ready& ready, const Now& now) {
         case Watched::notify: return notify_.on_ready(id);
         case Watched::ready_pipe: return notify_.on_ready_pipe(id, epoll_);
         case Watched::probe: return probes_.on_ready(id);
+        case Watched::witness: return upgrader_.on_link();
     }
 }
 
@@ -130,6 +154,7 @@ void Loop::look_at_clocks(const Now& now) {
     for (model::in::Probed& answer : probes_.take()) inbox_.push(InputClass::notification, std::move(answer));
     control_.expire(now);
     logger_.ensure(now.mono);
+    upgrader_.expire(now.mono);
     if (engine_.next_deadline() <= now.mono) inbox_.push(InputClass::notification, model::in::Ticked{});
 }
 
@@ -138,10 +163,18 @@ void Loop::decide(const Now& now) {
     const std::vector<Inbox::Item> items = inbox_.take();
     if (items.empty()) return;
     for (const Inbox::Item& item : items) {
+        const auto kind = static_cast<std::uint32_t>(item.input.index());
+        const std::uint64_t subject = subject_of(item.input);
+        if (cursor_.poisonous(Phase::stepping, kind, subject)) {
+            control_.refuse(item.ticket);
+            continue;
+        }
+        cursor_.enter(Phase::stepping, kind, subject, words_of(item.input));
         std::vector<model::Effect> effects = engine_.step(item.input, now);
         std::ranges::move(effects, std::back_inserter(effects_));
         if (item.ticket.connection != 0) stepped_.emplace_back(item.ticket, engine_.instance().last_operation);
     }
+    cursor_.leave();
     taken_ += items.size();
     control_.changed();
     journal_.write(engine_, engine_.take_changes());
@@ -169,9 +202,15 @@ void Loop::speak(const Now& now) {
         places_.where.logger_pid = logger_.pid();
         control_.set_places(places_);
     }
+    if (upgrader_.take_committed()) note_commit();
+    if (upgrader_.take_committed_anchor()) {
+        places_.generation.anchor_execs += 1;
+        control_.set_places(places_);
+    }
     journal_.compact_when_due(engine_, anchor_, spawner_->in_flight() + spawner_->queued() != 0);
     watch_anchor_room();
     give_back_memory();
+    cursor_.settled();
 }
 
 // After a burst the heap is full of holes between what stays; done when nobody waits for us.

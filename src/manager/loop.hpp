@@ -18,6 +18,7 @@
 #include "kernel/spawn.hpp"
 #include "manager/anchor_link.hpp"
 #include "manager/control.hpp"
+#include "manager/cursor.hpp"
 #include "manager/event_log.hpp"
 #include "manager/executor.hpp"
 #include "manager/inbox.hpp"
@@ -29,6 +30,7 @@
 #include "manager/processes.hpp"
 #include "manager/runs.hpp"
 #include "manager/tracking.hpp"
+#include "manager/upgrader.hpp"
 
 namespace abide::manager {
 
@@ -41,6 +43,12 @@ class Loop {
     Status start();
     // Until the instance has ended or the anchor is gone.
     int run();
+    // What is left to do when start() failed, or is not to be tried any more: see rescue.hpp.
+    int rescue(const std::string& why);
+    // A program on probation doesn't rescue anything: the one before it comes back.
+    [[nodiscard]] bool on_probation() const {
+        return static_cast<anchor::Start>(hello_.start) == anchor::Start::upgraded;
+    }
 
   private:
     Loop(kernel::Epoll epoll, std::unique_ptr<kernel::Spawner> spawner, AnchorLink anchor);
@@ -49,6 +57,9 @@ class Loop {
     Status take_tracking();
     Status take_runtime();
     Status recover();
+    void note_rederived(const model::in::Recovered::Found& found);
+    void note_commit();
+    void describe_generation(const anchor::Generation& told);
 
     void turn();
     Mono deadline() const;
@@ -72,6 +83,7 @@ class Loop {
     AnchorLink anchor_;
     Inbox inbox_;
     core::Engine engine_;
+    Cursor cursor_;
     JournalStore journal_;
     EventLog events_;
     Processes processes_;
@@ -80,6 +92,7 @@ class Loop {
     Runs runs_;
     Probes probes_;
     Notify notify_;
+    Upgrader upgrader_;
     Launcher launcher_;
     Executor executor_;
     Control control_;

@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <array>
 
+#include "base/version.hpp"
 #include "config/load.hpp"
+#include "journal/compact.hpp"
 #include "model/codec.hpp"
 #include "model/signal.hpp"
 
@@ -62,6 +64,32 @@ Result<model::Configuration> missing_instances(const core::Engine& engine, const
     return made;
 }
 
+// The operation that this caller asked for under the same name before: its connection was lost since.
+const model::Operation* asked_before(const Asked& asked, const std::string& ticket) {
+    if (ticket.empty()) return nullptr;
+    for (const auto& [id, operation] : asked.engine.operations()) {
+        if (operation.ticket == ticket && operation.requester.uid == asked.requester.uid) return &operation;
+    }
+    return nullptr;
+}
+
+// An answer about the operation that `input` makes, or has made the first time.
+Answer ask(const Asked& asked, model::in::Requested input, std::string ticket, bool wait = true) {
+    constexpr std::size_t kTicketBytes = 64;
+    if (ticket.size() > kTicketBytes) return say(varlink::invalid_parameter("request"));
+    Answer answer;
+    answer.wait = wait;
+    answer.progress = asked.call.more && wait;
+    if (const model::Operation* before = asked_before(asked, ticket)) {
+        answer.operation = before->id;
+        return answer;
+    }
+    input.requester = asked.requester;
+    input.ticket = std::move(ticket);
+    answer.inputs.emplace_back(std::move(input));
+    return answer;
+}
+
 Answer status(const Asked& asked) {
     const auto request = control::read<control::StatusRequest>(asked.call.parameters);
     if (!request) return say(varlink::invalid_parameter(request.error()));
@@ -99,7 +127,7 @@ Answer operations(const Asked& asked) {
 
 Answer ping(const Asked& asked) {
     const model::Instance& instance = asked.engine.instance();
-    return say_value(control::PingReply{std::string(kVersion), instance.spec.name,
+    return say_value(control::PingReply{std::string(version()), instance.spec.name,
                                         static_cast<std::int64_t>(asked.places.epoch), instance.shutting_down});
 }
 
@@ -121,43 +149,37 @@ Answer targets(const Asked& asked, Verb verb) {
     auto request = control::read<control::TargetsRequest>(asked.call.parameters);
     if (!request) return say(varlink::invalid_parameter(request.error()));
     if (request->names.empty() && verb != Verb::start) return say(varlink::invalid_parameter("names"));
-    Answer answer;
-    if (verb == Verb::start || verb == Verb::restart) {
+    std::optional<model::in::Configured> define;
+    if ((verb == Verb::start || verb == Verb::restart) && asked_before(asked, request->request) == nullptr) {
         Result<model::Configuration> made = missing_instances(asked.engine, request->names);
         if (!made) return say(control::error_message(made.error()));
         if (!made->services.empty()) {
-            model::in::Configured define{std::move(*made), true, asked.requester};
-            define.requester.permission = model::Permission::administer;  // the template was an administrator's
-            answer.inputs.emplace_back(std::move(define));
+            define.emplace(model::in::Configured{std::move(*made), true, asked.requester, {}});
+            define->requester.permission = model::Permission::administer;  // the template was an administrator's
         }
     }
     model::in::Requested input;
     input.verb = verb;
     input.names = std::move(request->names);
-    input.requester = asked.requester;
     input.timeout = timeout_of(request->timeout_ms);
-    answer.inputs.emplace_back(std::move(input));
-    answer.wait = request->wait;
-    answer.progress = asked.call.more && request->wait;
+    Answer answer = ask(asked, std::move(input), std::move(request->request), request->wait);
+    if (define && !answer.inputs.empty()) answer.inputs.insert(answer.inputs.begin(), std::move(*define));
     return answer;
 }
 
 Answer kill(const Asked& asked) {
-    const auto request = control::read<control::KillRequest>(asked.call.parameters);
+    auto request = control::read<control::KillRequest>(asked.call.parameters);
     if (!request) return say(varlink::invalid_parameter(request.error()));
     model::in::Requested input;
     input.verb = Verb::kill;
     input.names = {request->name};
-    input.requester = asked.requester;
     input.whole_tree = request->whole_tree;
     if (!request->signal.empty()) {
         const std::optional<int> signal = model::parse_signal(request->signal);
         if (!signal) return say(varlink::invalid_parameter("signal"));
         input.signal = *signal;
     }
-    Answer answer;
-    answer.inputs.emplace_back(std::move(input));
-    return answer;
+    return ask(asked, std::move(input), std::move(request->request));
 }
 
 Answer names(const Asked& asked, Verb verb) {
@@ -167,10 +189,7 @@ Answer names(const Asked& asked, Verb verb) {
     model::in::Requested input;
     input.verb = verb;
     input.names = std::move(request->names);
-    input.requester = asked.requester;
-    Answer answer;
-    answer.inputs.emplace_back(std::move(input));
-    return answer;
+    return ask(asked, std::move(input), std::move(request->request));
 }
 
 Answer cancel(const Asked& asked) {
@@ -186,17 +205,59 @@ Answer cancel(const Asked& asked) {
 }
 
 Answer down(const Asked& asked) {
-    const auto request = control::read<control::DownRequest>(asked.call.parameters);
+    auto request = control::read<control::DownRequest>(asked.call.parameters);
     if (!request) return say(varlink::invalid_parameter(request.error()));
     model::in::Requested input;
     input.verb = Verb::shutdown;
-    input.requester = asked.requester;
     input.timeout = timeout_of(request->timeout_ms);
-    Answer answer;
-    answer.inputs.emplace_back(std::move(input));
-    answer.wait = request->wait;
-    answer.progress = asked.call.more && request->wait;
+    return ask(asked, std::move(input), std::move(request->request), request->wait);
+}
+
+// Two that ask for the same program at once wait for the same operation.
+Answer upgrade(const Asked& asked) {
+    auto request = control::read<control::UpgradeRequest>(asked.call.parameters);
+    if (!request) return say(varlink::invalid_parameter(request.error()));
+    if (!request->program.starts_with('/')) return say(varlink::invalid_parameter("program"));
+    model::in::Requested input;
+    input.verb = request->anchor ? Verb::upgrade_anchor : Verb::upgrade;
+    input.program = std::move(request->program);
+    input.probation = {std::clamp<std::int64_t>(request->probation_ms.value_or(control::kProbationMs), 0, 86'400'000) *
+                       1'000'000};
+    for (const auto& [id, operation] : asked.engine.operations()) {
+        if (operation.verb != input.verb || operation.outcome != model::Outcome::pending) continue;
+        if (operation.detail != input.program) continue;
+        Answer joined;
+        joined.operation = id;
+        joined.wait = request->wait;
+        joined.progress = asked.call.more && request->wait;
+        return joined;
+    }
+    return ask(asked, std::move(input), std::move(request->request), request->wait);
+}
+
+Answer vouch(const Asked& asked) {
+    const auto request = control::read<control::VouchRequest>(asked.call.parameters);
+    if (!request) return say(varlink::invalid_parameter(request.error()));
+    const model::Operation* operation =
+        asked.engine.operation(OperationId{static_cast<std::uint64_t>(request->operation)});
+    if (operation == nullptr || operation->verb != Verb::upgrade || operation->outcome != model::Outcome::pending)
+        return say_error(ErrorKind::refused, "no such upgrade is under way");
+    Answer answer = say_value(control::Nothing{});
+    answer.vouch = *request;
     return answer;
+}
+
+// As text, so that a person can read it: the journal that a compaction would write now.
+Answer state(const Asked& asked) {
+    const core::Snapshot now = asked.engine.snapshot();
+    journal::Live live;
+    live.instance = &now.instance;
+    live.specs = &now.specs;
+    for (const model::Service& service : now.services) live.services.push_back(&service);
+    for (const model::Operation& operation : now.operations) live.operations.push_back(&operation);
+    live.program = std::string(version());
+    journal::Writer writer{Epoch{asked.places.epoch}};
+    return say_value(control::StateReply{journal::dump(journal::read(journal::compact(writer, live)))});
 }
 
 std::string_view change_word(core::PlannedChange::What what) {
@@ -221,9 +282,14 @@ Answer configure(const Asked& asked, bool apply) {
         answer.changes.push_back({change.service, std::string(change_word(change.what)), change.detail});
     }
     if (!apply) return say_value(control::ChangesReply{answer.changes, 0, {}, {}});
-    answer.inputs.emplace_back(model::in::Configured{std::move(*configuration), request->dynamic, asked.requester});
     answer.wait = false;
     answer.is_apply = true;
+    if (const model::Operation* before = asked_before(asked, request->request)) {
+        answer.operation = before->id;
+        return answer;
+    }
+    answer.inputs.emplace_back(
+        model::in::Configured{std::move(*configuration), request->dynamic, asked.requester, request->request});
     return answer;
 }
 
@@ -235,6 +301,7 @@ Answer dispatch(const Asked& asked, Method method) {
         case Method::where: return say_value(asked.places.where);
         case Method::operations: return operations(asked);
         case Method::wait: return wait_for(asked);
+        case Method::generation: return say_value(asked.places.generation);
         case Method::start: return targets(asked, Verb::start);
         case Method::stop: return targets(asked, Verb::stop);
         case Method::restart: return targets(asked, Verb::restart);
@@ -250,6 +317,9 @@ Answer dispatch(const Asked& asked, Method method) {
         case Method::apply: return configure(asked, true);
         case Method::plan: return configure(asked, false);
         case Method::remove: return names(asked, Verb::remove);
+        case Method::upgrade: return upgrade(asked);
+        case Method::vouch: return vouch(asked);
+        case Method::state: return state(asked);
     }
     return say(varlink::method_not_implemented(asked.call.method));
 }
@@ -259,7 +329,7 @@ Answer dispatch(const Asked& asked, Method method) {
 Answer answer(const varlink::Call& call, const model::Requester& requester, const core::Engine& engine,
               const Places& places, const Now& now) {
     const std::array interfaces = {varlink::Interface{control::kInterface, control::kDescription}};
-    const varlink::ServiceInfo info{"Abide", "abide", kVersion, "", interfaces};
+    const varlink::ServiceInfo info{"Abide", "abide", version(), "", interfaces};
     if (std::optional<std::string> told = varlink::answer_service(call, info)) return say(std::move(*told));
     const control::MethodInfo* method = control::find_method(call.method);
     if (method == nullptr) return say(varlink::method_not_found(call.method));

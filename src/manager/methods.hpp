@@ -19,12 +19,11 @@
 
 namespace abide::manager {
 
-inline constexpr std::string_view kVersion = "0.1.0";
-
 // What Ping and Where tell.
 struct Places {
     control::WhereReply where;
     std::uint64_t epoch = 0;
+    control::GenerationReply generation;
 };
 
 // What is to be done about one call.
@@ -37,6 +36,7 @@ struct Answer {
     std::optional<Mono> until;         // of the answer only: the operation goes on
     bool is_apply = false;             // answered by a ChangesReply
     std::vector<control::Change> changes;
+    std::optional<control::VouchRequest> vouch;  // to be passed on to whoever upgrades
 };
 
 Answer answer(const varlink::Call& call, const model::Requester& requester, const core::Engine& engine,

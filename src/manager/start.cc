@@ -1,14 +1,17 @@
 // manager/start.cc -- how a manager comes to work: the first one and every later one in the same way.
 #include <fcntl.h>
 
+#include "base/version.hpp"
 #include "kernel/cgroup.hpp"
 #include "kernel/clock.hpp"
 #include "kernel/files.hpp"
+#include "kernel/process.hpp"
 #include "kernel/program.hpp"
 #include "kernel/rlimit.hpp"
 #include "manager/complain.hpp"
 #include "manager/loop.hpp"
 #include "manager/recovery.hpp"
+#include "manager/rescue.hpp"
 #include "manager/token.hpp"
 
 namespace abide::manager {
@@ -20,6 +23,18 @@ constexpr std::uint64_t key(anchor::Key well_known) {
 }
 constexpr std::size_t kRecordBytes = 1u << 20;
 constexpr std::uint64_t kRecoveryMs = 60'000;
+
+std::string reason_of(anchor::Start start) {
+    switch (start) {
+        case anchor::Start::first: return "first";
+        case anchor::Start::crashed: return "crashed";
+        case anchor::Start::killed: return "killed";
+        case anchor::Start::hung: return "hung";
+        case anchor::Start::upgraded: return "upgraded";
+        case anchor::Start::rolled_back: return "rolled-back";
+    }
+    return "unknown";
+}
 
 std::string_view last_component(std::string_view path) {
     const std::size_t slash = path.rfind('/');
@@ -50,7 +65,7 @@ Result<std::unique_ptr<Loop>> Loop::create(kernel::Fd anchor_socket) {
     Result<AnchorLink::Kept> kept = anchor.get_now(
         {key(anchor::Key::journal), key(anchor::Key::control), key(anchor::Key::runtime), key(anchor::Key::environment),
          key(anchor::Key::cgroup), key(anchor::Key::event_log), key(anchor::Key::places),
-         key(anchor::Key::hold_program), anchor_key(Keep::logger, 1), anchor_key(Keep::logger, 2)});
+         key(anchor::Key::hold_program), key(anchor::Key::cursor), anchor_key(Keep::logger, 1), anchor_key(Keep::logger, 2)});
     if (!kept) return std::unexpected(kept.error());
     for (auto& [number, fd] : *kept) {
         if (Status raised = kernel::raise_above_staging(fd); !raised) return std::unexpected(raised.error());
@@ -73,13 +88,21 @@ Status Loop::start() {
     // As many descriptors as the machine allows; children get the old limit back.
     const Result<kernel::ResourceLimitValue> limit = kernel::raise_descriptor_limit();
     if (!limit) return std::unexpected(limit.error());
+    // What did the predecessor die of?
+    const auto start = static_cast<anchor::Start>(hello_.start);
+    cursor_.open(anchor_, kept_, start == anchor::Start::crashed || start == anchor::Start::hung);
+    if (start == anchor::Start::upgraded || start == anchor::Start::rolled_back) cursor_.forget();
+    if (cursor_.hopeless()) return fail(ErrorKind::failed, "managers die of this state again and again");
     // Read the journal: what was true when the last record was written.
     auto journal = kept_.extract(key(anchor::Key::journal));
     if (!journal) return fail(ErrorKind::failed, "the anchor keeps no journal");
     Result<core::Snapshot> snapshot =
-        journal_.open(std::move(journal.mapped()), hello_.epoch, (hello_.flags & anchor::kJournalSealed) != 0, anchor_);
+        journal_.open(std::move(journal.mapped()), hello_.epoch, (hello_.flags & anchor::kJournalSealed) != 0, anchor_,
+                      cursor_);
     if (!snapshot) return std::unexpected(snapshot.error());
+    cursor_.enter(Phase::building);
     engine_ = core::Engine(std::move(*snapshot));
+    cursor_.enter(Phase::comparing);
     // Places, environment, control groups, event log, control socket, logger.
     if (Status taken = take_places(); !taken) return taken;
     const Result<std::string> environment = content_of(kept_, anchor::Key::environment);
@@ -95,6 +118,12 @@ Status Loop::start() {
     kept_.erase(key(anchor::Key::places));
     // Compare with the kernel, and go on.
     return recover();
+}
+
+int Loop::rescue(const std::string& why) {
+    cursor_.set_rescue(true);
+    cursor_.leave();
+    return run_rescue({anchor_, cursor_, hello_, why});
 }
 
 Status Loop::take_places() {
@@ -183,13 +212,69 @@ Status Loop::recover() {
     } else {
         recovered.first = true;
     }
+    cursor_.leave();
+    recovered.rescue = cursor_.was_rescue();
+    cursor_.set_rescue(false);
     journal_.forget_children();
+    const Result<anchor::Generation> told = anchor_.generation_now();
+    if (!told) return std::unexpected(told.error());
+    for (const model::in::Recovered::Found& found : recovered.processes) note_rederived(found);
     inbox_.push(InputClass::process, std::move(recovered));
+    upgrader_.set_places(places_.where.control, hello_.epoch);
+    control_.set_vouch([this](const control::VouchRequest& request) { upgrader_.vouch(request); });
+    upgrader_.recovered(*told, static_cast<anchor::Start>(hello_.start));
+    describe_generation(*told);
     anchor_.ready();
     anchor_.working(0);
     // Exits that were pushed while we were asking are taken now: nothing else would wake the loop for them.
     on_anchor(kernel::now());
     return {};
+}
+
+void Loop::note_rederived(const model::in::Recovered::Found& found) {
+    const core::Engine::Owner owner = engine_.owner_of(found.spawn);
+    if (owner.process == nullptr) return;
+    const std::string who = owner.service->name + ": process of spawn " + std::to_string(found.spawn.value);
+    std::vector<std::string>& lines = places_.generation.rederived;
+    if (found.never_ran)
+        lines.push_back(who + " was asked for and never ran");
+    else if (owner.process->pid == 0)
+        lines.push_back(who + " is pid " + std::to_string(found.pid));
+    else if (!found.alive)
+        lines.push_back(who + " (pid " + std::to_string(found.pid) + ") had ended");
+}
+
+void Loop::note_commit() {
+    places_.generation.probation = "committed";
+    places_.generation.swaps += 1;
+    places_.generation.format = journal_.format();
+    control_.set_places(places_);
+}
+
+void Loop::describe_generation(const anchor::Generation& told) {
+    control::GenerationReply& generation = places_.generation;
+    generation.version = version();
+    generation.program = kernel::program_path().value_or(std::string());
+    const Result<kernel::Fd> self = kernel::open_file("/proc/self/exe", O_PATH | O_CLOEXEC);
+    if (const auto status = self ? kernel::fd_status(self->get()) : std::unexpected(self.error()))
+        generation.identity = std::to_string(status->device) + ":" + std::to_string(status->inode);
+    generation.format = journal_.format();
+    generation.anchor_version = told.version;
+    generation.anchor_execs = told.execs;
+    generation.epoch = static_cast<std::int64_t>(hello_.epoch);
+    generation.reason = reason_of(static_cast<anchor::Start>(hello_.start));
+    // From the end of the predecessor, or from when it was asked to go, to now: what is left to do is the first answer.
+    const bool planned = static_cast<anchor::Start>(hello_.start) == anchor::Start::upgraded;
+    const std::uint64_t since = planned ? told.asked_ns : told.gone_ns;
+    if (since != 0 && hello_.epoch > 1)
+        generation.last_swap_us = (kernel::mono_now().ns - static_cast<std::int64_t>(since)) / 1000;
+    generation.probation = words_of(told);
+    generation.swaps = static_cast<std::int64_t>(told.swaps);
+    generation.rollbacks = told.rollbacks;
+    generation.unknown = journal_.unknown();
+    generation.problems = journal_.problems();
+    generation.quarantined = cursor_.quarantined();
+    control_.set_places(places_);
 }
 
 }  // namespace abide::manager

@@ -74,6 +74,13 @@ struct Reply {
 struct Publish {
     Event event;
 };
+// Put another program in the manager's or the anchor's place.  Answered by UpgradeEnded, perhaps to a later manager.
+struct Upgrade {
+    OperationId operation;
+    std::string program;
+    Duration probation{};
+    bool anchor = false;
+};
 // All services are down: end the instance with this exit status.
 struct EndInstance {
     std::int32_t exit_status = 0;
@@ -82,6 +89,7 @@ struct EndInstance {
 }  // namespace out
 
 using Effect = std::variant<out::Spawn, out::Signal, out::KillAll, out::KillProcess, out::Adopt, out::Freeze,
-                            out::Probe, out::WatchEmpty, out::Release, out::Reply, out::Publish, out::EndInstance>;
+                            out::Probe, out::WatchEmpty, out::Release, out::Reply, out::Publish, out::Upgrade,
+                            out::EndInstance>;
 
 }  // namespace abide::model

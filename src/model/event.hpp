@@ -13,7 +13,8 @@ BOOST_DEFINE_ENUM_CLASS(EventType, service_created, service_starting, service_st
                         service_healthy, service_unhealthy, service_reloading, service_reloaded, service_stopping,
                         service_stopped, service_backoff, service_completed, service_failed, service_paused,
                         service_unpaused, service_removed, process_exited, process_orphan, supervisor_started,
-                        supervisor_recovered, supervisor_stopping)
+                        supervisor_recovered, supervisor_stopping, supervisor_upgraded, supervisor_rolled_back,
+                        supervisor_rescue)
 
 struct Event {
     EventId id;

@@ -22,12 +22,16 @@ struct Requested {
     std::int32_t signal = 0;  // kill; 0: the default, TERM
     bool whole_tree = false;  // kill --who all
     OperationId operation;    // cancel: which
+    std::string ticket;       // see Operation
+    std::string program;      // upgrade, upgrade_anchor: its path
+    Duration probation{};     // upgrade
 };
 // A new configuration, parsed and bounded, to be applied all or nothing.
 struct Configured {
     Configuration configuration;
     bool dynamic = false;  // `add`: define or replace just these, forget nothing
     Requester requester;
+    std::string ticket;  // see Operation
 };
 struct Spawned {
     SpawnId spawn;
@@ -86,6 +90,12 @@ struct Frozen {
     RunNumber run;
     bool frozen = true;
 };
+// An upgrade has come to its end, or found an obstacle.
+struct UpgradeEnded {
+    OperationId operation;
+    Outcome outcome = Outcome::failed;
+    std::string detail;
+};
 struct Ticked {};
 // A signal sent to the anchor.
 struct Signalled {
@@ -101,13 +111,14 @@ struct Recovered {
         std::uint64_t start_ticks = 0;
     };
     std::vector<Found> processes;
-    bool first = false;  // nothing was running before: the instance starts
+    bool first = false;   // nothing was running before: the instance starts
+    bool rescue = false;  // managers before this one could not work, only rescue
 };
 
 }  // namespace in
 
 using Input =
     std::variant<in::Requested, in::Configured, in::Spawned, in::Executed, in::SpawnFailed, in::Exited, in::Emptied,
-                 in::Notified, in::Probed, in::BecameReady, in::Frozen, in::Ticked, in::Signalled, in::Recovered>;
+                 in::Notified, in::Probed, in::BecameReady, in::Frozen, in::UpgradeEnded, in::Ticked, in::Signalled, in::Recovered>;
 
 }  // namespace abide::model

@@ -146,7 +146,7 @@ BOOST_DESCRIBE_STRUCT(Service, (),
                        backoff_until, restart_times, past))
 
 BOOST_DEFINE_ENUM_CLASS(Verb, start, stop, restart, reload, kill, force_destroy, pause, unpause, enable, disable, apply,
-                        remove, shutdown, cancel)
+                        remove, shutdown, cancel, upgrade, upgrade_anchor)
 BOOST_DEFINE_ENUM_CLASS(Permission, none, read, read_logs, operate, administer)
 
 // Who asks, by the kernel's word.
@@ -158,7 +158,8 @@ struct Requester {
 };
 BOOST_DESCRIBE_STRUCT(Requester, (), (uid, gid, pid, permission))
 
-BOOST_DEFINE_ENUM_CLASS(Outcome, pending, done, failed, not_found, refused, not_permitted, timed_out, cancelled)
+BOOST_DEFINE_ENUM_CLASS(Outcome, pending, done, failed, not_found, refused, not_permitted, timed_out, cancelled,
+                        rolled_back)
 struct TargetResult {
     std::string name;
     Outcome outcome = Outcome::pending;
@@ -178,9 +179,11 @@ struct Operation {
     std::optional<Mono> deadline;
     Outcome outcome = Outcome::pending;
     std::string detail;
+    std::string ticket;  // what the asker calls it, so that it can be asked for again; may be empty
     bool operator==(const Operation&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(Operation, (), (id, verb, requester, targets, asked_at, ended_at, deadline, outcome, detail))
+BOOST_DESCRIBE_STRUCT(Operation, (), (id, verb, requester, targets, asked_at, ended_at, deadline, outcome, detail,
+                                  ticket))
 
 // Facts of the instance as a whole.
 struct Instance {

@@ -1,6 +1,7 @@
 // programs/main.cc -- one static program, several roles: the name it is called by says which.
 #include <string_view>
 
+#include "manager/witness.hpp"
 #include "programs/cli_main.hpp"
 #include "programs/logger_main.hpp"
 #include "programs/manager_main.hpp"
@@ -15,8 +16,10 @@ std::string_view last_component(std::string_view path) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    using namespace abide;
     const std::string_view name = argc > 0 ? last_component(argv[0]) : std::string_view{};
     if (name == "abide-manager") return manager_main(argc, argv);
+    if (name == manager::kWitnessName) return manager::run_witness(argc, argv);
     if (name == "abide-logger") return logger_main(argc, argv);
     return cli_main(argc, argv);
 }

@@ -11,6 +11,7 @@
 #include "kernel/fd.hpp"
 #include "manager/complain.hpp"
 #include "manager/loop.hpp"
+#include "manager/rehearse.hpp"
 #include "protocol/anchor.hpp"
 
 using namespace abide;
@@ -21,11 +22,12 @@ constexpr int kBigBlockBytes = 64 << 10;
 
 }  // namespace
 
-int manager_main(int, char**) {
+int manager_main(int argc, char** argv) {
     // A burst (a start of hundreds) must not stay in our memory: big blocks go back at once, the top of the heap soon.
     ::mallopt(M_MMAP_THRESHOLD, kBigBlockBytes);
     ::mallopt(M_TRIM_THRESHOLD, 2 * kBigBlockBytes);
     try {
+        if (argc > 1 && argv[1] == control::kRehearse) return manager::run_rehearsal();
         // 1. The socket that the anchor left for us, out of the way of what children will get.
         kernel::Fd socket(anchor::kManagerSocket);
         if (Status raised = kernel::raise_above_staging(socket); !raised) {
@@ -41,7 +43,8 @@ int manager_main(int, char**) {
         // 3. What the predecessor knew, compared with the kernel.
         if (Status started = (*loop)->start(); !started) {
             manager::complain("the manager can't start: " + manager::describe(started.error()));
-            return 1;
+            if ((*loop)->on_probation()) return 1;
+            return (*loop)->rescue(manager::describe(started.error()));
         }
         // 4. Turn after turn, until the instance ends.
         return (*loop)->run();

@@ -73,25 +73,33 @@ enum class Key : std::uint64_t {
     notify = 10,          // notify socket shared by those without one of their own
     hold_program = 11,    // program of the set-up stub
     places = 12,          // memfd: where the instance lives, a control::WhereReply as JSON without the pids
+    next_program = 13,    // program that `swap` makes the manager's
+    program_copy = 14,    // memfd: executed where manager_program can't be (its file system is gone)
+    next_anchor = 15,     // program that `exec_self` makes the anchor's
+    cursor = 16,          // memfd: what the manager was at when it died; its layout is the manager's
 };
 inline constexpr std::uint64_t kFirstFreeKey = 4096;
 
 // ---- Frames
 // -----------------------------------------------------------------------------------------------------------
 enum class Verb : std::uint16_t {
-    hello = 1,     // Hello          -> HelloAnswer (count 1)
-    put = 2,       // u64 key[count] + as many descriptors; count <= kBatch.  All or none; equal keys replace
-    get = 3,       // u64 key[count] -> u64 key[count] + descriptors of those that are kept, in that order
-    drop = 4,      // u64 key[count]; closed by a child of the anchor unless kOurs.  Unknown keys are no error
-    list = 5,      // u64 after (count 1) -> u64 key[count], ascending, greater than `after`; count 0: that was all
-    peek = 6,      // i32 pid[count] -> Exit[count]; kind running or unknown where nothing ended
-    reap = 7,      // i32 pid[count]; acknowledges their exits; their marks are forgotten
-    mark = 8,      // Mark[count]; replaces the marks of those pids
-    ready = 9,     // count 0; the manager is operational: the anchor's count of failures is over after kHealthyMs
-    working = 10,  // Working (count 1): no hang before that many ms from now
-    end = 11,      // End (count 1): the anchor ends the instance and then itself; answered at once
-    exited = 32,   // push: Exit[count]
-    wish = 33,     // push: Wish (count 1); the answer carries the same tag
+    hello = 1,        // Hello          -> HelloAnswer (count 1)
+    put = 2,          // u64 key[count] + as many descriptors; count <= kBatch.  All or none; equal keys replace
+    get = 3,          // u64 key[count] -> u64 key[count] + descriptors of those that are kept, in that order
+    drop = 4,         // u64 key[count]; closed by a child of the anchor unless kOurs.  Unknown keys are no error
+    list = 5,         // u64 after (count 1) -> u64 key[count], ascending, greater than `after`; count 0: that was all
+    peek = 6,         // i32 pid[count] -> Exit[count]; kind running or unknown where nothing ended
+    reap = 7,         // i32 pid[count]; acknowledges their exits; their marks are forgotten
+    mark = 8,         // Mark[count]; replaces the marks of those pids
+    ready = 9,        // count 0; the manager is operational: the anchor's count of failures is over after kHealthyMs
+    working = 10,     // Working (count 1): no hang before that many ms from now
+    end = 11,         // End (count 1): the anchor ends the instance and then itself; answered at once
+    swap = 12,        // Swap (count 1); the asker ends, and Key::next_program is the next manager, on probation
+    commit = 13,      // Commit (count 1); by the manager on probation.  ESTALE: there is no such swap
+    generation = 14,  // count 0 -> Generation (count 1)
+    exec_self = 15,   // count 0; Key::next_anchor becomes the anchor.  Answered after the exec, or by why not
+    exited = 32,      // push: Exit[count]
+    wish = 33,        // push: Wish (count 1); the answer carries the same tag
     unsupported = 0xffff,  // answer to an unknown verb: status ENOSYS, the asker's tag
 };
 
@@ -114,10 +122,11 @@ struct Hello {
 // Why this manager was started.
 enum class Start : std::uint32_t {
     first = 1,
-    crashed = 2,   // it exited, or died by a signal other than SIGKILL
-    killed = 3,    // SIGKILL, not by the anchor
-    hung = 4,      // killed by the anchor for a missed deadline or a closed socket
-    upgraded = 5,  // replaced on purpose
+    crashed = 2,      // it exited, or died by a signal other than SIGKILL
+    killed = 3,       // SIGKILL, not by the anchor
+    hung = 4,         // killed by the anchor for a missed deadline or a closed socket
+    upgraded = 5,     // replaced on purpose
+    rolled_back = 6,  // the program before it failed its probation
 };
 
 inline constexpr std::uint32_t kIsPid1 = 1;  // HelloAnswer::flags
@@ -181,6 +190,49 @@ struct End {
     std::uint32_t grace_ms = 0;  // between TERM and KILL
 };
 
+// Another program for the manager.  It must say `ready` and be vouched for (Commit without kFinal) within ready_ms of
+// its predecessor's end, and be committed within commit_ms after that, without an end, a hang or garbage in between;
+// else the program before it comes back.  EBUSY: another swap is under way.
+struct Swap {
+    std::uint64_t ticket = 0;  // whatever names this swap for the asker; not 0
+    std::uint32_t ready_ms = 0;
+    std::uint32_t commit_ms = 0;
+};
+
+inline constexpr std::uint32_t kFinal = 1;  // Commit::flags
+struct Commit {
+    std::uint64_t ticket = 0;
+    std::uint32_t flags = 0;
+    std::uint32_t reserved = 0;
+};
+
+// What became of the last swap.
+enum class Verdict : std::uint32_t {
+    none = 0,     // there was none
+    pending = 1,  // asked for, or on probation
+    committed = 2,
+    crashed = 3,      // it ended by itself; status says how
+    hung = 4,         // it missed a deadline of the protocol
+    late = 5,         // not ready, or nobody vouched for it, in time
+    garbage = 6,      // it sent frames that are none
+    uncommitted = 7,  // the time for the commit passed
+};
+
+struct Generation {
+    std::uint64_t ticket = 0;  // of the last swap
+    std::uint32_t verdict = 0;
+    std::uint32_t last_kind = 0;   // how the program that failed ended: enum Ended
+    std::int32_t last_status = 0;  // its exit status or signal
+    std::uint32_t rollbacks = 0;   // since the instance began
+    std::uint64_t swaps = 0;       // committed ones
+    std::uint64_t asked_ns = 0;    // when the last swap was asked for
+    std::uint64_t gone_ns = 0;     // when the anchor saw that the predecessor of this manager had ended
+    std::uint64_t ready_ns = 0;    // when this manager was ready
+    std::uint32_t version = 0;     // of the anchor: kAnchorVersion
+    std::uint32_t execs = 0;       // how often the anchor has replaced itself
+};
+inline constexpr std::uint32_t kAnchorVersion = 1;
+
 struct Wish {
     std::int32_t signal = 0;
     std::int32_t sender_pid = 0;  // for the log only: a pid identifies nothing
@@ -192,6 +244,7 @@ inline constexpr std::uint32_t kHealthyMs = 60'000;  // a life this long forgets
 
 static_assert(sizeof(Header) == 16 && sizeof(Hello) == 8 && sizeof(HelloAnswer) == 80 && sizeof(Exit) == 48);
 static_assert(sizeof(Mark) == 8 && sizeof(Working) == 8 && sizeof(End) == 8 && sizeof(Wish) == 16);
+static_assert(sizeof(Swap) == 16 && sizeof(Commit) == 16 && sizeof(Generation) == 64);
 static_assert(sizeof(Header) + kBatch * sizeof(Exit) <= kMaxFrameBytes);
 static_assert(sizeof(Header) + kListBatch * sizeof(std::uint64_t) <= kMaxFrameBytes);
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "frames are little-endian as they are");

@@ -19,6 +19,7 @@ constexpr std::array kMethods = {
     MethodInfo{Method::where, "io.abide.Control.Where", Permission::read, false},
     MethodInfo{Method::operations, "io.abide.Control.Operations", Permission::read, false},
     MethodInfo{Method::wait, "io.abide.Control.Wait", Permission::read, true},
+    MethodInfo{Method::generation, "io.abide.Control.Generation", Permission::read, false},
     MethodInfo{Method::start, "io.abide.Control.Start", Permission::operate, true},
     MethodInfo{Method::stop, "io.abide.Control.Stop", Permission::operate, true},
     MethodInfo{Method::restart, "io.abide.Control.Restart", Permission::operate, true},
@@ -34,6 +35,9 @@ constexpr std::array kMethods = {
     MethodInfo{Method::apply, "io.abide.Control.Apply", Permission::administer, false},
     MethodInfo{Method::plan, "io.abide.Control.Plan", Permission::administer, false},
     MethodInfo{Method::remove, "io.abide.Control.Remove", Permission::administer, false},
+    MethodInfo{Method::upgrade, "io.abide.Control.Upgrade", Permission::administer, true},
+    MethodInfo{Method::vouch, "io.abide.Control.Vouch", Permission::administer, false},
+    MethodInfo{Method::state, "io.abide.Control.State", Permission::administer, false},
 };
 
 // An error's name on the wire.
@@ -232,6 +236,11 @@ ABIDE_CONTROL_STRUCT(DownRequest)
 ABIDE_CONTROL_STRUCT(NameRequest)
 ABIDE_CONTROL_STRUCT(ConfigurationRequest)
 ABIDE_CONTROL_STRUCT(OperationRequest)
+ABIDE_CONTROL_STRUCT(UpgradeRequest)
+ABIDE_CONTROL_STRUCT(VouchRequest)
+ABIDE_CONTROL_STRUCT(GenerationReply)
+ABIDE_CONTROL_STRUCT(StateReply)
+ABIDE_CONTROL_STRUCT(RehearsalReport)
 ABIDE_CONTROL_STRUCT(Usage)
 ABIDE_CONTROL_STRUCT(LastExit)
 ABIDE_CONTROL_STRUCT(ProcessStatus)

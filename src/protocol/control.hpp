@@ -36,7 +36,8 @@ enum class Method {
     why,
     where,
     operations,
-    wait,  // read
+    wait,
+    generation,  // read
     start,
     stop,
     restart,
@@ -51,7 +52,10 @@ enum class Method {
     down,
     apply,
     plan,
-    remove,  // administer
+    remove,
+    upgrade,
+    vouch,
+    state,  // administer
 };
 
 struct MethodInfo {
@@ -65,6 +69,8 @@ const MethodInfo& info(Method method);
 const MethodInfo* find_method(std::string_view full_name);  // nullptr: MethodNotFound
 
 // ---- requests
+// Requests that may be repeated: with `request`, a name that the caller draws (up to 64 bytes), asking again with the
+// same name is waiting for the operation of the first time.  So a caller that lost its connection asks again.
 // ----------------------------------------------------------------------------------------------------------------
 
 struct Nothing {};  // Ping, Where, Operations
@@ -81,26 +87,47 @@ struct TargetsRequest {
     std::vector<std::string> names;
     std::optional<std::int64_t> timeout_ms;  // absent: none; 0: at once
     bool wait = true;                        // answer when the operation has ended, else when it has begun
+    std::string request;                     // see Requests that may be repeated
 };
-BOOST_DESCRIBE_STRUCT(TargetsRequest, (), (names, timeout_ms, wait))
+BOOST_DESCRIBE_STRUCT(TargetsRequest, (), (names, timeout_ms, wait, request))
 
 struct KillRequest {
     std::string name;
     std::string signal;  // a name or number as model::parse_signal takes it; empty: TERM
     bool whole_tree = false;
+    std::string request;
 };
-BOOST_DESCRIBE_STRUCT(KillRequest, (), (name, signal, whole_tree))
+BOOST_DESCRIBE_STRUCT(KillRequest, (), (name, signal, whole_tree, request))
 
 struct NamesRequest {  // Enable, Disable, Remove
     std::vector<std::string> names;
+    std::string request;
 };
-BOOST_DESCRIBE_STRUCT(NamesRequest, (), (names))
+BOOST_DESCRIBE_STRUCT(NamesRequest, (), (names, request))
 
 struct DownRequest {
     std::optional<std::int64_t> timeout_ms;  // then SIGKILL to what is left; absent: each service's own stop rules
     bool wait = true;                        // answer when all services are down
+    std::string request;
 };
-BOOST_DESCRIBE_STRUCT(DownRequest, (), (timeout_ms, wait))
+BOOST_DESCRIBE_STRUCT(DownRequest, (), (timeout_ms, wait, request))
+
+struct UpgradeRequest {
+    std::string program;                        // its path
+    std::optional<std::int64_t> probation_ms;  // absent: kProbationMs
+    bool anchor = false;                        // the anchor's program, else the manager's
+    bool wait = true;
+    std::string request;
+};
+BOOST_DESCRIBE_STRUCT(UpgradeRequest, (), (program, probation_ms, anchor, wait, request))
+inline constexpr std::int64_t kProbationMs = 60'000;
+
+// The witness of an upgrade says that the new manager answers as it should; `final`: that it is to stay.
+struct VouchRequest {
+    std::int64_t operation = 0;
+    bool final_ = false;
+};
+BOOST_DESCRIBE_STRUCT(VouchRequest, (), (operation, final_))
 
 struct NameRequest {  // Why
     std::string name;
@@ -110,8 +137,9 @@ BOOST_DESCRIBE_STRUCT(NameRequest, (), (name))
 struct ConfigurationRequest {   // Apply, Plan
     std::string configuration;  // a model::Configuration as JSON text, by model/codec.hpp
     bool dynamic = false;       // define or replace just these services, forget nothing (`add`)
+    std::string request;        // Apply only
 };
-BOOST_DESCRIBE_STRUCT(ConfigurationRequest, (), (configuration, dynamic))
+BOOST_DESCRIBE_STRUCT(ConfigurationRequest, (), (configuration, dynamic, request))
 
 struct OperationRequest {  // Wait, Cancel
     std::int64_t operation = 0;
@@ -277,6 +305,49 @@ struct PingReply {
     bool operator==(const PingReply&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(PingReply, (), (version, instance, epoch, shutting_down))
+
+struct GenerationReply {
+    std::string version;
+    std::string program;        // path of the manager's program, as the kernel knows it
+    std::string identity;       // DEVICE:INODE of it
+    std::int64_t format = 0;    // of the journal that it writes
+    std::int64_t anchor_version = 0, anchor_execs = 0;
+    std::int64_t epoch = 0;     // counts managers of the instance
+    std::string reason;         // why this one was started: "first", "crashed", "killed", "hung", "upgraded", "rolled-back"
+    std::int64_t last_swap_us = 0;  // from the end of the one before to ready; 0: the first
+    std::string probation;      // of the last upgrade: "none", "pending", "committed", or how it failed
+    std::int64_t swaps = 0, rollbacks = 0;
+    std::vector<std::string> rederived;    // what the journal did not say and the kernel had to
+    std::vector<std::string> unknown;      // what a newer version wrote, kept as it is
+    std::vector<std::string> quarantined;  // what is left out because it made managers crash
+    std::vector<std::string> problems;     // of the journal as it was read
+    bool rescue = false;
+    bool operator==(const GenerationReply&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(GenerationReply, (),
+                      (version, program, identity, format, anchor_version, anchor_execs, epoch, reason, last_swap_us,
+                       probation, swaps, rollbacks, rederived, unknown, quarantined, problems, rescue))
+
+struct StateReply {
+    std::string state;  // text, a fact a line; secrets are left out
+};
+BOOST_DESCRIBE_STRUCT(StateReply, (), (state))
+
+// What a program that rehearses an upgrade prints: what it makes of a copy of the journal, and what it would do first.
+struct RehearsalReport {
+    std::string rehearsal;  // kRehearsal: it is a report at all
+    std::string version;
+    std::int64_t format = 0;
+    bool refused = false;                // it can't go on from this journal
+    std::vector<std::string> problems;   // why
+    std::vector<ServiceStatus> services;
+    std::vector<OperationReply> operations;
+    std::vector<std::string> decisions;  // "spawn api main": what it would do at once
+};
+BOOST_DESCRIBE_STRUCT(RehearsalReport, (),
+                      (rehearsal, version, format, refused, problems, services, operations, decisions))
+inline constexpr std::string_view kRehearsal = "abide-rehearsal-1";
+inline constexpr std::string_view kRehearse = "--rehearse";  // the word that asks a manager program for it
 
 // ---- JSON
 // --------------------------------------------------------------------------------------------------------------------

@@ -71,7 +71,7 @@ type Service (
   detail: ?Detail
 )
 
-# outcome: pending, done, failed, not-found, refused, not-permitted, timed-out or cancelled.
+# outcome: pending, done, failed, not-found, refused, not-permitted, timed-out or cancelled or rolled-back.
 type Target (name: string, outcome: string, run: ?int, detail: string)
 
 type Operation (
@@ -116,40 +116,64 @@ method Wait(operation: int, timeout_ms: ?int) -> (
   operation: int, verb: string, outcome: string, detail: string, targets: []Target, progress: []string
 )
 
+# read.  Which manager this is, why it was started, and what it had to find out by itself.  Each list a line each.
+method Generation() -> (
+  version: string,
+  program: string,
+  identity: string,
+  format: int,
+  anchor_version: int,
+  anchor_execs: int,
+  epoch: int,
+  reason: string,
+  last_swap_us: int,
+  probation: string,
+  swaps: int,
+  rollbacks: int,
+  rederived: []string,
+  unknown: []string,
+  quarantined: []string,
+  problems: []string,
+  rescue: bool
+)
+
+# request: a name that the caller draws (up to 64 bytes).  Asking again with the same name is waiting for the operation of
+# the first time, so a caller that lost its connection asks again.
+
 # operate.  Each of these joins an operation under way.  wait (default true): answer when it has ended, else when it has
 # begun; with `more` also tells of its progress.  An operation that failed is a reply with its outcome, not an error.
 # No names: all with autostart.
-method Start(names: ?[]string, timeout_ms: ?int, wait: ?bool) -> (
+method Start(names: ?[]string, timeout_ms: ?int, wait: ?bool, request: ?string) -> (
   operation: int, verb: string, outcome: string, detail: string, targets: []Target, progress: []string
 )
 
-method Stop(names: []string, timeout_ms: ?int, wait: ?bool) -> (
+method Stop(names: []string, timeout_ms: ?int, wait: ?bool, request: ?string) -> (
   operation: int, verb: string, outcome: string, detail: string, targets: []Target, progress: []string
 )
 
-method Restart(names: []string, timeout_ms: ?int, wait: ?bool) -> (
+method Restart(names: []string, timeout_ms: ?int, wait: ?bool, request: ?string) -> (
   operation: int, verb: string, outcome: string, detail: string, targets: []Target, progress: []string
 )
 
-method Reload(names: []string, timeout_ms: ?int, wait: ?bool) -> (
+method Reload(names: []string, timeout_ms: ?int, wait: ?bool, request: ?string) -> (
   operation: int, verb: string, outcome: string, detail: string, targets: []Target, progress: []string
 )
 
 # Kills at any stage: the service, its dependents, every descendant.
-method ForceDestroy(names: []string, timeout_ms: ?int, wait: ?bool) -> (
+method ForceDestroy(names: []string, timeout_ms: ?int, wait: ?bool, request: ?string) -> (
   operation: int, verb: string, outcome: string, detail: string, targets: []Target, progress: []string
 )
 
-method Pause(names: []string, timeout_ms: ?int, wait: ?bool) -> (
+method Pause(names: []string, timeout_ms: ?int, wait: ?bool, request: ?string) -> (
   operation: int, verb: string, outcome: string, detail: string, targets: []Target, progress: []string
 )
 
-method Unpause(names: []string, timeout_ms: ?int, wait: ?bool) -> (
+method Unpause(names: []string, timeout_ms: ?int, wait: ?bool, request: ?string) -> (
   operation: int, verb: string, outcome: string, detail: string, targets: []Target, progress: []string
 )
 
 # operate.  signal: "TERM" (default), "SIGTERM", "15", "RTMIN+3".
-method Kill(name: string, signal: ?string, whole_tree: ?bool) -> (
+method Kill(name: string, signal: ?string, whole_tree: ?bool, request: ?string) -> (
   operation: int, verb: string, outcome: string, detail: string, targets: []Target, progress: []string
 )
 
@@ -159,21 +183,21 @@ method Cancel(operation: int) -> (
 )
 
 # administer.  Autostart, kept over restarts of the instance.
-method Enable(names: []string) -> (
+method Enable(names: []string, request: ?string) -> (
   operation: int, verb: string, outcome: string, detail: string, targets: []Target, progress: []string
 )
 
-method Disable(names: []string) -> (
+method Disable(names: []string, request: ?string) -> (
   operation: int, verb: string, outcome: string, detail: string, targets: []Target, progress: []string
 )
 
 # administer.  Stops everything in order and ends the instance; what is left after timeout_ms is killed.
-method Down(timeout_ms: ?int, wait: ?bool) -> (
+method Down(timeout_ms: ?int, wait: ?bool, request: ?string) -> (
   operation: int, verb: string, outcome: string, detail: string, targets: []Target, progress: []string
 )
 
 # administer.  A whole configuration as JSON text, applied all or nothing; dynamic: define or replace just its services.
-method Apply(configuration: string, dynamic: ?bool) -> (
+method Apply(configuration: string, dynamic: ?bool, request: ?string) -> (
   changes: []Change, operation: int, outcome: string, detail: string
 )
 
@@ -183,9 +207,21 @@ method Plan(configuration: string, dynamic: ?bool) -> (
 )
 
 # administer.  Stops and forgets services.
-method Remove(names: []string) -> (
+method Remove(names: []string, request: ?string) -> (
   operation: int, verb: string, outcome: string, detail: string, targets: []Target, progress: []string
 )
+
+# administer.  Another program for the manager, or with `anchor` for the anchor: rehearsed, swapped in, on probation for
+# probation_ms (default 60000), then committed (outcome done), refused before anything changed, or rolled-back.
+method Upgrade(program: string, probation_ms: ?int, anchor: ?bool, wait: ?bool, request: ?string) -> (
+  operation: int, verb: string, outcome: string, detail: string, targets: []Target, progress: []string
+)
+
+# administer.  For the witness of an upgrade: the new manager answers as it should; final: it stays.
+method Vouch(operation: int, final: bool) -> ()
+
+# administer.  The whole state, a fact a line; secrets are left out.
+method State() -> (state: string)
 
 error NotFound (message: string, advice: string)
 

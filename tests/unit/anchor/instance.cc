@@ -190,6 +190,8 @@ void spawn_many(int strings, int count) {
 
 __attribute__((constructor)) void maybe_be_puppet(int argc, char** argv, char**) {
     if (argc > 0 && std::string(argv[0]) == anchor::kManagerName) be_puppet();
+    // Taken for an anchor: one that hangs.
+    if (argc > 0 && std::string(argv[0]) == anchor::kAnchorName) sleep_for_ever();
 }
 
 }  // namespace

@@ -1,0 +1,65 @@
+// manager/cursor.hpp -- what a manager is at, written before it does it, so that the next one knows what it died of.
+//
+// Theory.  A record or an input that makes the manager crash will make the next one crash in the same way.  So before
+// each of them its name is stored in a page that the anchor keeps; a manager that finds such a name, and a predecessor
+// that crashed, counts one death for it.  After kDeaths of them that one thing is left out, quarantined, and all else
+// goes on.  Deaths that can't be put down to one thing are counted together; after kUnplaced of them in a row without
+// a turn in between, the manager does not even try, and goes to rescue (rescue.hpp).
+//
+// Invariant: SIGKILL counts for nothing: whoever sent it, it was not the record.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kernel/shared_page.hpp"
+#include "manager/anchor_link.hpp"
+#include "model/input.hpp"
+
+namespace abide::manager {
+
+enum class Phase : std::uint32_t {
+    idle = 0,
+    reading = 1,    // a record of the journal
+    building = 2,   // the engine, out of all records
+    comparing = 3,  // with the kernel
+    stepping = 4,   // an input
+};
+
+class Cursor {
+  public:
+    static constexpr std::uint32_t kDeaths = 2, kUnplaced = 3;
+
+    // `crashed`: the predecessor ended by itself, by a signal that is not SIGKILL, or hung.  Without a page (the machine
+    // has no memory for it) nothing is remembered.
+    void open(AnchorLink& anchor, AnchorLink::Kept& kept, bool crashed);
+
+    // Before it is done; `what` is for people.
+    void enter(Phase phase, std::uint32_t kind = 0, std::uint64_t key = 0, std::string_view what = {});
+    void leave();
+    // It has cost kDeaths managers their life.
+    [[nodiscard]] bool poisonous(Phase phase, std::uint32_t kind, std::uint64_t key) const;
+    // A whole turn was survived.
+    void settled();
+    [[nodiscard]] bool hopeless() const;
+    // What is left out, a line each.
+    [[nodiscard]] std::vector<std::string> quarantined() const;
+    // Another program will do: all deaths are forgotten.
+    void forget();
+    void set_rescue(bool on);
+    [[nodiscard]] bool was_rescue() const;
+
+  private:
+    struct Page;
+    [[nodiscard]] Page* page() const { return static_cast<Page*>(shared_.data()); }
+    void count_death();
+
+    kernel::SharedPage shared_;
+};
+
+// What an input is about: the same for the same thing that happened, whichever manager hears of it.
+std::uint64_t subject_of(const model::Input& input);
+
+}  // namespace abide::manager

@@ -1,0 +1,190 @@
+// manager/rehearse.cc -- see the header.
+#include "manager/rehearse.hpp"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+
+#include "base/version.hpp"
+#include "core/engine.hpp"
+#include "journal/reader.hpp"
+#include "kernel/clock.hpp"
+#include "kernel/files.hpp"
+#include "kernel/spawn.hpp"
+#include "manager/complain.hpp"
+#include "model/text.hpp"
+
+namespace abide::manager {
+
+namespace {
+
+using namespace model;
+
+constexpr std::size_t kImageBytes = std::size_t{1} << 30;
+constexpr int kStandardOutput = 1;
+
+std::string words(const out::Spawn& e) {
+    return "spawn " + e.service + " " + to_text(e.role) + " " + std::to_string(e.step);
+}
+std::string words(const out::Signal& e) {
+    return "signal " + e.service + " " + std::to_string(e.signal);
+}
+std::string words(const out::KillAll& e) {
+    return "kill " + e.service;
+}
+std::string words(const out::KillProcess& e) {
+    return "kill process of spawn " + std::to_string(e.spawn.value);
+}
+std::string words(const out::Adopt& e) {
+    return "adopt " + e.service;
+}
+std::string words(const out::Freeze& e) {
+    return (e.frozen ? "freeze " : "thaw ") + e.service;
+}
+std::string words(const out::Release& e) {
+    return "release " + e.service;
+}
+std::string words(const out::Upgrade& e) {
+    return "upgrade to " + e.program;
+}
+std::string words(const out::EndInstance&) {
+    return "end the instance";
+}
+// Questions and news change nothing for a service.
+std::string words(const out::Probe&) {
+    return {};
+}
+std::string words(const out::WatchEmpty&) {
+    return {};
+}
+std::string words(const out::Reply&) {
+    return {};
+}
+std::string words(const out::Publish&) {
+    return {};
+}
+
+core::Snapshot snapshot_of(journal::Recovered&& recovered) {
+    return {std::move(*recovered.instance), std::move(recovered.specs), std::move(recovered.services),
+            std::move(recovered.operations)};
+}
+
+void describe_services(control::RehearsalReport& report, const core::Engine& engine) {
+    for (const Service* service : engine.services()) {
+        const ServiceSpec& spec = engine.spec_of(*service);
+        report.services.push_back(control::status_of(*service, spec, {}));
+        report.services.back().detail = control::detail_of(*service, spec);
+    }
+    for (const auto& [id, operation] : engine.operations())
+        report.operations.push_back(control::operation_of(operation));
+}
+
+// What would be done at once if the kernel confirmed every process that the journal speaks of.
+std::vector<std::string> decisions_of(core::Engine engine) {
+    in::Recovered recovered;
+    for (const Service* service : engine.services()) {
+        for (const Run& run : service->runs) {
+            for (const Process& process : run.processes)
+                recovered.processes.push_back({process.spawn, true, false, process.pid, process.start_ticks});
+        }
+    }
+    std::vector<std::string> decisions;
+    for (const Effect& effect : engine.step(recovered, kernel::now())) {
+        std::string text = std::visit([](const auto& one) { return words(one); }, effect);
+        if (!text.empty()) decisions.push_back(std::move(text));
+    }
+    return decisions;
+}
+
+// `theirs` has all that `ours` has; what is more in it is its own affair.
+std::string difference(const boost::json::value& ours, const boost::json::value& theirs, const std::string& where) {
+    if (ours.is_object() && theirs.is_object()) {
+        for (const auto& [name, value] : ours.get_object()) {
+            const boost::json::value* other = theirs.get_object().if_contains(name);
+            if (other == nullptr) return where + "." + std::string(name) + " is missing";
+            if (std::string found = difference(value, *other, where + "." + std::string(name)); !found.empty())
+                return found;
+        }
+        return {};
+    }
+    if (ours.is_array() && theirs.is_array()) {
+        const boost::json::array &left = ours.get_array(), &right = theirs.get_array();
+        if (left.size() != right.size()) {
+            return where + " has " + std::to_string(right.size()) + " entries instead of " +
+                   std::to_string(left.size());
+        }
+        for (std::size_t i = 0; i < left.size(); ++i) {
+            std::string found = difference(left[i], right[i], where + "[" + std::to_string(i) + "]");
+            if (!found.empty()) return found;
+        }
+        return {};
+    }
+    if (ours == theirs) return {};
+    return where + " is " + boost::json::serialize(theirs) + " instead of " + boost::json::serialize(ours);
+}
+
+}  // namespace
+
+control::RehearsalReport rehearse(std::string_view image) {
+    control::RehearsalReport report;
+    report.rehearsal = control::kRehearsal;
+    report.version = version();
+    report.format = journal_format().format;
+    journal::Recovered recovered = journal::read(image);
+    report.problems = recovered.problems;
+    report.refused = recovered.refused || !recovered.instance;
+    if (!recovered.instance) report.problems.push_back("the journal says nothing of an instance");
+    if (report.refused) return report;
+    core::Engine engine(snapshot_of(std::move(recovered)));
+    describe_services(report, engine);
+    report.decisions = decisions_of(std::move(engine));
+    return report;
+}
+
+int run_rehearsal() {
+    // What a manager begins with must be there: its kernel features, besides its journal.
+    if (const auto spawner = kernel::Spawner::create(); !spawner) {
+        complain("rehearsal: " + describe(spawner.error()));
+        return 1;
+    }
+    const Result<kernel::Fd> own = kernel::reopen(kRehearsalJournal, O_RDONLY | O_CLOEXEC);
+    const Result<std::string> image =
+        own ? kernel::read_all(own->get(), kImageBytes) : Result<std::string>(std::unexpected(own.error()));
+    if (!image) {
+        complain("rehearsal: " + describe(image.error()));
+        return 1;
+    }
+    const std::string text = control::write(rehearse(*image)) + "\n";
+    return kernel::write_all(kStandardOutput, text.data(), text.size()) ? 0 : 1;
+}
+
+std::string first_difference(const std::string& ours, const std::string& theirs) {
+    boost::json::error_code wrong;
+    const boost::json::value found = boost::json::parse(theirs, wrong);
+    if (wrong || !found.is_object()) return "its report is no JSON object";
+    const boost::json::object& report = found.get_object();
+    const boost::json::value* kind = report.if_contains("rehearsal");
+    if (kind == nullptr || !kind->is_string() || kind->get_string() != control::kRehearsal) return "it knows nothing of rehearsals";
+    const boost::json::object expected = boost::json::parse(ours).get_object();
+    if (const boost::json::value* refused = report.if_contains("refused"); refused != nullptr && refused->is_bool() && refused->get_bool()) {
+        const boost::json::value* problems = report.if_contains("problems");
+        return "it refuses the journal: " + (problems == nullptr ? std::string() : boost::json::serialize(*problems));
+    }
+    for (const char* member : {"services", "operations"}) {
+        const boost::json::value* theirs_of = report.if_contains(member);
+        if (theirs_of == nullptr) return std::string(member) + " is missing";
+        std::string different = difference(expected.at(member), *theirs_of, member);
+        if (!different.empty()) return "it reads the state differently: " + different;
+    }
+    const boost::json::value* decisions = report.if_contains("decisions");
+    if (decisions == nullptr || !decisions->is_array()) return "decisions are missing";
+    const boost::json::array& known = expected.at("decisions").get_array();
+    for (const boost::json::value& one : decisions->get_array()) {
+        if (std::find(known.begin(), known.end(), one) == known.end())
+            return "it would begin with: " + boost::json::serialize(one);
+    }
+    return {};
+}
+
+}  // namespace abide::manager

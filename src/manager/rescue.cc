@@ -1,0 +1,328 @@
+// manager/rescue.cc -- see the header.
+#include "manager/rescue.hpp"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <set>
+
+#include "base/limits.hpp"
+#include "base/text.hpp"
+#include "base/version.hpp"
+#include "kernel/clock.hpp"
+#include "kernel/files.hpp"
+#include "kernel/process.hpp"
+#include "kernel/socket.hpp"
+#include "manager/complain.hpp"
+#include "manager/permissions.hpp"
+#include "manager/token.hpp"
+#include "protocol/control.hpp"
+
+namespace abide::manager {
+
+namespace {
+
+constexpr Duration kStopPatience = seconds(10);  // from TERM to KILL
+constexpr Duration kLook = milliseconds(50);     // while something is being stopped
+constexpr Duration kSayAgain = seconds(6 * 3600);
+constexpr std::uint64_t kWorkingMs = 86'400'000;
+constexpr std::uint32_t kGraceMs = 10'000;
+constexpr std::size_t kEnvironmentBytes = 4u << 20, kReadBytes = 64u << 10, kClients = 64;
+constexpr int kTerm = 15, kKill = 9, kInterrupt = 2;
+
+constexpr std::uint64_t key(anchor::Key well_known) {
+    return static_cast<std::uint64_t>(well_known);
+}
+
+struct Process {
+    std::int32_t pid = 0;
+    std::uint64_t start_ticks = 0;
+    std::int64_t run = 0;
+};
+using Services = std::map<std::string, std::vector<Process>>;
+
+std::string variable(std::string_view environment, std::string_view name) {
+    for (const std::string_view word : split(environment, '\0')) {
+        if (word.size() > name.size() && word.starts_with(name) && word[name.size()] == '=')
+            return std::string(word.substr(name.size() + 1));
+    }
+    return {};
+}
+
+// The anchor's children by the service that they were started for, and what they have started themselves.
+Services find_services(std::int32_t anchor) {
+    Services found;
+    const auto children = kernel::children_of(anchor);
+    if (!children) return found;
+    for (const pid_t child : *children) {
+        const auto environment = kernel::read_file("/proc/" + std::to_string(child) + "/environ", kEnvironmentBytes);
+        if (!environment) continue;
+        const std::string name = variable(*environment, "ABIDE_SERVICE");
+        if (name.empty()) continue;
+        const std::int64_t run = parse_integer(variable(*environment, "ABIDE_RUN"), 0, INT64_MAX).value_or(0);
+        std::vector<pid_t> family{child};
+        for (std::size_t i = 0; i < family.size() && i < limits::kServices; ++i) {
+            if (const auto more = kernel::children_of(family[i]))
+                family.insert(family.end(), more->begin(), more->end());
+            const auto stat = kernel::process_stat(family[i]);
+            if (stat && stat->state != 'Z') found[name].push_back({family[i], stat->start_ticks, run});
+        }
+    }
+    std::erase_if(found, [](const auto& entry) { return entry.second.empty(); });
+    return found;
+}
+
+void signal_all(const std::vector<Process>& processes, int signal) {
+    for (const Process& process : processes) {
+        if (const auto pidfd = kernel::open_checked(process.pid, process.start_ticks))
+            static_cast<void>(kernel::send_signal(pidfd->get(), signal));
+    }
+}
+
+class Rescue {
+  public:
+    Rescue(RescueUses uses, kernel::Epoll epoll) : uses_(std::move(uses)), epoll_(std::move(epoll)) {}
+
+    Status prepare() {
+        uses_.anchor.working(kWorkingMs);
+        uses_.anchor.ready();
+        auto kept = uses_.anchor.get_now({key(anchor::Key::control), key(anchor::Key::places)});
+        if (!kept) return std::unexpected(kept.error());
+        const auto control = kept->find(key(anchor::Key::control));
+        if (control == kept->end()) return fail(ErrorKind::failed, "the anchor keeps no control socket");
+        listener_ = std::move(control->second);
+        if (const auto places = kept->find(key(anchor::Key::places)); places != kept->end()) read_places(places->second);
+        if (Status added = epoll_.add(uses_.anchor.fd(), EPOLLIN, token_of(Watched::anchor)); !added) return added;
+        return epoll_.add(listener_.get(), EPOLLIN, token_of(Watched::control));
+    }
+
+    int run() {
+        Mono say = kernel::mono_now() + kSayAgain;
+        while (!over_) {
+            uses_.anchor.flush();
+            const Mono now = kernel::mono_now();
+            const auto ready = epoll_.wait(std::min(stopping_.empty() ? kNever : now + kLook, say));
+            if (!ready) continue;
+            for (const kernel::Ready& one : *ready) on_ready(one);
+            go_on_stopping();
+            if (kernel::mono_now() < say) continue;
+            uses_.anchor.working(kWorkingMs);
+            say = kernel::mono_now() + kSayAgain;
+        }
+        const bool gone = uses_.anchor.flush();
+        return gone ? 0 : 1;
+    }
+
+  private:
+    struct Client {
+        kernel::Fd socket;
+        varlink::MessageReader reader;
+    };
+    struct Stopping {
+        std::uint64_t client = 0;
+        std::vector<std::string> names;
+        Mono kill_at{};
+        bool killed = false;
+    };
+
+    void read_places(const kernel::Fd& memfd) {
+        const auto own = kernel::reopen(memfd.get(), O_RDONLY | O_CLOEXEC);
+        const auto text = own ? kernel::read_all(own->get(), 1u << 20) : std::unexpected(own.error());
+        boost::json::error_code wrong;
+        const boost::json::value json = text ? boost::json::parse(*text, wrong) : boost::json::value();
+        if (!json.is_object()) return;
+        if (auto where = control::read<control::WhereReply>(json.get_object())) where_ = std::move(*where);
+    }
+
+    void on_ready(const kernel::Ready& ready) {
+        if (kind_of(ready.token) == Watched::control) return accept();
+        if (kind_of(ready.token) == Watched::connection) return serve(id_of(ready.token));
+        const AnchorLink::News news = uses_.anchor.read();
+        over_ = over_ || news.closed;
+        for (const AnchorLink::News::Wished& wished : news.wishes) {
+            uses_.anchor.took_wish(wished);
+            if (wished.wish.signal == kTerm || wished.wish.signal == kInterrupt) end();
+        }
+        if (!news.exits.empty()) uses_.anchor.working(kWorkingMs);  // they wait for a manager that can take them
+    }
+
+    void end() {
+        uses_.anchor.end(1, kGraceMs);
+        over_ = true;
+    }
+
+    void accept() {
+        auto accepted = kernel::accept_connection(listener_.get());
+        if (!accepted || !*accepted || clients_.size() >= kClients) return;
+        kernel::Fd socket = std::move(**accepted);
+        const std::uint64_t id = ++last_id_;
+        if (!epoll_.add(socket.get(), EPOLLIN, token_of(Watched::connection, id))) return;
+        clients_.emplace(id, Client{std::move(socket), varlink::MessageReader(limits::kRequestBytes)});
+    }
+
+    void close(std::uint64_t id) {
+        const auto it = clients_.find(id);
+        if (it == clients_.end()) return;
+        static_cast<void>(epoll_.remove(it->second.socket.get()));
+        clients_.erase(it);
+    }
+
+    void reply(std::uint64_t id, const std::string& message) {
+        const auto it = clients_.find(id);
+        if (it == clients_.end()) return;
+        const auto sent = kernel::send_some(it->second.socket.get(), message.data(), message.size());
+        if (!sent || *sent != message.size()) close(id);  // nobody is waited for
+    }
+
+    void serve(std::uint64_t id) {
+        const auto it = clients_.find(id);
+        if (it == clients_.end()) return;
+        std::vector<char> buffer(kReadBytes);
+        const auto got = kernel::read_some(it->second.socket.get(), buffer.data(), buffer.size());
+        if (got && *got == kernel::kNothingNow) return;
+        if (!got || *got == 0 || !it->second.reader.feed({buffer.data(), *got})) return close(id);
+        while (clients_.contains(id)) {
+            const auto message = it->second.reader.next();
+            if (!message) return;
+            const auto call = varlink::parse_call(*message);
+            if (!call) return close(id);
+            const std::string answer = take(id, *call, it->second.socket.get());
+            if (!answer.empty()) reply(id, answer);
+        }
+    }
+
+    // Empty: answered later.
+    std::string take(std::uint64_t id, const varlink::Call& call, int socket) {
+        const auto caller = caller_of(socket);
+        const control::MethodInfo* method = control::find_method(call.method);
+        if (!caller || method == nullptr) return varlink::method_not_found(call.method);
+        if (permissions_.of(*caller) < method->permission)
+            return control::error_message({ErrorKind::not_permitted, "you may not do this here", 0, {}});
+        if (method->method == control::Method::stop) return stop(id, call);
+        if (method->method == control::Method::upgrade) return leave(call);
+        if (method->method == control::Method::down) {
+            end();
+            return varlink::build_reply(control::write(operation("shutdown", {})));
+        }
+        if (method->method == control::Method::status) return varlink::build_reply(control::write(status()));
+        if (method->method == control::Method::where) {
+            where_.anchor_pid = uses_.hello.anchor_pid;
+            return varlink::build_reply(control::write(where_));
+        }
+        if (method->method == control::Method::ping)
+            return varlink::build_reply(control::write(control::PingReply{
+                std::string(version()), "", static_cast<std::int64_t>(uses_.hello.epoch), false}));
+        if (method->method == control::Method::generation) return varlink::build_reply(control::write(generation()));
+        return control::error_message(
+            {ErrorKind::refused, "this is a rescue: " + uses_.why, 0,
+             "only status, stop and down are answered; `abide upgrade --to` a program that can go on leaves it"});
+    }
+
+    control::GenerationReply generation() const {
+        control::GenerationReply reply;
+        reply.version = version();
+        reply.program = kernel::program_path().value_or(std::string());
+        reply.epoch = static_cast<std::int64_t>(uses_.hello.epoch);
+        reply.rescue = true;
+        reply.problems = {uses_.why};
+        return reply;
+    }
+
+    control::StatusReply status() const {
+        control::StatusReply reply;
+        for (const auto& [name, processes] : find_services(uses_.hello.anchor_pid)) {
+            control::ServiceStatus service;
+            service.name = name;
+            service.kind = "service";
+            service.state = "running";
+            service.want = "up";
+            service.pid = processes.front().pid;
+            service.run = processes.front().run;
+            service.description = "as the anchor knows it: this is a rescue";
+            reply.services.push_back(std::move(service));
+        }
+        return reply;
+    }
+
+    static control::OperationReply operation(std::string verb, const std::vector<std::string>& names) {
+        control::OperationReply reply;
+        reply.verb = std::move(verb);
+        reply.outcome = "done";
+        for (const std::string& name : names) reply.targets.push_back({name, "done", {}, {}});
+        return reply;
+    }
+
+    std::string stop(std::uint64_t id, const varlink::Call& call) {
+        const auto request = control::read<control::TargetsRequest>(call.parameters);
+        if (!request) return varlink::invalid_parameter(request.error());
+        const Services services = find_services(uses_.hello.anchor_pid);
+        for (const std::string& name : request->names) {
+            if (const auto found = services.find(name); found != services.end()) signal_all(found->second, kTerm);
+        }
+        stopping_.push_back({id, request->names, kernel::mono_now() + kStopPatience, false});
+        return {};
+    }
+
+    void go_on_stopping() {
+        if (stopping_.empty()) return;
+        const Services services = find_services(uses_.hello.anchor_pid);
+        for (Stopping& one : stopping_) {
+            bool left = false;
+            const bool late = kernel::mono_now() >= one.kill_at;
+            for (const std::string& name : one.names) {
+                const auto found = services.find(name);
+                if (found == services.end()) continue;
+                left = true;
+                if (late) signal_all(found->second, kKill);
+            }
+            if (left) continue;
+            reply(one.client, varlink::build_reply(control::write(operation("stop", one.names))));
+            one.names.clear();
+        }
+        std::erase_if(stopping_, [](const Stopping& one) { return one.names.empty(); });
+    }
+
+    // Nothing can be rehearsed on a state that nobody can read: the program is taken as it is, and the one before it is
+    // what failed.
+    std::string leave(const varlink::Call& call) {
+        const auto request = control::read<control::UpgradeRequest>(call.parameters);
+        if (!request) return varlink::invalid_parameter(request.error());
+        auto program = kernel::open_file(request->program, O_PATH | O_CLOEXEC);
+        if (!program) return control::error_message(program.error());
+        uses_.anchor.put(key(anchor::Key::manager_program), share(std::move(*program)), true);
+        uses_.cursor.forget();
+        over_ = true;
+        return varlink::build_reply(control::write(operation("upgrade", {})));
+    }
+
+    RescueUses uses_;
+    kernel::Epoll epoll_;
+    kernel::Fd listener_;
+    Permissions permissions_;
+    control::WhereReply where_;
+    std::map<std::uint64_t, Client> clients_;
+    std::vector<Stopping> stopping_;
+    std::uint64_t last_id_ = 0;
+    bool over_ = false;
+};
+
+}  // namespace
+
+int run_rescue(RescueUses uses) {
+    complain("RESCUE: services live on, nothing is started or restarted; " + uses.why);
+    Result<kernel::Epoll> epoll = kernel::Epoll::create();
+    if (!epoll) {
+        complain("rescue: " + describe(epoll.error()));
+        return 1;
+    }
+    Rescue rescue(std::move(uses), std::move(*epoll));
+    if (const Status prepared = rescue.prepare(); !prepared) {
+        complain("rescue: " + describe(prepared.error()));
+        return 1;
+    }
+    return rescue.run();
+}
+
+}  // namespace abide::manager

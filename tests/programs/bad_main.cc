@@ -1,0 +1,110 @@
+// tests/programs/bad_main.cc -- a manager that misbehaves in the way that the name of its file says.
+//
+//   in the rehearsal:     exit-N  crash  hang  eat  mute  refuse  start-all
+//   as the manager:       at-replay  hang-live  eat-live  after-MS  garbage
+//
+// What the name says of the manager, it does as the manager only: its rehearsal is the real one.
+#include <poll.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <iostream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/version.hpp"
+#include "kernel/files.hpp"
+#include "kernel/process.hpp"
+#include "manager/anchor_link.hpp"
+#include "manager/rehearse.hpp"
+#include "manager/witness.hpp"
+#include "programs/logger_main.hpp"
+#include "programs/manager_main.hpp"
+
+using namespace abide;
+
+namespace {
+
+std::string_view last_component(std::string_view path) {
+    return path.substr(path.rfind('/') + 1);
+}
+
+[[noreturn]] void hang() {
+    for (;;) ::pause();
+}
+
+[[noreturn]] void eat() {
+    constexpr std::size_t kBlock = 16u << 20, kMost = std::size_t{3} << 30;
+    std::vector<std::vector<char>> eaten;
+    for (std::size_t bytes = 0; bytes < kMost; bytes += kBlock) eaten.emplace_back(kBlock, 'x');
+    std::abort();
+}
+
+int misbehave_in_rehearsal(const std::string& kind) {
+    if (kind.starts_with("exit-")) return std::atoi(kind.c_str() + 5);
+    if (kind == "crash") std::abort();
+    if (kind == "hang") hang();
+    if (kind == "eat") eat();
+    if (kind == "mute") return 0;
+    if (kind != "refuse" && kind != "start-all") return manager::run_rehearsal();
+    const auto journal = kernel::reopen(manager::kRehearsalJournal, 0);
+    control::RehearsalReport report = manager::rehearse(kernel::read_all(journal->get(), 1u << 30).value());
+    report.refused = kind == "refuse";
+    if (kind == "start-all") {
+        for (const auto& service : report.services) report.decisions.push_back("spawn " + service.name + " main 0");
+    }
+    std::cout << control::write(report) << std::endl;
+    return 0;
+}
+
+// Says hello and ready as it should, and then answers every client with noise.
+[[noreturn]] void talk_garbage() {
+    manager::AnchorLink anchor{kernel::Fd(anchor::kManagerSocket)};
+    if (!anchor.hello_now()) std::exit(9);
+    const auto key = static_cast<std::uint64_t>(anchor::Key::control);
+    auto kept = anchor.get_now({key});
+    if (!kept || !kept->contains(key)) std::exit(9);
+    anchor.ready();
+    anchor.flush();
+    for (;;) {
+        pollfd ready{kept->at(key).get(), POLLIN, 0};
+        ::poll(&ready, 1, 1000);
+        const int client = ::accept(kept->at(key).get(), nullptr, nullptr);
+        if (client < 0) continue;
+        static const char noise[] = "{\"parameters\":{\"version\":7,\"epoch\":\"\x01\"}}";
+        if (::send(client, noise, sizeof noise, MSG_NOSIGNAL) < 0) continue;
+        ::close(client);
+    }
+}
+
+void* end_later(void* ms) {
+    ::usleep(static_cast<useconds_t>(reinterpret_cast<std::uintptr_t>(ms) * 1000));
+    std::abort();
+}
+
+int misbehave(const std::string& kind, int argc, char** argv) {
+    if (kind == "at-replay") std::abort();
+    if (kind == "hang-live") hang();
+    if (kind == "eat-live") eat();
+    if (kind == "garbage") talk_garbage();
+    if (kind.starts_with("after-")) {
+        pthread_t thread{};
+        const auto ms = static_cast<std::uintptr_t>(std::atoi(kind.c_str() + 6));
+        ::pthread_create(&thread, nullptr, end_later, reinterpret_cast<void*>(ms));
+    }
+    return manager_main(argc, argv);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const std::string_view name = argc > 0 ? last_component(argv[0]) : std::string_view{};
+    if (name == "abide-logger") return logger_main(argc, argv);
+    if (name == manager::kWitnessName) return manager::run_witness(argc, argv);
+    const std::string kind(last_component(kernel::program_path().value_or("/")));
+    if (argc > 1 && argv[1] == control::kRehearse) return misbehave_in_rehearsal(kind);
+    return misbehave(kind, argc, argv);
+}

@@ -1,0 +1,275 @@
+"""Another program in the supervisor's place: committed, refused before anything changed, or rolled back.  No service is touched."""
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import time
+
+from harness import BIN, alive, instance, until
+
+READY_SECONDS = 10  # what a new manager has to get ready
+TOML = """
+[project]
+name = "upgraded"
+[services.plain]
+command = "sleep 1000"
+[services.child]
+command = "sleep 1000"
+requires = ["plain"]
+restart = "always"
+[services.task]
+kind = "task"
+command = "true"
+[services.idle]
+command = "sleep 1000"
+autostart = false
+"""
+
+
+@contextlib.contextmanager
+def running(toml=TOML, files=None):
+    with instance(toml, files) as one:
+        until(lambda: one.state("plain") == "running")
+        yield one
+
+
+def pids(one):
+    return {s["name"]: (s["pid"], s["run"], s["state"], s["restarts"]) for s in json.loads(one.ok("status", "--json"))}
+
+
+def generation(one):
+    return json.loads(one.ok("generation", "--json"))
+
+
+def events(one, kind):
+    found = []
+    for file in sorted(pathlib.Path(one.where()["events"]).glob("*.jsonl")):
+        found += [e for e in map(json.loads, file.read_text().splitlines()) if e["type"] == "abide.supervisor." + kind]
+    return found
+
+
+def bad(one, kind):
+    """The manager that misbehaves in this way."""
+    path = one.folder / kind
+    shutil.copy(BIN / "abide-manager-bad", path)
+    return str(path)
+
+
+def expect(one, status, *words, word="", timeout=30):
+    result = one.run("upgrade", *words, timeout=timeout)
+    assert result.returncode == status, f"{words}: {result.returncode} instead of {status}: {result.stderr}"
+    assert word in result.stderr, f"{word!r} is not in {result.stderr!r}"
+    return result
+
+
+def test_to_the_same_program():
+    with running() as one:
+        before, first = pids(one), generation(one)
+        managers = one.where()["manager_pid"]
+        expect(one, 0, "--probation", "200ms")
+        assert pids(one) == before
+        after = generation(one)
+        assert after["epoch"] == first["epoch"] + 1 and after["reason"] == "upgraded", after
+        assert after["probation"] == "committed" and after["swaps"] == 1, after
+        assert 0 < after["last_swap_us"] < 2_000_000, after
+        assert one.where()["manager_pid"] != managers and not alive(managers)
+        assert len(events(one, "upgraded")) == 1 and len(events(one, "recovered")) == 1
+        one.ok("restart", "child")
+        assert one.status("child")["pid"] != before["child"][0]
+
+
+def test_to_a_newer_format_and_back():
+    with running() as one:
+        before = pids(one)
+        expect(one, 0, "--to", str(BIN / "abide-manager-next"), "--probation", "100ms")
+        until(lambda: generation(one)["format"] == 2)
+        assert generation(one)["version"] == "0.2.0-test"
+        assert pids(one) == before
+        expect(one, 0, "--to", str(BIN), "--probation", "100ms")
+        assert generation(one)["version"] != "0.2.0-test" and pids(one) == before
+        os.kill(one.where()["manager_pid"], signal.SIGKILL)
+        assert pids(one) == before
+
+
+def test_on_probation_the_journal_stays_as_it_was():
+    with running() as one:
+        before = pids(one)
+        far = str(BIN / "abide-manager-far")
+        waiting = subprocess.Popen([str(BIN / "abide"), "-C", str(one.folder), "upgrade", "--to", far, "--probation", "30s"],
+                                   stderr=subprocess.PIPE, text=True)
+        until(lambda: generation(one)["version"] == "3.0.0-test")
+        assert generation(one)["probation"] == "pending" and generation(one)["format"] == 1
+        os.kill(one.where()["manager_pid"], signal.SIGSEGV)
+        assert waiting.wait(15) == 8, waiting.stderr.read()
+        now = generation(one)
+        assert now["reason"] == "rolled-back" and now["version"] != "3.0.0-test" and now["rollbacks"] == 1, now
+        assert pids(one) == before
+        # Committed, it writes what the program before it can't read, and says so when that one comes.
+        expect(one, 0, "--to", far, "--probation", "0s")
+        until(lambda: generation(one)["format"] == 3)
+        expect(one, 7, "--to", str(BIN), word="refuses the journal")
+        assert pids(one) == before
+
+
+def test_what_is_no_program_is_refused():
+    with running() as one:
+        before, first = pids(one), generation(one)
+        text = one.folder / "text"
+        text.write_text("#!/bin/sh\nexit 0\n")
+        text.chmod(0o755)
+        half, machine = one.folder / "half", one.folder / "machine"
+        whole = (BIN / "abide-manager").read_bytes()
+        half.write_bytes(whole[:len(whole) // 2])
+        machine.write_bytes(whole[:18] + b"\x28\x00" + whole[20:])  # e_machine: 32-bit ARM
+        for path in (half, machine):
+            path.chmod(0o755)
+        expect(one, 7, "--to", str(text), word="no program")
+        expect(one, 7, "--to", str(half), word="cut off")
+        expect(one, 7, "--to", str(machine), word="another machine")
+        expect(one, 7, "--to", "/bin/sleep", word="loader")
+        assert one.run("upgrade", "--to", str(one.folder / "missing")).returncode == 1
+        assert generation(one)["epoch"] == first["epoch"] and pids(one) == before
+        assert not events(one, "rolled-back")
+
+
+def test_what_fails_its_rehearsal_is_refused():
+    with running() as one:
+        before, first = pids(one), generation(one)
+        for kind, word in (("exit-0", "without a report"), ("exit-1", "status 1"), ("crash", "signal 6"), ("eat", "rehearsal"),
+                           ("refuse", "refuses the journal"), ("start-all", "would begin with"), ("mute", "without a report")):
+            expect(one, 7, "--to", bad(one, kind), word=word)
+        start = time.monotonic()
+        expect(one, 7, "--to", bad(one, "hang"), word="hangs")
+        assert time.monotonic() - start < READY_SECONDS + 2
+        assert generation(one)["epoch"] == first["epoch"] and pids(one) == before
+        assert generation(one)["probation"] == "none"
+
+
+def rolls_back(one, kind, within, *words, word):
+    before = pids(one)
+    start = time.monotonic()
+    expect(one, 8, "--to", bad(one, kind), *words, word=word)
+    took = time.monotonic() - start
+    assert took < within, f"{kind}: back after {took:.1f} s"
+    assert pids(one) == before, kind
+    assert generation(one)["reason"] == "rolled-back"
+    assert word in events(one, "rolled-back")[-1]["data"]["detail"]
+
+
+def test_what_fails_as_the_manager_is_rolled_back():
+    with running() as one:
+        rolls_back(one, "at-replay", READY_SECONDS + 1, word="signal 6")
+        rolls_back(one, "eat-live", READY_SECONDS + 1, word="")
+        rolls_back(one, "after-20", READY_SECONDS + 1, word="signal 6")
+        rolls_back(one, "after-3000", 3 + READY_SECONDS + 1, "--probation", "8s", word="signal 6")
+        assert generation(one)["rollbacks"] == 4
+
+
+def test_what_hangs_or_talks_garbage_is_rolled_back():
+    with running() as one:
+        rolls_back(one, "hang-live", READY_SECONDS + 2, word="hung")
+        rolls_back(one, "garbage", READY_SECONDS + 2, word="in time")
+
+
+def test_two_that_ask_at_once():
+    with running() as one:
+        before = pids(one)
+        command = [str(BIN / "abide"), "-C", str(one.folder), "upgrade", "--probation", "1s"]
+        two = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+        assert [each.wait(20) for each in two] == [0, 0], [each.stderr.read() for each in two]
+        assert generation(one)["epoch"] == 2, "they joined"
+        first = subprocess.Popen(command)
+        until(lambda: generation(one)["probation"] == "pending")
+        expect(one, 7, "--to", str(BIN / "abide-manager-next"), word="under way")
+        assert first.wait(20) == 0
+        assert pids(one) == before
+
+
+def test_by_a_service_of_the_same_instance():
+    toml = TOML + """
+[services.package]
+kind = "task"
+command = "./package"
+autostart = false
+"""
+    with running(toml, {"package": f"#!/bin/sh\n{BIN}/abide upgrade --probation 300ms\n"}) as one:
+        before = pids(one)
+        one.ok("start", "package", timeout=30)
+        assert one.status("package")["last_exit"]["code"] == 0
+        after = pids(one)
+        assert generation(one)["swaps"] == 1
+        assert {n: p for n, p in after.items() if n != "package"} == {n: p for n, p in before.items() if n != "package"}
+
+
+def test_clients_that_wait_get_their_answer():
+    toml = TOML + """
+[services.slow]
+command = ["sh", "-c", "sleep 2; touch ready; exec sleep 1000"]
+ready = { exec = ["test", "-e", "ready"], timeout = "20s" }
+autostart = false
+[services.fails]
+kind = "task"
+command = ["sh", "-c", "sleep 2; exit 3"]
+autostart = false
+[services.deaf]
+command = ["sh", "-c", "trap '' TERM; while :; do sleep 0.2; done"]
+stop = { timeout = "2s" }
+"""
+    with running(toml) as one:
+        until(lambda: one.state("deaf") == "running")
+        ask = [str(BIN / "abide"), "-C", str(one.folder)]
+        waiting = {name: subprocess.Popen([*ask, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                   for name, words in (("slow", ("start", "slow")), ("fails", ("start", "fails")), ("deaf", ("stop", "deaf")))}
+        time.sleep(0.2)
+        expect(one, 0, "--probation", "0s")
+        os.kill(one.where()["manager_pid"], signal.SIGKILL)
+        statuses = {name: each.wait(20) for name, each in waiting.items()}
+        assert statuses == {"slow": 0, "fails": 1, "deaf": 0}, statuses
+        assert one.status("fails")["last_exit"]["code"] == 3
+        assert one.state("slow") == "running" and one.status("deaf")["last_exit"]["signal"] == "KILL"
+
+
+def test_a_crash_in_the_rehearsal_changes_nothing():
+    with running() as one:
+        before = pids(one)
+        waiting = subprocess.Popen([str(BIN / "abide"), "-C", str(one.folder), "upgrade", "--to", bad(one, "hang")],
+                                   stderr=subprocess.PIPE, text=True)
+        until(lambda: subprocess.run(["pgrep", "-fx", "abide-manager --rehearse"], capture_output=True, check=False).stdout)
+        os.kill(one.where()["manager_pid"], signal.SIGKILL)
+        assert waiting.wait(15) == 1
+        assert "interrupted" in waiting.stderr.read()
+        assert pids(one) == before and generation(one)["reason"] == "killed"
+        expect(one, 0, "--probation", "0s")
+
+
+def test_many_upgrades_leave_nothing():
+    rounds = int(os.environ.get("ABIDE_UPGRADES", "100"))
+    with running() as one:
+        before = pids(one)
+
+        def footprint():
+            anchor = one.where()["anchor_pid"]
+            children = pathlib.Path(f"/proc/{anchor}/task/{anchor}/children").read_text().split()
+            manager = one.where()["manager_pid"]
+            words = pathlib.Path(f"/proc/{manager}/cmdline").read_bytes() + pathlib.Path(f"/proc/{manager}/environ").read_bytes()
+            rss = int(next(line for line in pathlib.Path(f"/proc/{anchor}/status").read_text().splitlines()
+                           if line.startswith("VmRSS")).split()[1])
+            return {"anchor descriptors": len(os.listdir(f"/proc/{anchor}/fd")), "children": len(children),
+                    "descriptors": len(os.listdir(f"/proc/{manager}/fd")), "words": len(words)}, rss
+
+        def settled(wanted):
+            with contextlib.suppress(OSError):
+                return footprint()[0] == wanted
+
+        for _ in range(3):
+            expect(one, 0, "--probation", "0s")
+        time.sleep(0.5)
+        first, rss = footprint()
+        for _ in range(rounds):
+            expect(one, 0, "--probation", "0s")
+        until(lambda: settled(first), 10)
+        assert footprint()[1] <= rss + 64, f"the anchor grew from {rss} to {footprint()[1]} KiB"
+        assert pids(one) == before and generation(one)["swaps"] == rounds + 3

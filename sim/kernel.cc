@@ -183,7 +183,8 @@ void World::on(const out::Publish& fx) {
 }
 void World::on(const out::Upgrade& fx) {
     const auto outcome = random_.percent(50) ? Outcome::done : Outcome::rolled_back;
-    later(milliseconds(static_cast<std::int64_t>(random_.below(2000))), in::UpgradeEnded{fx.operation, outcome, "drawn"});
+    later(milliseconds(static_cast<std::int64_t>(random_.below(2000))),
+          in::UpgradeEnded{fx.operation, outcome, "drawn"});
 }
 void World::on(const out::EndInstance&) {
     ended_ = true;

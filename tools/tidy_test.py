@@ -206,6 +206,20 @@ class Built(Case):
         self.compile("src/manager/x.cc", "build/CMakeFiles/abide_manager.dir/src/manager/x.cc.o", "-c")
         self.assertFalse(self.findings("syscalls", self.build))
 
+    def test_the_anchor_grows_or_learns_a_system_call(self):
+        self.assertFalse(self.findings("anchor"))
+        self.write("tools/anchor_calls.txt", "# x\nread   y\n")
+        self.write("src/anchor/x.cc", "// x\nlong f() { return call(__NR_read); }\n" + "\n// c\n" * 2000)
+        self.assertFalse(self.findings("anchor"))
+        self.write("src/anchor/x.cc", "// x\nlong f() { return call(__NR_read) + call(__NR_mount); }\n")
+        self.assert_reported("anchor", "src/anchor/x.cc", "mount")
+        self.write("src/anchor/x.cc", "// x\nint f();\n")
+        self.assert_reported("anchor", "tools/anchor_calls.txt", "does not make")
+        self.write("src/anchor/x.cc", "// x\nlong f() { return call(__NR_read); }\n" + "int g();\n" * 1500)
+        self.assert_reported("anchor", "src/anchor", "at most 1500")
+        self.write("src/anchor/x.cc", '// x\nlong f() { asm("syscall"); return call(__NR_read); }\n')
+        self.assert_reported("anchor", "src/anchor/x.cc", "beside")
+
     def test_the_manager_that_was_not_built(self):
         self.write("src/manager/x.cc", "// x\n")
         self.assert_reported("syscalls", "src/manager", "build first", self.build)

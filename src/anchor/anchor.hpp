@@ -118,8 +118,8 @@ struct Anchor : Lasting {
     Table<Child, kMaxMarks> children;
     Exit statuses[kMaxStatuses];  // reaped without a manager; pid 0 is free
     char** environment;
-    char** words;  // argv
-    int signals;   // signalfd
+    char** words;           // argv
+    int signals;            // signalfd
     std::int64_t sweep_ns;  // when to look for zombies that no signal named; 0: not at all
     bool sweep_blocked;     // the first zombie the kernel shows is a known one: go on when it was reaped
 
@@ -181,7 +181,8 @@ std::uint32_t begin_renewal(Anchor& a, std::uint32_t tag);  // an errno, or 0: i
 bool is_rehearsal(Anchor& a, int pid);                      // that child has ended
 void tend_renewal(Anchor& a, std::int64_t now);             // executes it, or gives it up
 void answer_renewal(Anchor& a);
-// In the new program: takes over what lies in this memory file.  Does not return when it is no state, or only rehearsed.
+// In the new program: takes over what lies in this memory file.  Does not return when it is no state, or only
+// rehearsed.
 void take_state(Anchor& a, int fd, bool rehearse);
 
 // wishes.cc: signals sent to the anchor.

@@ -55,6 +55,10 @@ void read_word(Anchor& a, Handed& handed, const char* word) {
     } else if (rest = text::after(word, "--hang-ms="); rest != nullptr) {
         if (!text::number(rest, value) || *rest != 0 || value > 86'400'000) refuse(word, "expected milliseconds");
         a.hang_ns = value * kMs;
+    } else if (rest = text::after(word, "--epoch="); rest != nullptr) {
+        if (!text::number(rest, value) || *rest != 0) refuse(word, "expected a number");
+        a.manager.epoch = std::uint64_t(value);
+        a.manager.start = Start::adopted;
     } else if (rest = text::after(word, "--state="); rest != nullptr) {
         handed.state = read_fd(word, rest);
     } else if (text::equal(word, "--rehearse")) {

@@ -3,7 +3,7 @@
 //
 // What it knows goes into a memory file of sections (a number, the size and count of its items), so that a reader that
 // is older or newer takes what it knows.  A forked child tries it first: the new program reads that file, finds every
-// descriptor, and ends with kRehearsed.  If anything fails, the old program goes on: nothing was given away.  Invariant:
+// descriptor, and ends with kRehearsed.  If anything fails, the old program goes on: nothing was given away. Invariant:
 // between the writing of the state and the exec nothing else happens.
 #include <linux/close_range.h>
 
@@ -18,6 +18,8 @@ using text::Line;
 constexpr std::uint64_t kMagic = 0x31524f48434e4142;  // "BANCHOR1"
 constexpr std::int64_t kPatienceNs = 3000 * kMs;      // with the rehearsal
 constexpr int kRehearsed = 97, kMaxWords = 64;
+constexpr std::size_t kMaxItem = 4096;
+static_assert(sizeof(Lasting) <= kMaxItem);
 
 struct Section {
     enum Kind : std::uint32_t { lasting = 1, kept = 2, children = 3, statuses = 4, end = 5 };
@@ -84,46 +86,30 @@ void give_up(Anchor& a, std::uint32_t error) {
 }
 
 bool read_exactly(int fd, void* out, std::size_t bytes) {
-    auto* at = static_cast<std::uint8_t*>(out);
-    for (long got = 0; bytes > 0; at += got, bytes -= std::size_t(got))
-        if ((got = sys::read(fd, at, bytes)) <= 0) return false;
-    return true;
+    return bytes == 0 || sys::read(fd, out, bytes) == long(bytes);
 }
 
-// One item as this version knows it: what is missing stays zero, what is more is left out.
-bool read_item(int fd, void* out, std::size_t known, std::size_t written) {
-    if (!read_exactly(fd, out, known < written ? known : written)) return false;
-    std::uint8_t rest = 0;
-    for (; written > known; --written)
-        if (!read_exactly(fd, &rest, 1)) return false;
-    return true;
+// What an older version did not write stays zero, what a newer one wrote more is left out.
+template <class T>
+T item_as(const std::uint8_t* bytes, std::size_t count) {
+    T item{};
+    memcpy(&item, bytes, count < sizeof item ? count : sizeof item);
+    return item;
 }
 
 bool read_section(Anchor& a, int fd, const Section& head) {
+    alignas(8) std::uint8_t item[kMaxItem];
+    if (head.item_bytes > sizeof item) return false;
     for (std::uint32_t i = 0; i < head.count; ++i) {
-        Kept kept{};
-        Child child{};
-        Exit exit;
-        Lasting& lasting = a;
-        switch (head.kind) {
-            case Section::lasting:
-                if (!read_item(fd, &lasting, sizeof lasting, head.item_bytes)) return false;
-                break;
-            case Section::kept:
-                if (!read_item(fd, &kept, sizeof kept, head.item_bytes)) return false;
-                if (Kept* slot = a.kept.add(kept.key)) *slot = kept;
-                break;
-            case Section::children:
-                if (!read_item(fd, &child, sizeof child, head.item_bytes)) return false;
-                if (Child* slot = a.children.add(child.key)) *slot = child;
-                break;
-            case Section::statuses:
-                if (!read_item(fd, &exit, sizeof exit, head.item_bytes)) return false;
-                if (i < kMaxStatuses) a.statuses[i] = exit;
-                break;
-            default:
-                if (!read_item(fd, &exit, 0, head.item_bytes)) return false;
-        }
+        if (!read_exactly(fd, item, head.item_bytes)) return false;
+        const Kept kept = item_as<Kept>(item, head.item_bytes);
+        const Child child = item_as<Child>(item, head.item_bytes);
+        if (head.kind == Section::lasting) static_cast<Lasting&>(a) = item_as<Lasting>(item, head.item_bytes);
+        if (head.kind == Section::statuses && i < kMaxStatuses) a.statuses[i] = item_as<Exit>(item, head.item_bytes);
+        if (head.kind == Section::kept)
+            if (Kept* slot = a.kept.add(kept.key)) *slot = kept;
+        if (head.kind == Section::children)
+            if (Child* slot = a.children.add(child.key)) *slot = child;
     }
     return true;
 }

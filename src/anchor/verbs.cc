@@ -133,6 +133,16 @@ void mark(const Request& r) {
     }
 }
 
+void ready(Manager& m) {
+    if (!m.was_ready) m.ready_ns = sys::monotonic_ns();
+    m.was_ready = true;
+    m.never_ready = 0;
+}
+
+void working(Manager& m, std::uint64_t ms) {
+    m.working_ns = sys::monotonic_ns() + std::int64_t(ms < 86'400'000 ? ms : 86'400'000) * kMs;
+}
+
 void end(const Request& r) {
     r.a.end = *r.items<End>();
     r.a.end_asked = true;
@@ -224,16 +234,8 @@ bool handle(Anchor& a, std::size_t body_bytes, const int* fds, std::uint32_t fd_
             for (std::uint32_t i = 0; i < header.count; ++i) acknowledge(a, request.items<std::int32_t>()[i]);
             break;
         case Verb::mark: mark(request); break;
-        case Verb::ready:
-            if (!a.manager.was_ready) a.manager.ready_ns = sys::monotonic_ns();
-            a.manager.was_ready = true;
-            a.manager.never_ready = 0;
-            break;
-        case Verb::working: {
-            const std::uint64_t ms = request.items<Working>()->extend_ms;
-            a.manager.working_ns = sys::monotonic_ns() + std::int64_t(ms < 86'400'000 ? ms : 86'400'000) * kMs;
-            break;
-        }
+        case Verb::ready: ready(a.manager); break;
+        case Verb::working: working(a.manager, request.items<Working>()->extend_ms); break;
         case Verb::end: end(request); break;
         case Verb::swap: out.header.status = begin_swap(a, *request.items<Swap>()); break;
         case Verb::commit: out.header.status = commit_swap(a, *request.items<Commit>()); break;

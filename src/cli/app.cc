@@ -138,9 +138,10 @@ void add_supervisor(CLI::App& app, CommandLine& line) {
     upgrade->add_flag("--no-wait", line.upgrade.no_wait, "return as soon as it has begun");
     add_command(app, line, "generation", "which supervisor this is, why it was started, what it had to find out",
                 generation_command);
-    CLI::App* state = add_command(app, line, "state", "the whole state; secrets are left out", [&line](Context& context) {
-        return line.file.empty() ? state_command(context) : state_check_command(context, line.file);
-    });
+    CLI::App* state =
+        add_command(app, line, "state", "the whole state; secrets are left out", [&line](Context& context) {
+            return line.file.empty() ? state_command(context) : state_check_command(context, line.file);
+        });
     CLI::App* check = state->add_subcommand("check", "read a journal from a file, and say what is wrong with it");
     check->add_option("FILE", line.file, "a journal")->required();
 }

@@ -42,7 +42,7 @@ bool only_reads(control::Method method) {
            method == control::Method::state || method == control::Method::cancel;
 }
 
-constexpr int kAttempts = 20;                      // of one request; a supervisor that dies of it must not go on dying
+constexpr int kAttempts = 20;  // of one request; a supervisor that dies of it must not go on dying
 constexpr Duration kBetweenAttempts = milliseconds(20);
 
 }  // namespace

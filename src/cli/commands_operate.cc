@@ -89,8 +89,10 @@ int report_operation(Context& context, const control::OperationReply& reply) {
     }
     if (!went_well(reply.outcome)) {
         if (!told) {
-            context.complain(
-                {kind_of(control::outcome_of(reply.outcome)), reply.verb + ": " + (reply.detail.empty() ? reply.outcome : reply.detail), 0, {}});
+            context.complain({kind_of(control::outcome_of(reply.outcome)),
+                              reply.verb + ": " + (reply.detail.empty() ? reply.outcome : reply.detail),
+                              0,
+                              {}});
         }
         if (status == 0) status = exit_status_of(kind_of(control::outcome_of(reply.outcome)));
     }

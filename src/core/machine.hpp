@@ -59,6 +59,7 @@ class Machine {
     void on(const model::in::UpgradeEnded& in);
     void on(const model::in::Ticked& in);
     void on(const model::in::Signalled& in);
+    void publish_coming(const model::in::Recovered& in);
     void on(const model::in::Recovered& in);
     void settle();
     void advance(Slot slot);

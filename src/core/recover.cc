@@ -9,15 +9,16 @@ namespace abide::core {
 
 using namespace model;
 
-void Machine::on(const in::Recovered& in) {
-    if (in.rescue) {
-        Event rescue;
-        rescue.type = EventType::supervisor_rescue;
-        publish(std::move(rescue));
-    }
+void Machine::publish_coming(const in::Recovered& in) {
     Event event;
+    event.type = EventType::supervisor_rescue;
+    if (in.rescue) publish(event);
     event.type = in.first ? EventType::supervisor_started : EventType::supervisor_recovered;
     publish(std::move(event));
+}
+
+void Machine::on(const in::Recovered& in) {
+    publish_coming(in);
     if (e_.instance_.ended) {
         fx_.push_back(out::EndInstance{e_.instance_.exit_status});  // decided, but perhaps not done
         return;

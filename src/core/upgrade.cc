@@ -13,7 +13,8 @@ void Machine::upgrade(const in::Requested& in, Operation& op) {
     if (e_.instance_.shutting_down) return end_operation(op, Outcome::refused, "the instance is stopping");
     for (const auto& [id, other] : e_.operations_) {
         if (id == op.id || !is_upgrade(other.verb) || other.outcome != Outcome::pending) continue;
-        return end_operation(op, Outcome::refused, "operation " + std::to_string(id.value) + " is an upgrade under way");
+        return end_operation(op, Outcome::refused,
+                             "operation " + std::to_string(id.value) + " is an upgrade under way");
     }
     op.detail = in.program;
     fx_.push_back(out::Upgrade{op.id, in.program, in.probation, in.verb == Verb::upgrade_anchor});
@@ -26,8 +27,7 @@ void Machine::on(const in::UpgradeEnded& in) {
     }
     if (in.outcome == Outcome::done || in.outcome == Outcome::rolled_back) {
         Event event;
-        event.type =
-            in.outcome == Outcome::done ? EventType::supervisor_upgraded : EventType::supervisor_rolled_back;
+        event.type = in.outcome == Outcome::done ? EventType::supervisor_upgraded : EventType::supervisor_rolled_back;
         event.detail = in.detail;
         publish(std::move(event));
     }

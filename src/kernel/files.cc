@@ -198,6 +198,7 @@ FileStatus convert(const struct stat& info) {
     out.is_regular = S_ISREG(info.st_mode);
     out.is_socket = S_ISSOCK(info.st_mode);
     out.is_symlink = S_ISLNK(info.st_mode);
+    out.is_pipe = S_ISFIFO(info.st_mode);
     return out;
 }
 

@@ -57,7 +57,7 @@ struct FileStatus {
     std::uint64_t device = 0, inode = 0, size = 0;
     std::uint32_t uid = 0, gid = 0, mode = 0;
     std::int64_t modified_ns = 0;
-    bool is_directory = false, is_regular = false, is_socket = false, is_symlink = false;
+    bool is_directory = false, is_regular = false, is_socket = false, is_symlink = false, is_pipe = false;
 };
 // Of the name itself: a symbolic link is not followed.
 Result<FileStatus> file_status(const std::string& path);

@@ -2,6 +2,8 @@
 // children get the original back.
 #pragma once
 
+#include <sys/resource.h>  // for whoever names a limit
+
 #include <cstdint>
 
 #include "base/result.hpp"

@@ -187,9 +187,9 @@ void Control::refuse(const Ticket& ticket) {
     const bool oneway = it->second.waiting->oneway;
     it->second.waiting.reset();
     if (oneway) return;
-    it->second.out += control::error_message(
-        {ErrorKind::refused, "managers have died of this request, so it is not carried out any more", 0,
-         "`abide generation` says what is quarantined; upgrading forgets it"});
+    it->second.out += control::error_message({ErrorKind::refused,
+                                              "managers have died of this request, so it is not carried out any more",
+                                              0, "`abide generation` says what is quarantined; upgrading forgets it"});
 }
 
 // The last reply to the call that waits.

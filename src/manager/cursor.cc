@@ -39,7 +39,8 @@ void Cursor::open(AnchorLink& anchor, AnchorLink::Kept& kept, bool crashed) {
     static_assert(sizeof(Page) <= kernel::SharedPage::kBytes);
     constexpr auto key = static_cast<std::uint64_t>(anchor::Key::cursor);
     auto found = kept.extract(key);
-    Result<kernel::Fd> file = found ? Result<kernel::Fd>(std::move(found.mapped())) : kernel::make_memfd("abide-cursor");
+    Result<kernel::Fd> file =
+        found ? Result<kernel::Fd>(std::move(found.mapped())) : kernel::make_memfd("abide-cursor");
     Result<kernel::SharedPage> mapped =
         file ? kernel::SharedPage::map(file->get()) : Result<kernel::SharedPage>(std::unexpected(file.error()));
     if (!mapped) return complain("cursor: " + describe(mapped.error()));
@@ -161,7 +162,10 @@ std::uint64_t subject(const T& in) {
     return in.spawn.value;
 }
 template <class T>
-    requires requires(const T& in) { in.run.value; in.service; }
+    requires requires(const T& in) {
+        in.run.value;
+        in.service;
+    }
 std::uint64_t subject(const T& in) {
     return run_key(in.service, in.run);
 }

@@ -32,8 +32,8 @@ class Cursor {
   public:
     static constexpr std::uint32_t kDeaths = 2, kUnplaced = 3;
 
-    // `crashed`: the predecessor ended by itself, by a signal that is not SIGKILL, or hung.  Without a page (the machine
-    // has no memory for it) nothing is remembered.
+    // `crashed`: the predecessor ended by itself, by a signal that is not SIGKILL, or hung.  Without a page (the
+    // machine has no memory for it) nothing is remembered.
     void open(AnchorLink& anchor, AnchorLink::Kept& kept, bool crashed);
 
     // Before it is done; `what` is for people.

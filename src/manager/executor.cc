@@ -2,6 +2,7 @@
 #include "manager/executor.hpp"
 
 #include "base/text.hpp"
+#include "kernel/exit_info.hpp"
 #include "kernel/files.hpp"
 #include "kernel/process.hpp"
 #include "manager/complain.hpp"
@@ -15,6 +16,7 @@ namespace {
 
 constexpr int kKill = 9;
 constexpr std::size_t kPidFileBytes = 64;
+constexpr int kAskAgain = 200;  // a millisecond apart
 
 }  // namespace
 
@@ -88,10 +90,33 @@ void Executor::run(const out::Adopt& effect) {
     uses_.processes.add(effect.spawn, effect.pid, std::move(*pidfd), false, true);
 }
 
-void Executor::on_peeked(const anchor::Exit& exit, const Now& now) {
-    if (static_cast<anchor::Ended>(exit.kind) == anchor::Ended::running) return;  // its exit will be told
-    const std::optional<Processes::Ended> ended = uses_.processes.ended(exit, false);
+bool Executor::on_peeked(const anchor::Exit& exit, const Now& now) {
+    if (static_cast<anchor::Ended>(exit.kind) == anchor::Ended::running) return true;  // its exit will be told
+    anchor::Exit told = exit;
+    if (static_cast<anchor::Ended>(exit.kind) == anchor::Ended::unknown && !ask_the_kernel(told)) return false;
+    const std::optional<Processes::Ended> ended = uses_.processes.ended(told, false);
     if (ended) uses_.inbox.push(InputClass::process, in::Exited{ended->spawn, exit_status_of(ended->exit, now.wall)});
+    return true;
+}
+
+// Nobody's child of ours (adopted, or the anchor before this one was killed): its pidfd may know.
+bool Executor::ask_the_kernel(anchor::Exit& exit) {
+    const std::optional<SpawnId> spawn = uses_.processes.by_pid(exit.pid);
+    const Processes::Tracked* process = spawn ? uses_.processes.find(*spawn) : nullptr;
+    if (process == nullptr || !process->pidfd) return true;
+    const std::optional<kernel::ExitInfo> info = kernel::exit_info(process->pidfd.get());
+    if (!info) {
+        const Result<kernel::ProcessStat> stat = kernel::process_stat(exit.pid);
+        const bool may_come = stat && stat->state == 'Z' && ++asked_again_[exit.pid] < kAskAgain;
+        if (!may_come) asked_again_.erase(exit.pid);
+        return !may_come;
+    }
+    asked_again_.erase(exit.pid);
+    exit.kind = static_cast<std::uint32_t>(!info->by_signal    ? anchor::Ended::exited
+                                           : info->core_dumped ? anchor::Ended::dumped
+                                                               : anchor::Ended::killed);
+    exit.status = info->value;
+    return true;
 }
 
 void Executor::run(const out::Freeze& effect) {

@@ -4,6 +4,7 @@
 // after the change of state that an effect follows from is in the journal.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <vector>
 
@@ -40,8 +41,9 @@ class Executor {
     explicit Executor(Uses uses) : uses_(uses) {}
 
     void carry_out(const std::vector<model::Effect>& effects, const Now& now);
-    // The anchor's answer about a process that has ended, or is lost.
-    void on_peeked(const anchor::Exit& exit, const Now& now);
+    // The anchor's answer about a process that has ended, or is lost.  False: ask again in a moment, when its parent
+    // has reaped it.
+    [[nodiscard]] bool on_peeked(const anchor::Exit& exit, const Now& now);
 
     // Operations that ended since the last call: to be answered last.
     std::vector<OperationId> take_replies() { return std::exchange(replies_, {}); }
@@ -63,12 +65,14 @@ class Executor {
     void run(const model::out::EndInstance& effect);
 
     const model::Run* run_of(const std::string& service, RunNumber run) const;
+    bool ask_the_kernel(anchor::Exit& exit);
     void signal_process(SpawnId spawn, int signal, const std::string& service);
     void probe_pid_file(const model::in::Probed& question, const std::string& path, bool health);
 
     Uses uses_;
     const Now* now_ = nullptr;
     std::vector<OperationId> replies_;
+    std::map<std::int32_t, int> asked_again_;  // by pid
     std::optional<std::int32_t> ended_;
 };
 

@@ -36,6 +36,8 @@ class JournalStore {
 
     // All that is written, in a memory file of its own, sealed.
     Result<kernel::Fd> copy() const;
+    // Another descriptor of it, to append to.
+    Result<kernel::Fd> share() const { return file_.duplicate(); }
     // This program stays: from the next compaction on, which is due, the journal is in its own format.  Until then an
     // older program can go on from it.
     void raise_format();

@@ -51,6 +51,12 @@ void LoggerKeeper::adopt(AnchorLink::Kept& kept) {
     anchor_.mark(pid_, anchor::kManaged);
 }
 
+std::pair<SharedFd, SharedFd> LoggerKeeper::share_link() const {
+    Result<kernel::Fd> socket = socket_.duplicate(), pidfd = pidfd_.duplicate();
+    if (!socket || !pidfd) return {};
+    return {share(std::move(*socket)), share(std::move(*pidfd))};
+}
+
 void LoggerKeeper::ensure(Mono now) {
     if (running() || ending_ || pipes_.empty()) return;
     if (restart_at_ != kNever && now < restart_at_) return;

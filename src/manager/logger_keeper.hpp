@@ -53,6 +53,9 @@ class LoggerKeeper {
     std::vector<protocol::log::Matched> on_ready(std::uint32_t events);
     void flush();
 
+    // Duplicates of what the next manager finds it by.
+    std::pair<SharedFd, SharedFd> share_link() const;
+
     // At the end of the instance: write everything, then exit.
     void drain();
     [[nodiscard]] bool running() const { return pid_ != 0 || starting_; }

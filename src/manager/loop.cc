@@ -29,10 +29,10 @@ Loop::Loop(kernel::Epoll epoll, std::unique_ptr<kernel::Spawner> spawner, Anchor
       probes_(epoll_),
       notify_(engine_, inbox_, tracking_, runs_, anchor_),
       upgrader_({engine_, epoll_, *spawner_, anchor_, inbox_, journal_}),
-      launcher_({engine_, epoll_, *spawner_, anchor_, inbox_, processes_, runs_, tracking_, logger_, journal_,
-                 upgrader_}),
-      executor_({engine_, epoll_, anchor_, inbox_, processes_, runs_, tracking_, launcher_, probes_, events_,
-                 upgrader_}),
+      launcher_(
+          {engine_, epoll_, *spawner_, anchor_, inbox_, processes_, runs_, tracking_, logger_, journal_, upgrader_}),
+      executor_(
+          {engine_, epoll_, anchor_, inbox_, processes_, runs_, tracking_, launcher_, probes_, events_, upgrader_}),
       control_(epoll_, engine_, inbox_) {}
 
 namespace {
@@ -43,7 +43,8 @@ std::string words_of(const model::Input& input) {
         [](const auto& in) {
             std::string text = "what happened to ";
             if constexpr (requires { in.service; }) return text + in.service;
-            if constexpr (requires { in.spawn; }) return text + "the process of spawn " + std::to_string(in.spawn.value);
+            if constexpr (requires { in.spawn; })
+                return text + "the process of spawn " + std::to_string(in.spawn.value);
             if constexpr (requires { in.names; })
                 return "a request about " + (in.names.empty() ? std::string("all") : in.names.front());
             return std::string("something that happened to the instance");
@@ -59,7 +60,14 @@ int Loop::run() {
         if (ending_ == Ending::told && anchor_.flushed()) return 0;
         if (upgrader_.handing_over()) std::_Exit(0);  // a planned crash: nothing is tidied
     }
-    complain("the anchor is gone; the manager ends");
+    if (ending_ == Ending::told) return 0;
+    complain("the anchor is gone; starting another one");
+    Result<kernel::Fd> journal = journal_.share();
+    if (journal) last_resort_.set_journal(share(std::move(*journal)));
+    auto [socket, pidfd] = logger_.share_link();
+    last_resort_.set_logger(std::move(socket), std::move(pidfd));
+    if (last_resort_.start(*spawner_, hello_.epoch)) std::_Exit(0);
+    complain("there is no anchor any more; the manager ends");
     return 1;
 }
 
@@ -110,7 +118,11 @@ void Loop::on_anchor(const Now& now) {
     const AnchorLink::News news = anchor_.read();
     anchor_gone_ = anchor_gone_ || news.closed;
     for (const anchor::Exit& exit : news.exits) on_exit(exit, now);
-    for (const anchor::Exit& exit : news.peeked) executor_.on_peeked(exit, now);
+    for (const anchor::Exit& exit : news.peeked) {
+        if (executor_.on_peeked(exit, now)) continue;
+        if (const std::optional<SpawnId> spawn = processes_.by_pid(exit.pid)) unheard_.push_back(*spawn);
+        peek_at_ = std::min(peek_at_, now.mono + kPatienceWithAnchor);
+    }
     for (const AnchorLink::News::Wished& wished : news.wishes) {
         inbox_.push(InputClass::notification, model::in::Signalled{wished.wish.signal});
         anchor_.took_wish(wished);  // sent after the turn's journal write

@@ -23,6 +23,7 @@
 #include "manager/executor.hpp"
 #include "manager/inbox.hpp"
 #include "manager/journal_store.hpp"
+#include "manager/last_resort.hpp"
 #include "manager/launcher.hpp"
 #include "manager/logger_keeper.hpp"
 #include "manager/notify.hpp"
@@ -93,6 +94,7 @@ class Loop {
     Probes probes_;
     Notify notify_;
     Upgrader upgrader_;
+    LastResort last_resort_;
     Launcher launcher_;
     Executor executor_;
     Control control_;

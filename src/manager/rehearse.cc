@@ -165,9 +165,11 @@ std::string first_difference(const std::string& ours, const std::string& theirs)
     if (wrong || !found.is_object()) return "its report is no JSON object";
     const boost::json::object& report = found.get_object();
     const boost::json::value* kind = report.if_contains("rehearsal");
-    if (kind == nullptr || !kind->is_string() || kind->get_string() != control::kRehearsal) return "it knows nothing of rehearsals";
+    if (kind == nullptr || !kind->is_string() || kind->get_string() != control::kRehearsal)
+        return "it knows nothing of rehearsals";
     const boost::json::object expected = boost::json::parse(ours).get_object();
-    if (const boost::json::value* refused = report.if_contains("refused"); refused != nullptr && refused->is_bool() && refused->get_bool()) {
+    if (const boost::json::value* refused = report.if_contains("refused");
+        refused != nullptr && refused->is_bool() && refused->get_bool()) {
         const boost::json::value* problems = report.if_contains("problems");
         return "it refuses the journal: " + (problems == nullptr ? std::string() : boost::json::serialize(*problems));
     }

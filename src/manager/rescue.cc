@@ -93,7 +93,8 @@ class Rescue {
         const auto control = kept->find(key(anchor::Key::control));
         if (control == kept->end()) return fail(ErrorKind::failed, "the anchor keeps no control socket");
         listener_ = std::move(control->second);
-        if (const auto places = kept->find(key(anchor::Key::places)); places != kept->end()) read_places(places->second);
+        if (const auto places = kept->find(key(anchor::Key::places)); places != kept->end())
+            read_places(places->second);
         if (Status added = epoll_.add(uses_.anchor.fd(), EPOLLIN, token_of(Watched::anchor)); !added) return added;
         return epoll_.add(listener_.get(), EPOLLIN, token_of(Watched::control));
     }
@@ -212,8 +213,8 @@ class Rescue {
             return varlink::build_reply(control::write(where_));
         }
         if (method->method == control::Method::ping)
-            return varlink::build_reply(control::write(control::PingReply{
-                std::string(version()), "", static_cast<std::int64_t>(uses_.hello.epoch), false}));
+            return varlink::build_reply(control::write(
+                control::PingReply{std::string(version()), "", static_cast<std::int64_t>(uses_.hello.epoch), false}));
         if (method->method == control::Method::generation) return varlink::build_reply(control::write(generation()));
         return control::error_message(
             {ErrorKind::refused, "this is a rescue: " + uses_.why, 0,

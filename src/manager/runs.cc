@@ -1,7 +1,10 @@
 // manager/runs.cc -- see the header.
 #include "manager/runs.hpp"
 
+#include <fcntl.h>
+
 #include "kernel/files.hpp"
+#include "kernel/process.hpp"
 #include "kernel/socket.hpp"
 #include "manager/complain.hpp"
 #include "manager/token.hpp"
@@ -40,7 +43,7 @@ std::string hexadecimal(std::uint64_t key) {
 
 void Runs::set_kept(const std::vector<std::uint64_t>& keys) {
     for (const std::uint64_t key : keys) {
-        if (keep_of(key) == Keep::listener) kept_.insert(key);
+        if (keep_of(key) == Keep::listener || keep_of(key) == Keep::log_pipe) kept_.insert(key);
     }
 }
 
@@ -130,6 +133,7 @@ void Runs::recover(const model::Service& service, const model::Run& run, const m
     things.run = run.number;
     if (wants_log(spec)) {
         things.has_log = true;
+        if (!kept_.contains(anchor_key(Keep::log_pipe, key))) find_log_again(run, key);
         logger_.reopen(log_item(key, service.name, run.number, spec));
         const bool unread = run.state == model::State::starting && readiness(spec) == model::ProbeKind::log;
         if (unread) logger_.watch_for(log_pattern(key, run.number, spec, run.started_at));
@@ -147,6 +151,20 @@ void Runs::recover(const model::Service& service, const model::Run& run, const m
         static_cast<void>(epoll_.add(things.ready_read.get(), EPOLLIN, token_of(Watched::ready_pipe, key)));
     }
     runs_.insert_or_assign(key, std::move(things));
+}
+
+// The anchor that kept the read end was killed.  Through the process that writes it can be had again (proc_pid_fd(5)).
+void Runs::find_log_again(const model::Run& run, std::uint64_t key) {
+    for (const model::Process& process : run.processes) {
+        if (process.pid <= 0 || !kernel::open_checked(process.pid, process.start_ticks)) continue;
+        Result<kernel::Fd> pipe =
+            kernel::open_file("/proc/" + std::to_string(process.pid) + "/fd/1", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+        const auto status = pipe ? kernel::fd_status(pipe->get()) : std::unexpected(pipe.error());
+        if (!status || !status->is_pipe) continue;
+        static_cast<void>(kernel::set_nonblocking(pipe->get(), false));
+        anchor_.put(anchor_key(Keep::log_pipe, key), share(std::move(*pipe)), true);
+        return;
+    }
 }
 
 void Runs::release(std::string_view service, RunNumber run) {

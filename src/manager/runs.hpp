@@ -66,6 +66,7 @@ class Runs {
     Status make_log(RunThings& things, const model::ServiceSpec& spec, Now now);
     Status make_notify(RunThings& things, bool foreign_user);
     Status make_ready(RunThings& things);
+    void find_log_again(const model::Run& run, std::uint64_t key);
 
     kernel::Epoll& epoll_;
     AnchorLink& anchor_;
@@ -73,7 +74,7 @@ class Runs {
     std::string notify_path_;
     kernel::Fd notify_directory_;
     std::map<std::uint64_t, RunThings> runs_;  // by run key
-    std::set<std::uint64_t> kept_;             // keys of listening sockets at the anchor
+    std::set<std::uint64_t> kept_;             // keys of listening sockets and log pipes at the anchor
 };
 
 }  // namespace abide::manager

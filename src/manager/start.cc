@@ -32,6 +32,7 @@ std::string reason_of(anchor::Start start) {
         case anchor::Start::hung: return "hung";
         case anchor::Start::upgraded: return "upgraded";
         case anchor::Start::rolled_back: return "rolled-back";
+        case anchor::Start::adopted: return "adopted";
     }
     return "unknown";
 }
@@ -62,10 +63,11 @@ Result<std::unique_ptr<Loop>> Loop::create(kernel::Fd anchor_socket) {
     const Result<anchor::HelloAnswer> hello = anchor.hello_now();
     if (!hello) return std::unexpected(hello.error());
     anchor.working(kRecoveryMs);
-    Result<AnchorLink::Kept> kept = anchor.get_now(
-        {key(anchor::Key::journal), key(anchor::Key::control), key(anchor::Key::runtime), key(anchor::Key::environment),
-         key(anchor::Key::cgroup), key(anchor::Key::event_log), key(anchor::Key::places),
-         key(anchor::Key::hold_program), key(anchor::Key::cursor), anchor_key(Keep::logger, 1), anchor_key(Keep::logger, 2)});
+    Result<AnchorLink::Kept> kept =
+        anchor.get_now({key(anchor::Key::journal), key(anchor::Key::control), key(anchor::Key::runtime),
+                        key(anchor::Key::environment), key(anchor::Key::cgroup), key(anchor::Key::event_log),
+                        key(anchor::Key::places), key(anchor::Key::hold_program), key(anchor::Key::cursor),
+                        anchor_key(Keep::logger, 1), anchor_key(Keep::logger, 2)});
     if (!kept) return std::unexpected(kept.error());
     for (auto& [number, fd] : *kept) {
         if (Status raised = kernel::raise_above_staging(fd); !raised) return std::unexpected(raised.error());
@@ -96,15 +98,15 @@ Status Loop::start() {
     // Read the journal: what was true when the last record was written.
     auto journal = kept_.extract(key(anchor::Key::journal));
     if (!journal) return fail(ErrorKind::failed, "the anchor keeps no journal");
-    Result<core::Snapshot> snapshot =
-        journal_.open(std::move(journal.mapped()), hello_.epoch, (hello_.flags & anchor::kJournalSealed) != 0, anchor_,
-                      cursor_);
+    Result<core::Snapshot> snapshot = journal_.open(std::move(journal.mapped()), hello_.epoch,
+                                                    (hello_.flags & anchor::kJournalSealed) != 0, anchor_, cursor_);
     if (!snapshot) return std::unexpected(snapshot.error());
     cursor_.enter(Phase::building);
     engine_ = core::Engine(std::move(*snapshot));
     cursor_.enter(Phase::comparing);
     // Places, environment, control groups, event log, control socket, logger.
     if (Status taken = take_places(); !taken) return taken;
+    last_resort_.prepare(anchor_, hello_, places_.where.runtime);
     const Result<std::string> environment = content_of(kept_, anchor::Key::environment);
     if (!environment) return std::unexpected(environment.error());
     std::vector<model::Variable> variables =

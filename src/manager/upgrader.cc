@@ -137,8 +137,8 @@ Status Upgrader::start_witness(const model::out::Upgrade& effect) {
 void Upgrader::on_spawn(kernel::SpawnEvent event) {
     if (event.kind == kernel::SpawnEventKind::started) witness_ = std::move(event.pidfd);
     if (event.kind != kernel::SpawnEventKind::failed || !rehearsing_) return;
-    end(rehearsing_->operation, Outcome::refused, "the witness could not be started (error " +
-                                                      std::to_string(event.err) + ")");
+    end(rehearsing_->operation, Outcome::refused,
+        "the witness could not be started (error " + std::to_string(event.err) + ")");
     close_link();
 }
 

@@ -3,7 +3,6 @@
 
 #include <elf.h>
 #include <fcntl.h>
-#include <sys/resource.h>
 
 #include <array>
 #include <cstring>
@@ -17,6 +16,7 @@
 #include "kernel/process.hpp"
 #include "kernel/program.hpp"
 #include "kernel/program_copy.hpp"
+#include "kernel/rlimit.hpp"
 #include "kernel/socket.hpp"
 #include "kernel/spawn.hpp"
 #include "kernel/users.hpp"
@@ -143,8 +143,8 @@ class Rehearsal {
                 if (event.kind == kernel::SpawnEventKind::started) child_ = std::move(event.pidfd);
                 if (event.kind == kernel::SpawnEventKind::executed) pipe.write.reset();
                 if (event.kind == kernel::SpawnEventKind::failed) {
-                    return fail_errno(event.err, "it can't be executed (" +
-                                                     std::string(kernel::spawn_stage_name(event.stage)) + ")");
+                    return fail_errno(
+                        event.err, "it can't be executed (" + std::string(kernel::spawn_stage_name(event.stage)) + ")");
                 }
             }
             const Result<std::size_t> got = kernel::read_some(pipe.read.get(), buffer.data(), buffer.size());
@@ -297,8 +297,7 @@ int run_witness(int argc, char** argv) {
     if (const std::string why = unfit(program.get()); !why.empty()) return refuse(link.get(), why);
     const auto spawner = kernel::Spawner::create();
     if (!spawner) return refuse(link.get(), describe(spawner.error()));
-    const Result<std::string> report =
-        Rehearsal().run(**spawner, program.get(), journal.get(), image->size());
+    const Result<std::string> report = Rehearsal().run(**spawner, program.get(), journal.get(), image->size());
     if (!report) return refuse(link.get(), describe(report.error()));
     if (const std::string different = first_difference(control::write(ours), *report); !different.empty())
         return refuse(link.get(), different);

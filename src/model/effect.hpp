@@ -88,8 +88,8 @@ struct EndInstance {
 
 }  // namespace out
 
-using Effect = std::variant<out::Spawn, out::Signal, out::KillAll, out::KillProcess, out::Adopt, out::Freeze,
-                            out::Probe, out::WatchEmpty, out::Release, out::Reply, out::Publish, out::Upgrade,
-                            out::EndInstance>;
+using Effect =
+    std::variant<out::Spawn, out::Signal, out::KillAll, out::KillProcess, out::Adopt, out::Freeze, out::Probe,
+                 out::WatchEmpty, out::Release, out::Reply, out::Publish, out::Upgrade, out::EndInstance>;
 
 }  // namespace abide::model

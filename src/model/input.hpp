@@ -117,8 +117,8 @@ struct Recovered {
 
 }  // namespace in
 
-using Input =
-    std::variant<in::Requested, in::Configured, in::Spawned, in::Executed, in::SpawnFailed, in::Exited, in::Emptied,
-                 in::Notified, in::Probed, in::BecameReady, in::Frozen, in::UpgradeEnded, in::Ticked, in::Signalled, in::Recovered>;
+using Input = std::variant<in::Requested, in::Configured, in::Spawned, in::Executed, in::SpawnFailed, in::Exited,
+                           in::Emptied, in::Notified, in::Probed, in::BecameReady, in::Frozen, in::UpgradeEnded,
+                           in::Ticked, in::Signalled, in::Recovered>;
 
 }  // namespace abide::model

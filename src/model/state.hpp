@@ -182,8 +182,8 @@ struct Operation {
     std::string ticket;  // what the asker calls it, so that it can be asked for again; may be empty
     bool operator==(const Operation&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(Operation, (), (id, verb, requester, targets, asked_at, ended_at, deadline, outcome, detail,
-                                  ticket))
+BOOST_DESCRIBE_STRUCT(Operation, (),
+                      (id, verb, requester, targets, asked_at, ended_at, deadline, outcome, detail, ticket))
 
 // Facts of the instance as a whole.
 struct Instance {

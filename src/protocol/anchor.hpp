@@ -46,8 +46,10 @@ inline constexpr std::uint32_t kGraceMs = 10'000;    // default of --grace-ms: T
 // execs the program `abide` with argv[0] ending in "abide-anchor" and words of this form; the descriptors they name are
 // inherited (without close-on-exec) and made close-on-exec by the anchor at once:
 //
-//   abide-anchor --manager=FD [--key=KEY=FD]... [--grace-ms=N] [--hang-ms=N] [-- anything, e.g. the instance's name for
-//   ps]
+//   abide-anchor --manager=FD [--key=KEY=FD]... [--grace-ms=N] [--hang-ms=N] [--epoch=N] [-- anything, e.g. the
+//   instance's name for ps]
+//
+// --epoch: of the last manager of an anchor that was killed; the next one is one more, and is told Start::adopted.
 //
 // FD of --manager is an O_PATH or O_RDONLY descriptor of abide-manager (kept under kManagerProgram, so putting another
 // descriptor there is what changes the program of the next manager).  All further open descriptors but 0-2 are closed.
@@ -127,6 +129,7 @@ enum class Start : std::uint32_t {
     hung = 4,         // killed by the anchor for a missed deadline or a closed socket
     upgraded = 5,     // replaced on purpose
     rolled_back = 6,  // the program before it failed its probation
+    adopted = 7,      // by a new anchor: the one before was killed, and what it had started is not its child
 };
 
 inline constexpr std::uint32_t kIsPid1 = 1;  // HelloAnswer::flags

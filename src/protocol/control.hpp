@@ -113,9 +113,9 @@ struct DownRequest {
 BOOST_DESCRIBE_STRUCT(DownRequest, (), (timeout_ms, wait, request))
 
 struct UpgradeRequest {
-    std::string program;                        // its path
+    std::string program;                       // its path
     std::optional<std::int64_t> probation_ms;  // absent: kProbationMs
-    bool anchor = false;                        // the anchor's program, else the manager's
+    bool anchor = false;                       // the anchor's program, else the manager's
     bool wait = true;
     std::string request;
 };
@@ -308,14 +308,14 @@ BOOST_DESCRIBE_STRUCT(PingReply, (), (version, instance, epoch, shutting_down))
 
 struct GenerationReply {
     std::string version;
-    std::string program;        // path of the manager's program, as the kernel knows it
-    std::string identity;       // DEVICE:INODE of it
-    std::int64_t format = 0;    // of the journal that it writes
+    std::string program;      // path of the manager's program, as the kernel knows it
+    std::string identity;     // DEVICE:INODE of it
+    std::int64_t format = 0;  // of the journal that it writes
     std::int64_t anchor_version = 0, anchor_execs = 0;
-    std::int64_t epoch = 0;     // counts managers of the instance
-    std::string reason;         // why this one was started: "first", "crashed", "killed", "hung", "upgraded", "rolled-back"
+    std::int64_t epoch = 0;  // counts managers of the instance
+    std::string reason;  // why this one was started: "first", "crashed", "killed", "hung", "upgraded", "rolled-back"
     std::int64_t last_swap_us = 0;  // from the end of the one before to ready; 0: the first
-    std::string probation;      // of the last upgrade: "none", "pending", "committed", or how it failed
+    std::string probation;          // of the last upgrade: "none", "pending", "committed", or how it failed
     std::int64_t swaps = 0, rollbacks = 0;
     std::vector<std::string> rederived;    // what the journal did not say and the kernel had to
     std::vector<std::string> unknown;      // what a newer version wrote, kept as it is
@@ -338,8 +338,8 @@ struct RehearsalReport {
     std::string rehearsal;  // kRehearsal: it is a report at all
     std::string version;
     std::int64_t format = 0;
-    bool refused = false;                // it can't go on from this journal
-    std::vector<std::string> problems;   // why
+    bool refused = false;               // it can't go on from this journal
+    std::vector<std::string> problems;  // why
     std::vector<ServiceStatus> services;
     std::vector<OperationReply> operations;
     std::vector<std::string> decisions;  // "spawn api main": what it would do at once

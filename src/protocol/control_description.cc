@@ -137,8 +137,8 @@ method Generation() -> (
   rescue: bool
 )
 
-# request: a name that the caller draws (up to 64 bytes).  Asking again with the same name is waiting for the operation of
-# the first time, so a caller that lost its connection asks again.
+# request: a name that the caller draws (up to 64 bytes).  Asking again with the same name is waiting for the operation
+# of the first time, so a caller that lost its connection asks again.
 
 # operate.  Each of these joins an operation under way.  wait (default true): answer when it has ended, else when it has
 # begun; with `more` also tells of its progress.  An operation that failed is a reply with its outcome, not an error.

@@ -3,6 +3,9 @@
 //   in the rehearsal:     exit-N  crash  hang  eat  mute  refuse  start-all
 //   as the manager:       at-replay  hang-live  eat-live  after-MS  garbage
 //
+//   always:               what the file named by ABIDE_TEST_POISON says: `record NAME` dies of reading that service,
+//                         `input WORDS` of an input that is described so, `build` of the state as a whole
+//
 // What the name says of the manager, it does as the manager only: its rehearsal is the real one.
 #include <poll.h>
 #include <pthread.h>
@@ -10,21 +13,53 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <fstream>
 #include <iostream>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/version.hpp"
+#include "journal/frame.hpp"
 #include "kernel/files.hpp"
 #include "kernel/process.hpp"
 #include "manager/anchor_link.hpp"
+#include "manager/cursor.hpp"
 #include "manager/rehearse.hpp"
 #include "manager/witness.hpp"
+#include "programs/cli_main.hpp"
 #include "programs/logger_main.hpp"
 #include "programs/manager_main.hpp"
 
 using namespace abide;
+
+// Every record and input passes here before it is looked at (ld --wrap), so this is where one can die of it.
+using Enter = void(manager::Cursor*, manager::Phase, std::uint32_t, std::uint64_t, std::string_view);
+extern "C" Enter __real__ZN5abide7manager6Cursor5enterENS0_5PhaseEjmSt17basic_string_viewIcSt11char_traitsIcEE;
+extern "C" Enter __wrap__ZN5abide7manager6Cursor5enterENS0_5PhaseEjmSt17basic_string_viewIcSt11char_traitsIcEE;
+
+namespace {
+
+bool is_poison(manager::Phase phase, std::uint32_t kind, std::uint64_t key, std::string_view what) {
+    const char* file = std::getenv("ABIDE_TEST_POISON");
+    std::ifstream poison(file == nullptr ? "" : file);
+    std::string sort, subject;
+    if (!(poison >> sort)) return false;
+    std::getline(poison >> std::ws, subject);
+    if (sort == "build") return phase == manager::Phase::building;
+    if (sort == "input") return phase == manager::Phase::stepping && what.find(subject) != std::string_view::npos;
+    return phase == manager::Phase::reading && kind == static_cast<std::uint32_t>(journal::RecordType::service) &&
+           key == journal::name_key(subject);
+}
+
+}  // namespace
+
+void __wrap__ZN5abide7manager6Cursor5enterENS0_5PhaseEjmSt17basic_string_viewIcSt11char_traitsIcEE(
+    manager::Cursor* cursor, manager::Phase phase, std::uint32_t kind, std::uint64_t key, std::string_view what) {
+    __real__ZN5abide7manager6Cursor5enterENS0_5PhaseEjmSt17basic_string_viewIcSt11char_traitsIcEE(cursor, phase, kind,
+                                                                                                  key, what);
+    if (is_poison(phase, kind, key, what)) std::abort();
+}
 
 namespace {
 
@@ -104,6 +139,7 @@ int main(int argc, char** argv) {
     const std::string_view name = argc > 0 ? last_component(argv[0]) : std::string_view{};
     if (name == "abide-logger") return logger_main(argc, argv);
     if (name == manager::kWitnessName) return manager::run_witness(argc, argv);
+    if (name != "abide-manager") return cli_main(argc, argv);
     const std::string kind(last_component(kernel::program_path().value_or("/")));
     if (argc > 1 && argv[1] == control::kRehearse) return misbehave_in_rehearsal(kind);
     return misbehave(kind, argc, argv);

@@ -1,0 +1,93 @@
+// manager/last_resort.cc -- see the header.
+#include "manager/last_resort.hpp"
+
+#include <fcntl.h>
+
+#include <array>
+
+#include "kernel/clock.hpp"
+#include "kernel/files.hpp"
+#include "kernel/program.hpp"
+#include "manager/complain.hpp"
+#include "manager/run_key.hpp"
+
+namespace abide::manager {
+
+namespace {
+
+constexpr int kFirstTarget = 10;  // of descriptors handed to the anchor; 3 is the manager's socket there
+constexpr int kProgramTarget = 9;
+constexpr std::uint64_t kToken = ~std::uint64_t{2};
+constexpr Duration kPatience = seconds(5);
+
+constexpr std::array kHeld = {anchor::Key::control,         anchor::Key::lock,   anchor::Key::runtime,
+                              anchor::Key::logger_program,  anchor::Key::cgroup, anchor::Key::environment,
+                              anchor::Key::manager_program, anchor::Key::places, anchor::Key::event_log,
+                              anchor::Key::hold_program,    anchor::Key::notify, anchor::Key::cursor,
+                              anchor::Key::program_copy};
+
+}  // namespace
+
+void LastResort::prepare(AnchorLink& anchor, const anchor::HelloAnswer& hello, std::string instance) {
+    if ((hello.flags & anchor::kIsPid1) != 0) return;  // with process 1 all processes end
+    instance_ = std::move(instance);
+    Result<kernel::Fd> program =
+        kernel::open_file("/proc/" + std::to_string(hello.anchor_pid) + "/exe", O_PATH | O_CLOEXEC);
+    std::vector<std::uint64_t> keys;
+    for (const anchor::Key key : kHeld) keys.push_back(static_cast<std::uint64_t>(key));
+    Result<AnchorLink::Kept> kept = anchor.get_now(keys);
+    if (!program || !kept) return complain("should the anchor be killed, there will be no other one");
+    program_ = std::move(*program);
+    held_ = std::move(*kept);
+}
+
+void LastResort::set_logger(SharedFd socket, SharedFd pidfd) {
+    logger_socket_ = std::move(socket);
+    logger_pidfd_ = std::move(pidfd);
+}
+
+bool LastResort::start(kernel::Spawner& spawner, std::uint64_t epoch) {
+    if (!program_ || !journal_) return false;
+    kernel::SpawnRequest request;
+    request.argv = {anchor::kAnchorName};
+    request.candidates = {"/proc/self/fd/" + std::to_string(kProgramTarget)};
+    request.descriptors = {{0, 0}, {1, 1}, {2, 2}, {program_.get(), kProgramTarget}};
+    request.envp = kernel::environment();
+    request.directory = "/";
+    request.as_parents_child = true;  // whose child we are now, the new anchor is too
+    int target = kFirstTarget;
+    const auto hand_over = [&](std::uint64_t key, int fd) {
+        request.descriptors.emplace_back(fd, target);
+        const bool program = key == static_cast<std::uint64_t>(anchor::Key::manager_program);
+        request.argv.push_back(program ? "--manager=" + std::to_string(target)
+                                       : "--key=" + std::to_string(key) + "=" + std::to_string(target));
+        ++target;
+    };
+    for (const auto& [key, fd] : held_) hand_over(key, fd.get());
+    hand_over(static_cast<std::uint64_t>(anchor::Key::journal), journal_->get());
+    if (logger_socket_ && logger_pidfd_) {
+        hand_over(anchor_key(Keep::logger, 1), logger_socket_->get());
+        hand_over(anchor_key(Keep::logger, 2), logger_pidfd_->get());
+    }
+    request.argv.push_back("--epoch=" + std::to_string(epoch));
+    request.argv.insert(request.argv.end(), {"--", instance_});
+    if (Status asked = spawner.spawn(std::move(request), kToken); !asked) {
+        complain("a new anchor: " + describe(asked.error()));
+        return false;
+    }
+    // Nothing else is done from here on: the next manager may be at work already.
+    const Mono deadline = kernel::mono_now() + kPatience;
+    while (kernel::mono_now() < deadline) {
+        for (const kernel::SpawnEvent& event : spawner.drain()) {
+            if (event.token != kToken || event.kind == kernel::SpawnEventKind::started) continue;
+            if (event.kind == kernel::SpawnEventKind::executed) return true;
+            complain("a new anchor can't be executed (error " + std::to_string(event.err) + ")");
+            return false;
+        }
+        const int fd = spawner.fd();
+        static_cast<void>(kernel::wait_readable({&fd, 1}, deadline));
+    }
+    return true;  // it may still come: two managers would be worse than none
+}
+
+}  // namespace abide::manager

@@ -1,0 +1,36 @@
+// manager/last_resort.hpp -- the anchor was killed (it is not PID 1, so it can be): a new one takes its place.
+//
+// Holds duplicates of what the anchor keeps for the instance as a whole, from the start on, since they can't be had
+// afterwards.  What the anchor kept for single services is found again at the services themselves (their output pipe)
+// or made anew (notify sockets); the descriptors that services had stored are lost, and so are connections that wait on
+// listening sockets.  The services are not the new anchor's children: how one ends is known from its pidfd where the
+// kernel says it (6.15), else it is unknown.
+// Invariant: from the start of the new anchor on, this manager does nothing but end.
+#pragma once
+
+#include <string>
+
+#include "kernel/spawn.hpp"
+#include "manager/anchor_link.hpp"
+
+namespace abide::manager {
+
+class LastResort {
+  public:
+    // While the anchor lives.  What can't be had is left out.
+    void prepare(AnchorLink& anchor, const anchor::HelloAnswer& hello, std::string instance);
+    // The journal as it is now, after a compaction too.
+    void set_journal(SharedFd journal) { journal_ = std::move(journal); }
+    void set_logger(SharedFd socket, SharedFd pidfd);
+
+    // The anchor is gone.  True: a new one has been started, and will start a manager; this one must end at once.
+    bool start(kernel::Spawner& spawner, std::uint64_t epoch);
+
+  private:
+    AnchorLink::Kept held_;
+    SharedFd journal_, logger_socket_, logger_pidfd_;
+    kernel::Fd program_;
+    std::string instance_;
+};
+
+}  // namespace abide::manager

@@ -1,0 +1,80 @@
+"""The anchor itself is killed, which it can be where it is not process 1: another one comes, and services live on."""
+import os
+import pathlib
+import platform
+import signal
+import time
+
+from harness import alive, instance, until
+from upgrade_test import TOML, generation, pids
+
+TALK = TOML + """
+[services.talks]
+command = "./talk"
+"""
+TALK_SCRIPT = "#!/bin/sh\ni=0\nwhile :; do i=$((i+1)); echo line $i; sleep 0.01; done\n"
+
+
+def adopted(one):
+    return generation(one)["reason"] == "adopted"
+
+
+def kill_anchor(one):
+    anchor = one.where()["anchor_pid"]
+    os.kill(anchor, signal.SIGKILL)
+    until(lambda: one.run("where").returncode == 0 and one.where()["anchor_pid"] not in (0, anchor))
+    until(lambda: adopted(one))
+
+
+def test_services_live_on_under_another_anchor():
+    with instance(TALK, {"talk": TALK_SCRIPT}) as one:
+        until(lambda: one.state("talks") == "running")
+        before = pids(one)
+        epoch = generation(one)["epoch"]
+        for _ in range(3):
+            kill_anchor(one)
+            assert pids(one) == before
+        assert generation(one)["epoch"] == epoch + 3
+        time.sleep(0.3)
+        text = one.ok("logs", "talks", "-n", "100000")
+        numbers = [int(line.split()[-1]) for line in text.splitlines() if "line" in line]
+        assert numbers == list(range(1, len(numbers) + 1)) and len(numbers) > 10, "output was lost, doubled or reordered"
+        # The logger dies too: the pipe was found again, so nobody gets SIGPIPE.
+        os.kill(one.where()["logger_pid"], signal.SIGKILL)
+        time.sleep(0.5)
+        assert alive(before["talks"][0]) and pids(one) == before
+        # What it starts from now on is its own again; what it adopted can be stopped and started.
+        one.ok("restart", "child", "talks")
+        assert one.status("child")["pid"] != before["child"][0]
+        one.ok("start", "idle")
+
+
+def test_the_exit_of_an_adopted_service_is_known_or_unknown_but_never_wrong():
+    toml = TOML + """
+[services.ends]
+command = ["sh", "-c", "trap 'exit 7' USR1; while :; do sleep 0.05; done"]
+restart = "never"
+"""
+    with instance(toml) as one:
+        until(lambda: one.state("ends") == "running")
+        pid = one.status("ends")["pid"]
+        kill_anchor(one)
+        time.sleep(0.2)
+        os.kill(pid, signal.SIGUSR1)
+        until(lambda: one.state("ends") in ("failed", "completed", "inactive"))
+        code = one.status("ends")["last_exit"].get("code")
+        assert code in (7, "unknown"), code
+        release = tuple(int(part) for part in platform.release().split(".")[:2])
+        if release >= (6, 15) and pathlib.Path("/proc/1/comm").read_text().strip() != "python3":
+            assert code == 7, "the kernel knows it"
+
+
+def test_nobody_else_takes_the_instance_meanwhile():
+    with instance(TOML) as one:
+        until(lambda: one.state("plain") == "running")
+        before = pids(one)
+        kill_anchor(one)
+        assert one.up().returncode == 0, "it finds the one that runs"
+        assert pids(one) == before
+        one.ok("down")
+        assert not alive(before["plain"][0])

@@ -1,0 +1,109 @@
+"""A journal or an input that makes managers crash: that one thing is left out; if nothing helps, services are rescued, not touched."""
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import tempfile
+
+import harness
+from harness import BIN, alive, instance, until
+from upgrade_test import TOML, events, expect, generation, pids
+
+
+@contextlib.contextmanager
+def poisoned():
+    """An instance of the program that dies of what the file `poison` names."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="abide-programs-"))
+    for name in ("abide", "abide-hold"):
+        shutil.copy(BIN / name, folder / name)
+    shutil.copy(BIN / "abide-manager-bad", folder / "abide-manager")
+    poison = folder / "poison"
+    os.environ["ABIDE_TEST_POISON"] = str(poison)
+    before, harness.BIN = harness.BIN, folder
+    try:
+        with instance(TOML) as one:
+            until(lambda: one.state("plain") == "running")
+            yield one, poison
+    finally:
+        harness.BIN = before
+        del os.environ["ABIDE_TEST_POISON"]
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def kill_manager(one):
+    os.kill(one.where()["manager_pid"], signal.SIGKILL)
+
+
+def test_a_record_is_left_out_and_comes_back():
+    with poisoned() as (one, poison):
+        before = pids(one)
+        poison.write_text("record plain")
+        kill_manager(one)
+        until(lambda: "plain" not in pids(one), 20)
+        assert alive(before["plain"][0]), "a service was touched"
+        left = {name: entry for name, entry in before.items() if name != "plain"}
+        assert pids(one) == left
+        assert any("record" in line for line in generation(one)["quarantined"]), generation(one)
+        one.ok("start", "idle")
+        one.ok("stop", "idle")
+        kill_manager(one)  # it stays out
+        assert "plain" not in pids(one)
+        poison.unlink()
+        expect(one, 0, "--probation", "0s")
+        assert pids(one)["plain"] == before["plain"], "it was kept as it was"
+        assert not generation(one)["quarantined"]
+
+
+def test_a_request_is_refused():
+    with poisoned() as (one, poison):
+        before = pids(one)
+        poison.write_text("input a request about idle")
+        assert one.run("start", "idle", timeout=60).returncode == 7
+        assert pids(one) == before
+        one.ok("restart", "child")
+        assert any("idle" in line for line in generation(one)["quarantined"])
+
+
+def test_rescue_and_the_way_out():
+    with poisoned() as (one, poison):
+        before = pids(one)
+        poison.write_text("build")
+        kill_manager(one)
+        until(lambda: generation(one)["rescue"], 20)
+        seen = {s["name"]: s["pid"] for s in json.loads(one.ok("status", "--json"))}
+        assert seen == {name: before[name][0] for name in ("plain", "child")}
+        refused = one.run("start", "idle")
+        assert refused.returncode == 7 and "rescue" in refused.stderr, refused
+        one.ok("stop", "child")
+        assert not alive(before["child"][0]) and alive(before["plain"][0])
+        kill_manager(one)
+        until(lambda: generation(one)["rescue"], 20)
+        assert alive(before["plain"][0])
+        poison.unlink()
+        one.ok("upgrade", "--to", str(BIN))
+        until(lambda: not generation(one)["rescue"])
+        assert pids(one)["plain"] == before["plain"]
+        until(lambda: one.state("child") == "running")  # it was stopped behind the back of its restart rule
+        assert len(events(one, "rescue")) == 1
+
+
+def test_down_ends_a_rescue():
+    with poisoned() as (one, poison):
+        before = pids(one)
+        poison.write_text("build")
+        kill_manager(one)
+        until(lambda: generation(one)["rescue"], 20)
+        one.run("down")
+        until(lambda: not alive(before["plain"][0]))
+
+
+def test_the_ladder_does_not_count_sigkill():
+    with poisoned() as (one, _):
+        before = pids(one)
+        for _ in range(12):
+            kill_manager(one)
+            until(lambda: one.run("status").returncode == 0)
+        assert pids(one) == before
+        assert not generation(one)["quarantined"] and not generation(one)["rescue"]

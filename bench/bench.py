@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """The measurements behind the tables of README.md.  Called by bench/run.sh, inside a pid namespace.
 
-    bench.py BIN-DIR [SECTION...]        sections: start restart memory idle chain status scale init
+    bench.py BIN-DIR [SECTION...]        sections: start restart memory idle chain status scale gap init
 
 Prints medians of several rounds, and ratios to the bare loop of the same round.
 """
@@ -15,10 +15,11 @@ import tempfile
 import time
 from pathlib import Path
 
+import gap
 from subjects import Abide, AbideChain, AbideLean, BareLoop, Runit, S6, Supervisor
 
 SERVICES, MANY, MOST, ROUNDS = 500, 1000, 10_000, 5
-SECTIONS = ("start", "restart", "memory", "idle", "chain", "status", "scale", "init")
+SECTIONS = ("start", "restart", "memory", "idle", "chain", "status", "scale", "gap", "init")
 PEERS = [(S6, "s6-svscan"), (Runit, "runsvdir"), (Supervisor, "supervisord")]
 
 
@@ -246,6 +247,13 @@ def section_status(bench):
     bench.judge("status, one client, ms", cells["one client, one service"][0], 2)
     bench.judge("status of all, one client, ms", cells["one client, all services"][0], 2)
     bench.judge("status, 50 clients at once, 99 % ms", cells["50 clients, one service"][1], 20)
+
+
+# ---- gap -------------------------------------------------------------------------------------------------------------
+
+
+def section_gap(bench):
+    gap.section_gap(bench, AbideLean, (100, MANY, MOST), percentile)
 
 
 # ---- scale -----------------------------------------------------------------------------------------------------------

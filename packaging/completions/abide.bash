@@ -14,7 +14,7 @@ _abide_services() {
 _abide() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command='' i
     local commands='up down enable disable status start stop restart reload kill force-destroy pause unpause logs why check
-        plan graph reload-config add remove where version help'
+        plan graph reload-config add remove where upgrade generation state version help'
     local globals='-C --user --system --runtime --json --help --version'
     COMPREPLY=()
     for ((i = 1; i < COMP_CWORD; i++)); do
@@ -38,6 +38,7 @@ _abide() {
     case $command in
         up) options+=' --detach --init' ;;
         down) options+=' --timeout' ;;
+        upgrade) options+=' --to --anchor --probation --no-wait' ;;
         start | stop | restart | reload | force-destroy | pause | unpause) options+=' --no-wait --timeout' ;;
         kill) options+=' --signal --who' ;;
         logs) options+=' --follow --lines --since' ;;

@@ -1,6 +1,6 @@
 # Completion of abide for fish: commands, options, files, and the services of the instance that is meant.
 set -l commands up down enable disable status start stop restart reload kill force-destroy pause unpause logs why check plan \
-    graph reload-config add remove where version help
+    graph reload-config add remove where upgrade generation state version help
 
 function __abide_services
     set -l words (commandline -opc)
@@ -27,6 +27,9 @@ complete -c abide -l help -d 'show help'
 set -l none "not __fish_seen_subcommand_from $commands"
 complete -c abide -n $none -a up -d 'start the instance and its services'
 complete -c abide -n $none -a down -d 'stop everything and end the instance'
+complete -c abide -n $none -a upgrade -d "put another program in the supervisor's place"
+complete -c abide -n $none -a generation -d 'which supervisor this is'
+complete -c abide -n $none -a state -d 'the whole state'
 complete -c abide -n $none -a enable -d 'start services with the instance'
 complete -c abide -n $none -a disable -d 'do not start services with the instance'
 complete -c abide -n $none -a status -d 'all services, or one'

@@ -82,6 +82,23 @@ Result<core::Snapshot> JournalStore::open(kernel::Fd memfd, std::uint64_t epoch,
     return snapshot;
 }
 
+Status JournalStore::fence(const core::Engine& engine, AnchorLink& anchor) {
+    if (Status sealed = kernel::seal_memfd(file_.get()); !sealed) return sealed;
+    const Result<kernel::Fd> own = kernel::reopen(file_.get(), O_RDONLY | O_CLOEXEC);
+    if (!own) return std::unexpected(own.error());
+    const Result<std::string> image = kernel::read_all(own->get(), kImageBytes);
+    if (!image) return std::unexpected(image.error());
+    const journal::Recovered last = journal::read(*image);
+    for (const auto& [spawn, entry] : last.pids) children_.emplace(spawn, entry.pid);
+    const core::Snapshot snapshot = engine.snapshot();
+    journal::Live live = live_of(snapshot);
+    live.pids = &last.pids;
+    if (Status replaced = replace(journal::compact(*writer_, live), live); !replaced) return replaced;
+    Result<kernel::Fd> copy = file_.duplicate();
+    if (!copy) return std::unexpected(copy.error());
+    return anchor.put_now(static_cast<std::uint64_t>(anchor::Key::journal), share(std::move(*copy)));
+}
+
 void JournalStore::write(const core::Engine& engine, const core::Changes& changes) {
     if (changes.empty()) return;
     journal::Writer& writer = *writer_;

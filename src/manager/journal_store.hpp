@@ -37,7 +37,10 @@ class JournalStore {
     // All that is written, in a memory file of its own, sealed.
     Result<kernel::Fd> copy() const;
     // Another descriptor of it, to append to.
-    Result<kernel::Fd> share() const { return file_.duplicate(); }
+    Result<kernel::Fd> another() const { return file_.duplicate(); }
+    // No child of a predecessor can make its pid durable from here on, and so none of them executes any more: what
+    // children() does not say never will be.  Costs a compaction.
+    Status fence(const core::Engine& engine, AnchorLink& anchor);
     // This program stays: from the next compaction on, which is due, the journal is in its own format.  Until then an
     // older program can go on from it.
     void raise_format();

@@ -62,7 +62,7 @@ int Loop::run() {
     }
     if (ending_ == Ending::told) return 0;
     complain("the anchor is gone; starting another one");
-    Result<kernel::Fd> journal = journal_.share();
+    Result<kernel::Fd> journal = journal_.another();
     if (journal) last_resort_.set_journal(share(std::move(*journal)));
     auto [socket, pidfd] = logger_.share_link();
     last_resort_.set_logger(std::move(socket), std::move(pidfd));

@@ -58,6 +58,7 @@ class Loop {
     Status take_tracking();
     Status take_runtime();
     Status recover();
+    [[nodiscard]] bool has_unheard_children() const;
     void note_rederived(const model::in::Recovered::Found& found);
     void note_commit();
     void describe_generation(const anchor::Generation& told);

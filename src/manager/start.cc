@@ -207,6 +207,11 @@ Status Loop::recover() {
     model::in::Recovered recovered;
     // Not the anchor's word: the first manager may have died before it began anything.
     if (!journal_.untouched()) {
+        // Without control groups a child of the predecessor that has not told its pid yet can't be found: it must not
+        // come to execute after it was given up, or there would be two.
+        if (!tracking_.has_cgroups() && has_unheard_children()) {
+            if (Status fenced = journal_.fence(engine_, anchor_); !fenced) return fenced;
+        }
         Result<model::in::Recovered> found = manager::recover(
             {engine_, epoll_, anchor_, processes_, runs_, tracking_, hello_.anchor_pid}, journal_.children());
         if (!found) return std::unexpected(found.error());
@@ -231,6 +236,17 @@ Status Loop::recover() {
     // Exits that were pushed while we were asking are taken now: nothing else would wake the loop for them.
     on_anchor(kernel::now());
     return {};
+}
+
+bool Loop::has_unheard_children() const {
+    for (const model::Service* service : engine_.services()) {
+        for (const model::Run& run : service->runs) {
+            for (const model::Process& process : run.processes) {
+                if (process.pid <= 0 && !journal_.children().contains(process.spawn)) return true;
+            }
+        }
+    }
+    return false;
 }
 
 void Loop::note_rederived(const model::in::Recovered::Found& found) {

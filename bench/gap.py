@@ -1,0 +1,79 @@
+"""The gap: from the last answer of the old manager to the first one of the new, as a client sees it.  A section of bench.py."""
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+
+PING = b'{"method":"io.abide.Control.Ping"}\0'
+WHERE = b'{"method":"io.abide.Control.Where"}\0'
+KILLS, UPGRADES = 40, 20
+LIMITS = {100: 20, 1000: 50, 10_000: 150}  # milliseconds, 99 %
+
+
+def ask(control, message=PING):
+    """The reply's parameters; asks again, on a new connection, as long as there is none."""
+    while True:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+            try:
+                client.connect(control)
+                client.sendall(message)
+                reply = b""
+                while not reply.endswith(b"\0"):
+                    part = client.recv(65536)
+                    if not part:
+                        break
+                    reply += part
+                else:
+                    return json.loads(reply[:-1])["parameters"]
+            except (ConnectionError, BrokenPipeError):
+                pass
+
+
+def kill_gap(control):
+    manager = ask(control, WHERE)["manager_pid"]
+    epoch = ask(control)["epoch"]
+    began = time.monotonic_ns()
+    os.kill(manager, signal.SIGKILL)
+    while ask(control)["epoch"] == epoch:
+        pass  # the answer was on its way
+    return (time.monotonic_ns() - began) / 1e6
+
+
+def upgrade_gap(subject, control):
+    command = subprocess.Popen([subject.program, "-C", subject.folder, "upgrade", "--probation", "0s"], stdin=subprocess.DEVNULL,
+                               stdout=subprocess.DEVNULL)
+    last = time.monotonic_ns()
+    epoch = ask(control)["epoch"]
+    while True:
+        now_epoch, now = ask(control)["epoch"], time.monotonic_ns()
+        if now_epoch != epoch:
+            break
+        last = now
+    if command.wait(60) != 0:
+        raise RuntimeError("an upgrade failed")
+    return (now - last) / 1e6
+
+
+def section_gap(bench, kind, counts, percentile):
+    bench.heading("last answer of the old manager -> first answer of the new, a client that asks all the time")
+    bench.row("", "median", "99 %", "longest", "times")
+    for count in counts:
+        subject = bench.subject(kind, count)
+        subject.start()
+        time.sleep(0.5)
+        control, pids = subject.places["control"], subject.slots.pids()
+        killed = []
+        for _ in range(KILLS):
+            time.sleep(0.1)
+            killed.append(kill_gap(control))
+        upgraded = [upgrade_gap(subject, control) for _ in range(UPGRADES if count < 5000 else 5)]
+        if subject.slots.pids() != pids:
+            raise RuntimeError("a service was started again")
+        subject.stop()
+        for name, times in ((f"{count} services, SIGKILL", killed), (f"{count} services, upgrade", upgraded)):
+            ordered = sorted(times)
+            bench.row(name, f"{ordered[len(ordered) // 2]:.1f} ms", f"{percentile(times, 0.99):.1f} ms", f"{ordered[-1]:.1f} ms",
+                      len(times))
+            bench.judge(f"gap, {name}, 99 % ms", percentile(times, 0.99), LIMITS[count], "{:.1f}")

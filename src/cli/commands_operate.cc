@@ -100,7 +100,7 @@ int report_operation(Context& context, const control::OperationReply& reply) {
 }
 
 CommandResult operate_command(Context& context, const OperateOptions& options) {
-    control::TargetsRequest request{options.names, {}, !options.no_wait};
+    control::TargetsRequest request{options.names, {}, !options.no_wait, {}};
     if (!options.timeout.empty()) {
         const auto timeout = duration_option(options.timeout, "--timeout");
         if (!timeout) return std::unexpected(timeout.error());
@@ -127,14 +127,14 @@ CommandResult kill_command(Context& context, const KillOptions& options) {
     }
     auto client = context.client();
     if (!client) return std::unexpected(client.error());
-    const control::KillRequest request{options.name, options.signal, options.who == "all"};
+    const control::KillRequest request{options.name, options.signal, options.who == "all", {}};
     return finish(context, client->call<control::OperationReply>(control::Method::kill, request));
 }
 
 CommandResult remove_command(Context& context, const std::vector<std::string>& names) {
     auto client = context.client();
     if (!client) return std::unexpected(client.error());
-    return finish(context, client->operate(control::Method::remove, control::write(control::NamesRequest{names}), {}));
+    return finish(context, client->operate(control::Method::remove, control::write(control::NamesRequest{names, {}}), {}));
 }
 
 CommandResult enable_command(Context& context, bool enable, const std::vector<std::string>& names) {
@@ -142,7 +142,7 @@ CommandResult enable_command(Context& context, bool enable, const std::vector<st
     if (!places) return std::unexpected(places.error());
     Client client(places->control);
     const auto method = enable ? control::Method::enable : control::Method::disable;
-    const auto reply = client.call<control::OperationReply>(method, control::NamesRequest{names});
+    const auto reply = client.call<control::OperationReply>(method, control::NamesRequest{names, {}});
     int status = 0;
     if (reply) {
         status = report_operation(context, *reply);

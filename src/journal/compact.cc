@@ -53,8 +53,8 @@ std::string_view compact(Writer& writer, const Recovered& recovered, std::string
     return compact(writer, live_of(recovered, program));
 }
 
-Status verify(std::string_view image, const Live& live) {
-    const Recovered recovered = read(image);
+Status verify(std::string_view image, const Live& live, const Take& take) {
+    const Recovered recovered = read(image, take);
     if (!recovered.problems.empty())
         return fail(ErrorKind::failed, "the compacted journal: " + recovered.problems.front());
     if (recovered.statistics.records == 0) return fail(ErrorKind::failed, "the compacted journal is empty");

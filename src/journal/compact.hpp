@@ -39,7 +39,7 @@ std::string_view compact(Writer& writer, const Live& live);
 std::string_view compact(Writer& writer, const Recovered& recovered, std::string_view program);
 
 // Does `image` hold exactly what `live` says?
-Status verify(std::string_view image, const Live& live);
+Status verify(std::string_view image, const Live& live, const Take& take = {});
 
 // When to: the past has outgrown the present.
 constexpr bool should_compact(std::size_t journal_bytes, std::size_t live_bytes) {

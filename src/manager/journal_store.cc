@@ -46,6 +46,7 @@ Result<core::Snapshot> JournalStore::open(kernel::Fd memfd, std::uint64_t epoch,
     if (!file) return std::unexpected(file.error());
     const Result<std::string> image = kernel::read_all(file->get(), kImageBytes);
     if (!image) return std::unexpected(image.error());
+    cursor_ = &cursor;
     cursor.enter(Phase::reading);
     journal::Recovered recovered = journal::read(*image, [&cursor](journal::RecordKey id) {
         // Key 0 is that of a record of which there is one: without it there is no instance.
@@ -82,13 +83,20 @@ Result<core::Snapshot> JournalStore::open(kernel::Fd memfd, std::uint64_t epoch,
     return snapshot;
 }
 
+// What was left out when it was read is left out whenever it is read again.
+journal::Take JournalStore::not_poisonous() const {
+    return [this](journal::RecordKey id) {
+        return cursor_ == nullptr || !cursor_->poisonous(Phase::reading, id.type, id.key);
+    };
+}
+
 Status JournalStore::fence(const core::Engine& engine, AnchorLink& anchor) {
     if (Status sealed = kernel::seal_memfd(file_.get()); !sealed) return sealed;
     const Result<kernel::Fd> own = kernel::reopen(file_.get(), O_RDONLY | O_CLOEXEC);
     if (!own) return std::unexpected(own.error());
     const Result<std::string> image = kernel::read_all(own->get(), kImageBytes);
     if (!image) return std::unexpected(image.error());
-    const journal::Recovered last = journal::read(*image);
+    const journal::Recovered last = journal::read(*image, not_poisonous());
     for (const auto& [spawn, entry] : last.pids) children_.emplace(spawn, entry.pid);
     const core::Snapshot snapshot = engine.snapshot();
     journal::Live live = live_of(snapshot);
@@ -132,7 +140,7 @@ Status JournalStore::replace(std::string_view image, const journal::Live& live) 
     if (!file) return std::unexpected(file.error());
     const Result<std::string> again = kernel::read_all(file->get(), kImageBytes);
     if (!again) return std::unexpected(again.error());
-    if (Status same = journal::verify(*again, live); !same) return same;
+    if (Status same = journal::verify(*again, live, not_poisonous()); !same) return same;
     file_ = std::move(*file);
     size_ = live_size_ = again->size();
     return {};

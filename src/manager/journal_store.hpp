@@ -60,6 +60,7 @@ class JournalStore {
 
   private:
     Status replace(std::string_view image, const journal::Live& live);
+    [[nodiscard]] journal::Take not_poisonous() const;
     journal::Live live_of(const core::Snapshot& snapshot) const;
 
     kernel::Fd file_;
@@ -72,6 +73,7 @@ class JournalStore {
     std::map<SpawnId, std::int32_t> children_;
     std::optional<journal::Header> older_;  // the header to write, while this program may have to go again
     bool raise_due_ = false;
+    const Cursor* cursor_ = nullptr;
     std::vector<std::string> problems_;
 };
 

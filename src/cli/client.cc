@@ -22,6 +22,12 @@ std::unexpected<Error> gone() {
                 "ask `abide status`; what was asked may have happened");
 }
 
+// A supervisor that answers like that is on its way out: what comes after it will know.
+std::unexpected<Error> nonsense() {
+    return fail(ErrorKind::unreachable, "the supervisor's answer makes no sense",
+                "it may be of another version: compare `abide version` on both sides");
+}
+
 Error unreachable(const std::string& path, const Error& cause) {
     Error out = cause;
     if (cause.err == EACCES || cause.err == EPERM) {
@@ -42,7 +48,7 @@ bool only_reads(control::Method method) {
            method == control::Method::state || method == control::Method::cancel;
 }
 
-constexpr int kAttempts = 20;  // of one request; a supervisor that dies of it must not go on dying
+constexpr int kAttempts = 1000;  // of one request: 20 seconds, for a supervisor that is rolled back
 constexpr Duration kBetweenAttempts = milliseconds(20);
 
 }  // namespace
@@ -78,7 +84,10 @@ Status Connection::send(std::string_view message, Mono deadline) {
 Result<varlink::Reply> Connection::receive(Mono deadline) {
     std::array<char, kReadBytes> buffer;
     for (;;) {
-        if (const auto message = reader_.next()) return varlink::parse_reply(*message);
+        if (const auto message = reader_.next()) {
+            auto reply = varlink::parse_reply(*message);
+            return reply ? std::move(reply) : nonsense();
+        }
         const auto got = kernel::read_some(fd_.get(), buffer.data(), buffer.size());
         if (!got) return got.error().err == ECONNRESET ? gone() : std::unexpected(got.error());
         if (*got == 0) return gone();
@@ -149,7 +158,7 @@ Result<control::OperationReply> Client::follow(Connection& connection, std::int6
         if (!reply) return std::unexpected(reply.error());
         if (!reply->error.empty()) return std::unexpected(control::error_of(*reply));
         auto value = control::read<control::OperationReply>(reply->parameters);
-        if (!value) return fail(ErrorKind::failed, "the supervisor's reply has a wrong `" + value.error() + "`");
+        if (!value || (operation != 0 && value->operation != operation)) return nonsense();
         operation = value->operation;
         if (!reply->continues) return std::move(*value);
         if (progress) progress(*value);

@@ -28,9 +28,11 @@ constexpr std::array kHeld = {anchor::Key::control,         anchor::Key::lock,  
 
 }  // namespace
 
-void LastResort::prepare(AnchorLink& anchor, const anchor::HelloAnswer& hello, std::string instance) {
+void LastResort::prepare(AnchorLink& anchor, const anchor::HelloAnswer& hello, std::string instance,
+                         kernel::ResourceLimitValue limit) {
     if ((hello.flags & anchor::kIsPid1) != 0) return;  // with process 1 all processes end
     instance_ = std::move(instance);
+    limit_ = limit;
     Result<kernel::Fd> program =
         kernel::open_file("/proc/" + std::to_string(hello.anchor_pid) + "/exe", O_PATH | O_CLOEXEC);
     std::vector<std::uint64_t> keys;
@@ -54,6 +56,7 @@ bool LastResort::start(kernel::Spawner& spawner, std::uint64_t epoch) {
     request.descriptors = {{0, 0}, {1, 1}, {2, 2}, {program_.get(), kProgramTarget}};
     request.envp = kernel::environment();
     request.directory = "/";
+    request.limits = {limit_};
     request.as_parents_child = true;  // whose child we are now, the new anchor is too
     int target = kFirstTarget;
     const auto hand_over = [&](std::uint64_t key, int fd) {

@@ -18,7 +18,9 @@ namespace abide::manager {
 class LastResort {
   public:
     // While the anchor lives.  What can't be had is left out.
-    void prepare(AnchorLink& anchor, const anchor::HelloAnswer& hello, std::string instance);
+    // `limit`: of open files, as the anchor was started with.
+    void prepare(AnchorLink& anchor, const anchor::HelloAnswer& hello, std::string instance,
+                 kernel::ResourceLimitValue limit);
     // The journal as it is now, after a compaction too.
     void set_journal(SharedFd journal) { journal_ = std::move(journal); }
     void set_logger(SharedFd socket, SharedFd pidfd);
@@ -31,6 +33,7 @@ class LastResort {
     SharedFd journal_, logger_socket_, logger_pidfd_;
     kernel::Fd program_;
     std::string instance_;
+    kernel::ResourceLimitValue limit_;
 };
 
 }  // namespace abide::manager

@@ -58,6 +58,10 @@ std::pair<SharedFd, SharedFd> LoggerKeeper::share_link() const {
 }
 
 void LoggerKeeper::ensure(Mono now) {
+    if (silent_until_ <= now) {
+        silent_until_ = kNever;
+        if (pidfd_ && kernel::has_ended(pidfd_.get())) on_exit(now);
+    }
     if (running() || ending_ || pipes_.empty()) return;
     if (restart_at_ != kNever && now < restart_at_) return;
     restart_at_ = kNever;
@@ -212,6 +216,7 @@ void LoggerKeeper::hang_up() {
     pid_ = 0;
     starting_ = false;
     watches_out_ = false;
+    silent_until_ = kNever;
     queue_.clear();
     opening_.clear();
     closing_.clear();
@@ -245,7 +250,9 @@ std::vector<wire::Matched> LoggerKeeper::on_ready(std::uint32_t events) {
         const Result<kernel::Received> got = kernel::receive(socket_.get(), buffer);
         if (!got || got->nothing_now) break;
         if (got->end_of_stream) {
-            // Its exit is told by the anchor; until then nothing can be said to it.
+            // Its exit is told by the anchor; until then nothing can be said to it.  An anchor that is not its parent,
+            // since the one before was killed, tells nothing.
+            silent_until_ = kernel::mono_now() + kRestartDelay;
             static_cast<void>(epoll_.remove(socket_.get()));
             break;
         }

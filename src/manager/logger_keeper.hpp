@@ -6,6 +6,7 @@
 // logger.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -60,7 +61,7 @@ class LoggerKeeper {
     void drain();
     [[nodiscard]] bool running() const { return pid_ != 0 || starting_; }
     [[nodiscard]] std::int32_t pid() const { return pid_; }
-    [[nodiscard]] Mono next_deadline() const { return restart_at_; }
+    [[nodiscard]] Mono next_deadline() const { return std::min(restart_at_, silent_until_); }
 
   private:
     void start();
@@ -87,6 +88,7 @@ class LoggerKeeper {
     bool watches_out_ = false;
     Mono started_{};
     Mono restart_at_ = kNever;
+    Mono silent_until_ = kNever;           // its socket has ended; when to look whether it has, too
     std::map<std::uint64_t, Pipe> pipes_;  // by key
     std::vector<std::pair<protocol::log::OpenItem, SharedFd>> opening_;
     std::vector<std::uint64_t> closing_;

@@ -14,6 +14,7 @@
 #include "kernel/clock.hpp"
 #include "kernel/files.hpp"
 #include "kernel/process.hpp"
+#include "kernel/program.hpp"
 #include "kernel/socket.hpp"
 #include "manager/complain.hpp"
 #include "manager/permissions.hpp"
@@ -210,6 +211,7 @@ class Rescue {
         if (method->method == control::Method::status) return varlink::build_reply(control::write(status()));
         if (method->method == control::Method::where) {
             where_.anchor_pid = uses_.hello.anchor_pid;
+            where_.manager_pid = kernel::own_pid();
             return varlink::build_reply(control::write(where_));
         }
         if (method->method == control::Method::ping)

@@ -106,7 +106,7 @@ Status Loop::start() {
     cursor_.enter(Phase::comparing);
     // Places, environment, control groups, event log, control socket, logger.
     if (Status taken = take_places(); !taken) return taken;
-    last_resort_.prepare(anchor_, hello_, places_.where.runtime);
+    last_resort_.prepare(anchor_, hello_, places_.where.runtime, *limit);
     const Result<std::string> environment = content_of(kept_, anchor::Key::environment);
     if (!environment) return std::unexpected(environment.error());
     std::vector<model::Variable> variables =

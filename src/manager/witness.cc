@@ -38,6 +38,7 @@ constexpr Duration kCallPatience = seconds(5);
 constexpr Duration kBetweenLooks = seconds(1);
 constexpr std::uint64_t kMemory = std::uint64_t{1} << 30;  // and so much for each byte of the journal:
 constexpr std::uint64_t kMemoryPerByte = 64;
+constexpr std::size_t kWhyBytes = 2000;  // one message to the manager
 constexpr int kKill = 9;
 
 struct Task {
@@ -259,7 +260,7 @@ int attend(const Task& task, const std::vector<control::ServiceStatus>& before) 
 // ---- the story
 
 int refuse(int link, const std::string& why) {
-    const std::string text = "refuse " + why;
+    const std::string text = "refuse " + why.substr(0, kWhyBytes);
     static_cast<void>(kernel::send(link, std::as_bytes(std::span(text))));
     return 1;
 }

@@ -71,10 +71,10 @@ std::string_view last_component(std::string_view path) {
     for (;;) ::pause();
 }
 
-[[noreturn]] void eat() {
-    constexpr std::size_t kBlock = 16u << 20, kMost = std::size_t{3} << 30;
+[[noreturn]] void eat(std::size_t most) {
+    constexpr std::size_t kBlock = 16u << 20;
     std::vector<std::vector<char>> eaten;
-    for (std::size_t bytes = 0; bytes < kMost; bytes += kBlock) eaten.emplace_back(kBlock, 'x');
+    for (std::size_t bytes = 0; bytes < most; bytes += kBlock) eaten.emplace_back(kBlock, 'x');
     std::abort();
 }
 
@@ -82,7 +82,7 @@ int misbehave_in_rehearsal(const std::string& kind) {
     if (kind.starts_with("exit-")) return std::atoi(kind.c_str() + 5);
     if (kind == "crash") std::abort();
     if (kind == "hang") hang();
-    if (kind == "eat") eat();
+    if (kind == "eat") eat(std::size_t{3} << 30);  // more than it is allowed
     if (kind == "mute") return 0;
     if (kind != "refuse" && kind != "start-all") return manager::run_rehearsal();
     const auto journal = kernel::reopen(manager::kRehearsalJournal, 0);
@@ -123,7 +123,7 @@ void* end_later(void* ms) {
 int misbehave(const std::string& kind, int argc, char** argv) {
     if (kind == "at-replay") std::abort();
     if (kind == "hang-live") hang();
-    if (kind == "eat-live") eat();
+    if (kind == "eat-live") eat(std::size_t{1} << 28);
     if (kind == "garbage") talk_garbage();
     if (kind.starts_with("after-")) {
         pthread_t thread{};

@@ -33,7 +33,9 @@ def poisoned():
 
 
 def kill_manager(one):
-    os.kill(one.where()["manager_pid"], signal.SIGKILL)
+    pid = one.where()["manager_pid"]
+    assert pid > 1
+    os.kill(pid, signal.SIGKILL)
 
 
 def test_a_record_is_left_out_and_comes_back():

@@ -170,7 +170,7 @@ def test_what_fails_as_the_manager_is_rolled_back():
 
 def test_what_hangs_or_talks_garbage_is_rolled_back():
     with running() as one:
-        rolls_back(one, "hang-live", READY_SECONDS + 2, word="hung")
+        rolls_back(one, "hang-live", READY_SECONDS + 2, word="in time")
         rolls_back(one, "garbage", READY_SECONDS + 2, word="in time")
 
 
@@ -198,6 +198,7 @@ autostart = false
     with running(toml, {"package": f"#!/bin/sh\n{BIN}/abide upgrade --probation 300ms\n"}) as one:
         before = pids(one)
         one.ok("start", "package", timeout=30)
+        until(lambda: one.status("package")["last_exit"], 20)
         assert one.status("package")["last_exit"]["code"] == 0
         after = pids(one)
         assert generation(one)["swaps"] == 1

@@ -93,13 +93,37 @@ TEST_F(ClientTest, AReadIsAskedAgainWhenTheServerGoesAway) {
     EXPECT_EQ(reply->lines.at(0), "because");
 }
 
-TEST_F(ClientTest, AChangeIsNotAskedTwice) {
-    FakeServer server(socket(), {""});
+// The name by which the server knows that it is the same request.
+std::string name_in(const std::string& call) {
+    const std::string label = "\"request\":\"";
+    const std::size_t at = call.rfind(label);
+    return at == std::string::npos ? "" : call.substr(at + label.size(), 32);
+}
+
+TEST_F(ClientTest, AChangeIsAskedAgainUnderTheSameName) {
+    FakeServer server(socket(), {"", ended("done")});
     Client client(socket());
     const auto reply =
         client.call<control::OperationReply>(control::Method::kill, control::KillRequest{"x", "TERM", false});
-    ASSERT_FALSE(reply);
-    EXPECT_EQ(reply.error().kind, ErrorKind::unreachable);
+    ASSERT_TRUE(reply) << reply.error().what;
+    server.finish();
+    ASSERT_EQ(server.calls.size(), 2u);
+    EXPECT_EQ(name_in(server.calls[0]).size(), 32u);
+    EXPECT_EQ(name_in(server.calls[0]), name_in(server.calls[1]));
+}
+
+TEST_F(ClientTest, AnOperationThatWasNotHeardOfIsAskedAgainUnderTheSameName) {
+    FakeServer server(socket(), {"", std::string("nonsense\0", 9), begun(), ended("done")});
+    Client client(socket());
+    const auto reply =
+        client.operate(control::Method::start, control::write(control::TargetsRequest{{"db"}, {}, true}), {});
+    ASSERT_TRUE(reply) << reply.error().what;
+    server.finish();
+    ASSERT_EQ(server.calls.size(), 4u);
+    EXPECT_EQ(name_in(server.calls[0]), name_in(server.calls[2]));
+    EXPECT_NE(server.calls[3].find("io.abide.Control.Wait"), std::string::npos);
+    const auto other = control::write(control::TargetsRequest{{"db"}, {}, true});
+    EXPECT_EQ(other.find("\"request\":\"\"") != std::string::npos, true) << "the name is the client's to draw";
 }
 
 TEST_F(ClientTest, AnOperationIsFollowedOverANewManager) {
@@ -120,7 +144,8 @@ TEST_F(ClientTest, AnOperationIsFollowedOverANewManager) {
 
 TEST_F(ClientTest, GarbageIsAnErrorNotACrash) {
     FakeServer server(socket(),
-                      {std::string("HTTP/1.1 200 OK\0", 16), std::string("{\"parameters\":{\"lines\":7}}\0", 27)});
+                      {std::string("HTTP/1.1 200 OK\0", 16), std::string("{\"parameters\":{\"lines\":7}}\0", 27),
+                       std::string("{\"parameters\":{\"lines\":7}}\0", 27)});
     Client client(socket());
     EXPECT_FALSE(client.call<control::WhyReply>(control::Method::why, control::NameRequest{"x"}));
     const auto typed = client.call<control::WhyReply>(control::Method::why, control::NameRequest{"x"});

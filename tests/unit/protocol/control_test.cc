@@ -65,6 +65,12 @@ TEST(Control, EveryStructSurvivesTheWire) {
     round_trip(NameRequest{"a"});
     round_trip(ConfigurationRequest{"{\"services\":[]}", true});
     round_trip(OperationRequest{7, 10});
+    EXPECT_EQ(round_trip(UpgradeRequest{"/p", 5, true, false, "n"}).request, "n");
+    EXPECT_TRUE(round_trip(VouchRequest{3, true}).final_);
+    GenerationReply generation;
+    generation.version = "0.1.0", generation.epoch = 4, generation.rederived = {"a"}, generation.rescue = true;
+    EXPECT_EQ(round_trip(generation), generation);
+    EXPECT_EQ(round_trip(StateReply{"a\nb"}).state, "a\nb");
     EXPECT_EQ(round_trip(full_status()), full_status());
     EXPECT_EQ(round_trip(StatusReply{{full_status(), {}}}).services.at(0), full_status());
     const OperationReply operation{

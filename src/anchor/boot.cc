@@ -104,19 +104,6 @@ void take_descriptors(const Handed& handed) {
         for (int fd = highest + 1; fd < 4096; ++fd) sys::close(fd);
 }
 
-int read_small_number(const char* path) {
-    char data[16] = {};
-    const long fd = sys::open(path, O_RDONLY);
-    if (fd < 0) return 0;
-    sys::read(int(fd), data, sizeof data - 1);
-    sys::close(int(fd));
-    const bool negative = data[0] == '-';
-    const char* digits = data + (negative ? 1 : 0);
-    std::int64_t value = 0;
-    text::number(digits, value);
-    return int(negative ? -value : value);
-}
-
 void take_signals(Anchor& a, bool renewed) {
     sys::Action action{};  // an inherited SIG_IGN of SIGCHLD would reap behind our back; SA_NOCLDSTOP: only ends matter
     for (int signal = 1; signal <= kLastSignal; ++signal) {
@@ -163,7 +150,7 @@ void boot(Anchor& a, Launch& launch) {
     sys::call(__NR_prlimit64, 0, RLIMIT_NOFILE, 0, sys::at(&a.open_files));
     const sys::Limits raised{a.open_files.hard, a.open_files.hard};
     sys::call(__NR_prlimit64, 0, RLIMIT_NOFILE, sys::at(&raised), 0);
-    a.oom_score_adj = read_small_number("/proc/self/oom_score_adj");
+    a.oom_score_adj = int(text::number_in("/proc/self/oom_score_adj"));
     if (const long fd = sys::open("/proc/self/oom_score_adj", O_WRONLY); fd >= 0) {
         sys::write(int(fd), "-1000", 5);  // refused without CAP_SYS_RESOURCE: then we are as likely a victim as others
         sys::close(int(fd));

@@ -83,21 +83,8 @@ void check(Anchor& a, int pid) {
 // True if the list of children could be read, and so every zombie was seen.
 bool sweep_listed(Anchor& a) {
     if (!a.has_proc) return false;
-    const long fd = sys::open("/proc/thread-self/children", O_RDONLY);
-    if (fd < 0) return false;  // a kernel without CONFIG_PROC_CHILDREN
-    char data[1024];
-    std::int64_t pid = 0;
-    for (long got = 0; (got = sys::read(int(fd), data, sizeof data)) > 0;)
-        for (const char* at = data; at < data + got; ++at) {
-            if (*at != ' ') {
-                pid = pid * 10 + (*at - '0');
-                continue;
-            }
-            check(a, int(pid));
-            pid = 0;
-        }
-    sys::close(int(fd));
-    return true;
+    // Without CONFIG_PROC_CHILDREN there is no such file.
+    return text::each_number("/proc/thread-self/children", [&a](std::int64_t pid) { check(a, int(pid)); });
 }
 
 }  // namespace

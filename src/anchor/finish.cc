@@ -22,44 +22,27 @@ struct Found {
 
 // "/proc/PID/task/TID/children" of one thread, appended.
 void append_children(Found& found, int pid, int thread) {
-    char path[64];
-    char* at = path;
-    const auto add_text = [&at](const char* words) {
-        while (*words != 0) *at++ = *words++;
-    };
-    const auto add_number = [&at](int value) {
-        int scale = 1;
-        while (value / scale >= 10) scale *= 10;
-        for (; scale > 0; scale /= 10) *at++ = char('0' + value / scale % 10);
-    };
-    add_text("/proc/"), add_number(pid), add_text("/task");
-    if (thread != 0) add_text("/"), add_number(thread), add_text("/children");
-    *at = 0;
-    const long fd = sys::open(path, O_RDONLY | (thread == 0 ? O_DIRECTORY : 0));
+    text::Word path;
+    path << "/proc/" << pid << "/task";
+    if (thread != 0) {
+        path << "/" << thread << "/children";
+        text::each_number(path.text(), [&found](std::int64_t child) {
+            if (found.count < kMaxFound) found.pids[found.count++] = int(child);
+        });
+        return;
+    }
+    const long fd = sys::open(path.text(), O_RDONLY | O_DIRECTORY);
     if (fd < 0) return;
     alignas(8) char data[1024];
-    if (thread != 0) {
-        std::int64_t child = 0;
-        for (long got = 0; (got = sys::read(int(fd), data, sizeof data)) > 0;)
-            for (const char* digit = data; digit < data + got; ++digit) {
-                if (*digit != ' ') {
-                    child = child * 10 + (*digit - '0');
-                    continue;
-                }
-                if (found.count < kMaxFound) found.pids[found.count++] = int(child);
-                child = 0;
-            }
-    } else {
-        for (long got = 0; (got = sys::call(__NR_getdents64, fd, sys::at(data), sizeof data)) > 0;)
-            for (const char* entry = data; entry < data + got;) {
-                const char* name = entry + 19;  // struct linux_dirent64: inode, offset, length, type, name
-                std::int64_t task = 0;
-                if (text::number(name, task)) append_children(found, pid, int(task));
-                std::uint16_t length = 0;
-                memcpy(&length, entry + 16, sizeof length);
-                entry += length;
-            }
-    }
+    for (long got = 0; (got = sys::call(__NR_getdents64, fd, sys::at(data), sizeof data)) > 0;)
+        for (const char* entry = data; entry < data + got;) {
+            const char* name = entry + 19;  // struct linux_dirent64: inode, offset, length, type, name
+            std::int64_t task = 0;
+            if (text::number(name, task)) append_children(found, pid, int(task));
+            std::uint16_t length = 0;
+            memcpy(&length, entry + 16, sizeof length);
+            entry += length;
+        }
     sys::close(int(fd));
 }
 

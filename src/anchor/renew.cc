@@ -62,11 +62,10 @@ void keep_open(Anchor& a, int state, bool open) {
 
 // Returns only when the kernel refuses.  What follows `--` in our words is for people, and goes along.
 long execute(Anchor& a, int program, int state, bool rehearse) {
-    static char name[] = "abide-anchor", option[32] = "--state=", trial[] = "--rehearse", dashes[] = "--", empty[] = "";
-    char digits[16], *at = digits + sizeof digits - 1, *out = option + 8;
-    for (*at = 0; state > 0; state /= 10) *--at = char('0' + state % 10);
-    while ((*out++ = *at++) != 0) {}
-    char* words[kMaxWords] = {name, option, rehearse ? trial : dashes};
+    static char name[] = "abide-anchor", trial[] = "--rehearse", dashes[] = "--", empty[] = "";
+    text::Word option;
+    option << "--state=" << state;
+    char* words[kMaxWords] = {name, option.text(), rehearse ? trial : dashes};
     char** rest = a.words;
     while (*rest != nullptr && !text::equal(*rest, "--")) ++rest;
     for (int i = 3; !rehearse && *rest != nullptr && *++rest != nullptr && i < kMaxWords - 1; ++i) words[i] = *rest;

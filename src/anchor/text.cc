@@ -77,6 +77,17 @@ constexpr ErrorName kErrors[] = {
     {ENAMETOOLONG, "File name too long"},
 };
 
+// From the end of the buffer backwards.
+const char* in_digits(char* buffer, std::size_t bytes, std::int64_t value) {
+    char* at = buffer + bytes - 1;
+    *at = 0;
+    std::uint64_t rest = value < 0 ? 0 - std::uint64_t(value) : std::uint64_t(value);
+    do *--at = char('0' + rest % 10);
+    while ((rest /= 10) != 0);
+    if (value < 0) *--at = '-';
+    return at;
+}
+
 }  // namespace
 
 bool equal(const char* a, const char* b) {
@@ -138,6 +149,29 @@ int signal_number(const char* name) {
     return 0;
 }
 
+std::int64_t number_in(const char* path) {
+    char data[24] = {};
+    const long fd = sys::open(path, 0 /* O_RDONLY */);
+    if (fd < 0) return 0;
+    sys::read(int(fd), data, sizeof data - 1);
+    sys::close(int(fd));
+    const bool negative = data[0] == '-';
+    const char* digits = data + (negative ? 1 : 0);
+    std::int64_t value = 0;
+    number(digits, value);
+    return negative ? -value : value;
+}
+
+Word& Word::operator<<(const char* words) {
+    while (*words != 0 && used_ < sizeof text_ - 1) text_[used_++] = *words++;
+    return *this;
+}
+
+Word& Word::operator<<(std::int64_t value) {
+    char digits[24];
+    return *this << in_digits(digits, sizeof digits, value);
+}
+
 Line& Line::operator<<(const char* words) {
     while (*words != 0 && used_ < sizeof buffer_) buffer_[used_++] = *words++;
     return *this;
@@ -145,13 +179,7 @@ Line& Line::operator<<(const char* words) {
 
 Line& Line::operator<<(std::int64_t value) {
     char digits[24];
-    char* at = digits + sizeof digits - 1;
-    *at = 0;
-    std::uint64_t rest = value < 0 ? 0 - std::uint64_t(value) : std::uint64_t(value);
-    do *--at = char('0' + rest % 10);
-    while ((rest /= 10) != 0);
-    if (value < 0) *--at = '-';
-    return *this << at;
+    return *this << in_digits(digits, sizeof digits, value);
 }
 
 Line::~Line() {

@@ -37,6 +37,37 @@ const char* error_name(long err);     // "No such file or directory" for the lik
 const char* signal_name(int signal);  // "SIGTERM"; "a real-time signal" past 31
 int signal_number(const char* name);  // "SIGTERM", "TERM" or "15"; 0 where it is none
 
+// The number that a file begins with, perhaps negative; 0 if there is none.
+std::int64_t number_in(const char* path);
+
+// Calls each(number) for the numbers of a file, each of which has a space behind it; false if it can't be opened.
+template <class Each>
+bool each_number(const char* path, const Each& each) {
+    const long fd = sys::open(path, 0 /* O_RDONLY */);
+    if (fd < 0) return false;
+    char data[1024];
+    std::int64_t value = 0;
+    for (long got = 0; (got = sys::read(int(fd), data, sizeof data)) > 0;)
+        for (const char* at = data; at < data + got; ++at) {
+            if (*at == ' ') each(value);
+            value = *at == ' ' ? 0 : value * 10 + (*at - '0');
+        }
+    sys::close(int(fd));
+    return true;
+}
+
+// A path or word of text and numbers; cut where it is too long.
+class Word {
+  public:
+    Word& operator<<(const char* words);
+    Word& operator<<(std::int64_t value);
+    char* text() { return text_; }
+
+  private:
+    std::size_t used_ = 0;
+    char text_[64] = {};
+};
+
 // One line (or a few) for descriptor `fd`, written in one piece when it goes out of scope.
 class Line {
   public:

@@ -157,34 +157,36 @@ std::size_t generation(const Request& r) {
     return sizeof told;
 }
 
-// How many bytes an item of the verb's body has, and how many items there may be.
+// How many bytes an item of the verb's body has, how many items there may be, and whether it is answered in any case.
 struct Shape {
     std::size_t item_bytes;
     std::uint32_t least, most;
+    bool question;
 };
 
 bool shape_of(Verb verb, Shape& out) {
     switch (verb) {
-        case Verb::hello: out = {sizeof(Hello), 1, 1}; return true;
+        case Verb::hello: out = {sizeof(Hello), 1, 1, true}; break;
+        case Verb::get: out = {sizeof(std::uint64_t), 0, kBatch, true}; break;
         case Verb::put:
-        case Verb::get:
-        case Verb::drop: out = {sizeof(std::uint64_t), 0, kBatch}; return true;
-        case Verb::list: out = {sizeof(std::uint64_t), 1, 1}; return true;
-        case Verb::peek:
-        case Verb::reap: out = {sizeof(std::int32_t), 0, kBatch}; return true;
-        case Verb::mark: out = {sizeof(Mark), 0, kBatch}; return true;
+        case Verb::drop: out = {sizeof(std::uint64_t), 0, kBatch, false}; break;
+        case Verb::list: out = {sizeof(std::uint64_t), 1, 1, true}; break;
+        case Verb::peek: out = {sizeof(std::int32_t), 0, kBatch, true}; break;
+        case Verb::reap: out = {sizeof(std::int32_t), 0, kBatch, false}; break;
+        case Verb::mark: out = {sizeof(Mark), 0, kBatch, false}; break;
+        case Verb::generation: out = {0, 0, 0, true}; break;
         case Verb::ready:
-        case Verb::generation:
-        case Verb::exec_self: out = {0, 0, 0}; return true;
-        case Verb::swap: out = {sizeof(Swap), 1, 1}; return true;
-        case Verb::commit: out = {sizeof(Commit), 1, 1}; return true;
-        case Verb::working: out = {sizeof(Working), 1, 1}; return true;
-        case Verb::end: out = {sizeof(End), 1, 1}; return true;
-        case Verb::wish: out = {sizeof(Wish), 0, 1}; return true;
+        case Verb::exec_self: out = {0, 0, 0, false}; break;
+        case Verb::swap: out = {sizeof(Swap), 1, 1, false}; break;
+        case Verb::commit: out = {sizeof(Commit), 1, 1, false}; break;
+        case Verb::working: out = {sizeof(Working), 1, 1, false}; break;
+        case Verb::end: out = {sizeof(End), 1, 1, false}; break;
+        case Verb::wish: out = {sizeof(Wish), 0, 1, false}; break;
         case Verb::exited:
-        case Verb::unsupported: return false;
+        case Verb::unsupported:
+        default: return false;
     }
-    return false;
+    return true;
 }
 
 }  // namespace
@@ -210,26 +212,14 @@ bool handle(Anchor& a, std::size_t body_bytes, const int* fds, std::uint32_t fd_
 
     const Request request{a, header, a.in.body, fds, fd_count, out};
     std::size_t body = 0;
-    bool asks = header.tag != 0;
+    bool asks = shape.question || (header.tag != 0 && verb != Verb::wish);
     switch (verb) {
-        case Verb::hello:
-            body = hello(request);
-            asks = true;
-            break;
+        case Verb::hello: body = hello(request); break;
         case Verb::put: put(request); break;
-        case Verb::get:
-            body = get(request);
-            asks = true;
-            break;
+        case Verb::get: body = get(request); break;
         case Verb::drop: drop(request); break;
-        case Verb::list:
-            body = list(request);
-            asks = true;
-            break;
-        case Verb::peek:
-            body = peek(request);
-            asks = true;
-            break;
+        case Verb::list: body = list(request); break;
+        case Verb::peek: body = peek(request); break;
         case Verb::reap:
             for (std::uint32_t i = 0; i < header.count; ++i) acknowledge(a, request.items<std::int32_t>()[i]);
             break;
@@ -239,18 +229,12 @@ bool handle(Anchor& a, std::size_t body_bytes, const int* fds, std::uint32_t fd_
         case Verb::end: end(request); break;
         case Verb::swap: out.header.status = begin_swap(a, *request.items<Swap>()); break;
         case Verb::commit: out.header.status = commit_swap(a, *request.items<Commit>()); break;
-        case Verb::generation:
-            body = generation(request);
-            asks = true;
-            break;
-        case Verb::wish:
-            answer_wish(a, header.tag);
-            asks = false;
-            break;
+        case Verb::generation: body = generation(request); break;
         case Verb::exec_self:
             out.header.status = begin_renewal(a, header.tag);
-            asks = asks && out.header.status != 0;
+            asks = asks && out.header.status != 0;  // else it is answered when it is known
             break;
+        case Verb::wish: answer_wish(a, header.tag); break;
         case Verb::exited:
         case Verb::unsupported: break;
     }

@@ -1,0 +1,98 @@
+"""A manager that was given up is stopped in the middle of its starts and let go again: no service is ever there twice.
+
+ABIDE_FENCING=10000 runs as many rounds as the promise is about."""
+import contextlib
+import json
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import time
+
+from harness import BIN, alive, instance, until
+
+ROUNDS = int(os.environ.get("ABIDE_FENCING", "150"))
+COUNT = 12
+TOML = '[project]\nname = "fenced"\n' + "".join(f"""
+[services.s{i}]
+command = ["sh", "-c", "exec sleep 1000"]
+restart = "always"
+restart-delay = "1ms"
+restart-limit = {{ count = 1000000, within = "1s" }}
+stop = {{ signal = "KILL" }}
+""" for i in range(COUNT))
+
+
+def anchors_children(anchor):
+    with contextlib.suppress(OSError):
+        return [int(pid) for pid in pathlib.Path(f"/proc/{anchor}/task/{anchor}/children").read_text().split()]
+    return []
+
+
+def services_of(anchor):
+    """pids by service, of those that have executed their program"""
+    found = {}
+    for pid in anchors_children(anchor):
+        with contextlib.suppress(OSError):
+            environment = pathlib.Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+            name = next((word[14:].decode() for word in environment if word.startswith(b"ABIDE_SERVICE=")), None)
+            if name and alive(pid):
+                found.setdefault(name, []).append(pid)
+    return found
+
+
+def unborn(anchor, manager):
+    """Children that are still the manager's program: between clone and exec."""
+    found = []
+    for pid in anchors_children(anchor):
+        with contextlib.suppress(OSError):
+            fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+            if pid != manager and int(fields[6]) & 0x40 and fields[0] not in "ZX":  # PF_FORKNOEXEC
+                found.append(pid)
+    return found
+
+
+def stop(pid):
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGSTOP)
+
+
+def test_a_manager_that_is_given_up_starts_nothing_twice():
+    seed = int(os.environ.get("ABIDE_TEST_SEED", "1"))
+    draw = random.Random(seed)
+    caught = 0
+    with instance(TOML) as one:
+        anchor = one.where()["anchor_pid"]
+        until(lambda: len(services_of(anchor)) == COUNT)
+        for round_ in range(ROUNDS):
+            manager = one.where()["manager_pid"]
+            assert manager > 1
+            restart = subprocess.Popen([str(BIN / "abide"), "-C", str(one.folder), "restart", "--no-wait",
+                                        *(f"s{i}" for i in range(COUNT))], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            stopped, end = [], time.monotonic() + draw.random() * 0.02
+            while time.monotonic() < end and not stopped:
+                stopped = unborn(anchor, manager)
+            for pid in [*stopped, manager]:
+                stop(pid)
+            caught += bool(stopped)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(manager, signal.SIGKILL)  # as the anchor gives up one that hangs
+            until(lambda old=manager: one.run("where").returncode == 0 and one.where()["manager_pid"] not in (0, old))
+            for pid in stopped:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+            restart.wait(30)
+            if round_ % 10 == 9 or stopped:
+                until(lambda: all(one_["state"] == "running" for one_ in one_by_one(one)), 20)
+                time.sleep(0.02)
+                twice = {name: pids for name, pids in services_of(anchor).items() if len(pids) > 1}
+                if twice:  # one of them may just be on its way out
+                    time.sleep(0.5)
+                    twice = {name: pids for name, pids in services_of(anchor).items() if len(pids) > 1}
+                assert not twice, f"round {round_}, seed {seed}: {twice}"
+    print(f"{ROUNDS} rounds, {caught} of them with children between clone and exec")
+
+
+def one_by_one(one):
+    return json.loads(one.ok("status", "--json"))

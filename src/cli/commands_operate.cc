@@ -134,7 +134,8 @@ CommandResult kill_command(Context& context, const KillOptions& options) {
 CommandResult remove_command(Context& context, const std::vector<std::string>& names) {
     auto client = context.client();
     if (!client) return std::unexpected(client.error());
-    return finish(context, client->operate(control::Method::remove, control::write(control::NamesRequest{names, {}}), {}));
+    return finish(context,
+                  client->operate(control::Method::remove, control::write(control::NamesRequest{names, {}}), {}));
 }
 
 CommandResult enable_command(Context& context, bool enable, const std::vector<std::string>& names) {

@@ -16,7 +16,7 @@ namespace {
 using text::Line;
 
 constexpr std::uint64_t kMagic = 0x31524f48434e4142;  // "BANCHOR1"
-constexpr std::int64_t kPatienceNs = 3000 * kMs;      // with the rehearsal
+constexpr std::int64_t kPatienceNs = 2000 * kMs;      // with the rehearsal
 constexpr int kRehearsed = 97, kMaxWords = 64;
 constexpr std::size_t kMaxItem = 4096;
 static_assert(sizeof(Lasting) <= kMaxItem);

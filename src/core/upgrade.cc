@@ -9,14 +9,28 @@ namespace abide::core {
 
 using namespace model;
 
+namespace {
+
+// The program stands in the detail until the operation ends.
+bool is_same(const Operation& one, const Operation& other) {
+    return one.verb == other.verb && one.detail == other.detail;
+}
+
+}  // namespace
+
 void Machine::upgrade(const in::Requested& in, Operation& op) {
     if (e_.instance_.shutting_down) return end_operation(op, Outcome::refused, "the instance is stopping");
+    op.detail = in.program;
+    bool under_way = false;
     for (const auto& [id, other] : e_.operations_) {
         if (id == op.id || !is_upgrade(other.verb) || other.outcome != Outcome::pending) continue;
-        return end_operation(op, Outcome::refused,
-                             "operation " + std::to_string(id.value) + " is an upgrade under way");
+        if (!is_same(other, op)) {
+            const std::string why = "operation " + std::to_string(id.value) + " is an upgrade under way";
+            return end_operation(op, Outcome::refused, why);
+        }
+        under_way = true;  // joined: it ends with that one
     }
-    op.detail = in.program;
+    if (under_way) return;
     fx_.push_back(out::Upgrade{op.id, in.program, in.probation, in.verb == Verb::upgrade_anchor});
 }
 
@@ -30,6 +44,11 @@ void Machine::on(const in::UpgradeEnded& in) {
         event.type = in.outcome == Outcome::done ? EventType::supervisor_upgraded : EventType::supervisor_rolled_back;
         event.detail = in.detail;
         publish(std::move(event));
+    }
+    const Operation first = it->second;
+    for (auto& [id, operation] : e_.operations_) {
+        if (id != in.operation && operation.outcome == Outcome::pending && is_same(operation, first))
+            end_operation(operation, in.outcome, in.detail);
     }
     end_operation(it->second, in.outcome, in.detail);
 }

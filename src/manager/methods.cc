@@ -213,7 +213,6 @@ Answer down(const Asked& asked) {
     return ask(asked, std::move(input), std::move(request->request), request->wait);
 }
 
-// Two that ask for the same program at once wait for the same operation.
 Answer upgrade(const Asked& asked) {
     auto request = control::read<control::UpgradeRequest>(asked.call.parameters);
     if (!request) return say(varlink::invalid_parameter(request.error()));
@@ -223,15 +222,6 @@ Answer upgrade(const Asked& asked) {
     input.program = std::move(request->program);
     input.probation = {std::clamp<std::int64_t>(request->probation_ms.value_or(control::kProbationMs), 0, 86'400'000) *
                        1'000'000};
-    for (const auto& [id, operation] : asked.engine.operations()) {
-        if (operation.verb != input.verb || operation.outcome != model::Outcome::pending) continue;
-        if (operation.detail != input.program) continue;
-        Answer joined;
-        joined.operation = id;
-        joined.wait = request->wait;
-        joined.progress = asked.call.more && request->wait;
-        return joined;
-    }
     return ask(asked, std::move(input), std::move(request->request), request->wait);
 }
 

@@ -210,10 +210,13 @@ void Upgrader::vouch(const control::VouchRequest& request) {
 }
 
 void Upgrader::recovered(const anchor::Generation& told, anchor::Start start) {
+    // The first one is the one that was begun; those that joined it end with it.
+    bool told_one = false;
     for (const auto& [id, operation] : uses_.engine.operations()) {
-        if (operation.outcome != Outcome::pending) continue;
+        if (operation.outcome != Outcome::pending || told_one) continue;
         const bool ours = operation.verb == model::Verb::upgrade;
         if (!ours && operation.verb != model::Verb::upgrade_anchor) continue;
+        told_one = true;
         if (!ours || told.ticket != id.value) {
             end(id, Outcome::failed, "it was interrupted; nothing was changed");
             continue;

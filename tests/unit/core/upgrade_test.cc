@@ -51,6 +51,8 @@ TEST(Upgrade, OneAtATimeAndOnlyByWhoAdministers) {
     Upgrades d;
     EXPECT_EQ(d.operation(d.upgrade("/x", Permission::operate)).outcome, Outcome::not_permitted);
     const OperationId first = d.upgrade("/new");
+    const OperationId joined = d.upgrade("/new");
+    EXPECT_EQ(d.operation(joined).outcome, Outcome::pending);
     EXPECT_EQ(d.operation(d.upgrade("/other")).outcome, Outcome::refused);
     EXPECT_EQ(d.operation(d.upgrade("/anchor", Permission::administer, true)).outcome, Outcome::refused);
     in::Requested cancel;
@@ -60,6 +62,8 @@ TEST(Upgrade, OneAtATimeAndOnlyByWhoAdministers) {
     d.give(cancel);
     EXPECT_EQ(d.operation(d.engine.instance().last_operation).outcome, Outcome::refused);
     d.give(in::UpgradeEnded{first, Outcome::refused, "rehearsal"});
+    EXPECT_EQ(d.operation(joined).outcome, Outcome::refused);
+    EXPECT_EQ(d.operation(joined).detail, "rehearsal");
     EXPECT_EQ(d.take<out::Upgrade>().size(), 1u);
     EXPECT_EQ(d.operation(d.upgrade("/anchor", Permission::administer, true)).outcome, Outcome::pending);
     EXPECT_TRUE(d.take<out::Upgrade>().at(0).anchor);

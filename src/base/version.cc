@@ -1,10 +1,10 @@
-// base/version.cc -- see the header.
+// base/version.cc -- see the header.  CMakeLists.txt gives ABIDE_VERSION to this file.
 #include "base/version.hpp"
 
 namespace abide {
 
 std::string_view version() {
-    return "0.1.0";
+    return ABIDE_VERSION;
 }
 
 JournalFormat journal_format() {

@@ -1,6 +1,7 @@
 // base/version.hpp -- which version this program is, and which journal format it writes.
 //
-// One place, so that a test can link the same program as another version.  CMakeLists.txt names the same version.
+// One place, so that a test can link the same program as another version.  The version is that of the project in
+// CMakeLists.txt.
 #pragma once
 
 #include <cstdint>

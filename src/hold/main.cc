@@ -85,14 +85,17 @@ bool relocate_array(std::byte* base, std::uint64_t size, std::uint64_t offset, s
 
 bool decode(std::byte* base, std::uint64_t size, SetupPlan& setup) {
     const auto* h = reinterpret_cast<const HoldHeader*>(base);
-    if (size < sizeof(HoldHeader) || h->magic != kHoldMagic || h->size != size || base[size - 1] != std::byte{0})
+    if (size < sizeof(HoldHeader) || (h->magic != kHoldMagic && h->magic != kHoldMagicPid) || h->size != size ||
+        base[size - 1] != std::byte{0})
         return false;
     if (!relocate(base, size, h->argv, &setup.argv) || !relocate(base, size, h->envp, &setup.envp) ||
         !relocate(base, size, h->candidates, &setup.candidates) ||
         !relocate_array(base, size, h->limits, h->limit_count, &setup.limits) ||
-        !relocate_array(base, size, h->groups, h->group_count, &setup.groups) || h->directory >= size) {
+        !relocate_array(base, size, h->groups, h->group_count, &setup.groups) || h->directory >= size ||
+        (h->magic == kHoldMagicPid && (h->pid_text >= size || size - h->pid_text < kPidTextBytes))) {
         return false;
     }
+    if (h->magic == kHoldMagicPid) raw::write_pid_text(reinterpret_cast<char*>(base + h->pid_text));
     setup.directory = h->directory == 0 ? nullptr : reinterpret_cast<const char*>(base + h->directory);
     setup.keep_capabilities = h->keep_capabilities;
     setup.limit_count = h->limit_count;

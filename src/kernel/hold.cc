@@ -2,6 +2,7 @@
 // memory file.
 #include <cerrno>
 #include <cstring>
+#include <optional>
 
 #include "kernel/files.hpp"
 #include "kernel/spawn_flight.hpp"
@@ -27,9 +28,18 @@ class Blob {
         return at;
     }
     std::uint64_t texts(const std::vector<std::string>& values) {
+        std::uint64_t nowhere = 0;
+        return texts(values, std::nullopt, nowhere);
+    }
+    // The one at `open` gets room for a pid behind it.
+    std::uint64_t texts(const std::vector<std::string>& values, std::optional<std::size_t> open, std::uint64_t& room) {
         std::vector<std::uint64_t> offsets;
         offsets.reserve(values.size() + 1);
-        for (const std::string& value : values) offsets.push_back(text(value));
+        for (const std::string& value : values) {
+            if (open == offsets.size()) room = bytes_.size() + value.size();
+            offsets.push_back(text(value));
+            if (room != 0 && open == offsets.size() - 1) bytes_.append(kPidTextBytes, '\0');
+        }
         offsets.push_back(0);
         return array(offsets);
     }
@@ -51,8 +61,9 @@ Result<Fd> encode_hold_request(const SpawnRequest& request) {
     HoldHeader h{};
     h.magic = kHoldMagic;
     h.argv = blob.texts(request.argv);
-    h.envp = blob.texts(request.envp);
+    h.envp = blob.texts(request.envp, request.pid_variable, h.pid_text);
     h.candidates = blob.texts(request.candidates);
+    if (h.pid_text != 0) h.magic = kHoldMagicPid;
     if (!request.directory.empty()) h.directory = blob.text(request.directory);
     std::vector<PlanLimit> limits;
     for (const ResourceLimitValue& l : request.limits)

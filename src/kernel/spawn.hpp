@@ -87,7 +87,7 @@ inline constexpr std::size_t kPidRecordBytes = 512;
 struct SpawnRequest {
     std::vector<std::string> argv;
     std::vector<std::string> envp;  // "NAME=VALUE"
-    // The entry of envp ("LISTEN_PID=") behind whose '=' the child writes its own pid in decimal; not with hold.
+    // The entry of envp ("LISTEN_PID=") behind whose '=' the child writes its own pid in decimal.
     std::optional<std::size_t> pid_variable;
     std::vector<std::string> candidates;  // programs, tried in order; empty: argv[0] as it is.  See search_candidates.
     std::string directory;                // empty: ours.  Relative candidates are seen from it.

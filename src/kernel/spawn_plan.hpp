@@ -43,7 +43,7 @@ struct ChildPlan {
     SetupPlan setup;
     const PlanDescriptor* descriptors;
     std::byte* record;
-    char* pid_text;                 // where the child writes its pid in decimal, with a zero behind; nullptr: nowhere
+    char* pid_text;  // where the child writes its pid in decimal, with a zero behind; nullptr: nowhere
     std::uint64_t record_size, record_pid_offset, record_pid_digits, record_crc_offset, record_crc_begin,
         record_crc_end;
     std::uint64_t default_signals;  // bit n-1: set signal n to its default
@@ -76,8 +76,10 @@ struct HoldMessage {
 
 // The request of abide-hold: this header, arrays of offsets, and texts, in one memory file.  Offsets count from the
 // header; 0 means absent.  The last byte is zero, so every text ends.
-inline constexpr std::uint32_t kHoldMagic = 0x31444841;  // "AHD1"
+inline constexpr std::uint32_t kHoldMagic = 0x31444841;     // "AHD1"
+inline constexpr std::uint32_t kHoldMagicPid = 0x32444841;  // "AHD2": one that does not know pid_text must refuse it
 inline constexpr std::uint64_t kHoldBytes = 8u << 20;
+inline constexpr std::uint64_t kPidTextBytes = 12;
 struct HoldHeader {
     std::uint32_t magic;
     std::int32_t oom_score_adjust;
@@ -91,6 +93,7 @@ struct HoldHeader {
     std::int32_t nice;
     bool has_credentials, has_capabilities, has_nice, has_umask, no_new_privileges;
     bool private_tmp, has_oom_score, wait;
+    std::uint64_t pid_text;  // kHoldMagicPid only: where the pid goes in decimal, with room for kPidTextBytes
 };
 
 }  // namespace abide::kernel

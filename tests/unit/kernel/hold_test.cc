@@ -112,6 +112,16 @@ TEST_F(HoldTest, SetsItsOwnOomScoreAndNotOurs) {
     EXPECT_EQ(read_file("/proc/self/oom_score_adj", 100).value(), ours);
 }
 
+TEST_F(HoldTest, WritesItsPidWhereItWasAskedTo) {
+    SpawnBench bench(options_);
+    SpawnRequest request = shell("test $LISTEN_PID = $$ && echo $BEFORE-$AFTER");
+    request.envp = {"BEFORE=a", "LISTEN_PID=", "AFTER=b", "PATH=/bin:/usr/bin"};
+    request.pid_variable = 1;
+    request.hold.has_oom_score = true;
+    request.hold.oom_score_adjust = 100;
+    EXPECT_EQ(output_of(bench, std::move(request)), "a-b\n");
+}
+
 TEST_F(HoldTest, GivesAPrivateTmp) {
     if (::geteuid() != 0) GTEST_SKIP() << "needs root";
     SpawnBench bench(options_);

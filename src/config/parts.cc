@@ -6,6 +6,7 @@
 #include <array>
 #include <limits>
 
+#include "base/pattern.hpp"
 #include "base/text.hpp"
 #include "config/tables.hpp"
 
@@ -176,8 +177,14 @@ void read_probe(Reader& reader, const KeyInfo& key, const Value& value, model::P
                              "such as \"http://127.0.0.1:8080/healthz\"; other schemes need an exec probe");
             }
             return;
-        case ProbeKind::unix_:
         case ProbeKind::log:
+            if (!reader.read_expandable(key, value, target.target)) return;
+            if (const Result<Pattern> pattern = Pattern::regular(target.target); !pattern) {
+                reader.error(value.position, pattern.error().what,
+                             "it is a regular expression; \\ takes the meaning away");
+            }
+            return;
+        case ProbeKind::unix_:
         case ProbeKind::pidfile:
             if (reader.read_expandable(key, value, target.target) && target.target.empty()) {
                 reader.error(value.position, "must not be empty");

@@ -58,7 +58,7 @@ struct Close {
 struct Pattern {
     std::uint64_t key = 0;
     std::uint64_t run = 0;
-    bool literal = false;  // a substring; else a regular expression (syntax: logger/pattern.hpp)
+    bool literal = false;  // a substring; else a regular expression (syntax: base/pattern.hpp)
     std::string text;
     // Wall time in ns; not 0: first search what the service's current file holds since then.  For a manager or logger
     // that came back and can't know whether the line was seen.

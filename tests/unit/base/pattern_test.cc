@@ -1,12 +1,12 @@
 // A readiness pattern is written by people and matched against what services say: right, and never slow.
-#include "logger/pattern.hpp"
+#include "base/pattern.hpp"
 
 #include <gtest/gtest.h>
 
 #include <chrono>
 #include <string>
 
-namespace abide::logger {
+namespace abide {
 namespace {
 
 bool matches(std::string_view pattern, std::string_view line, std::size_t step = 1000) {
@@ -116,4 +116,4 @@ TEST(Pattern, PathologicalPatternsAreLinear) {
 }
 
 }  // namespace
-}  // namespace abide::logger
+}  // namespace abide

@@ -5,10 +5,12 @@
 #include <linux/openat2.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
@@ -163,6 +165,36 @@ Status seal_memfd(int fd) {
     return {};
 }
 
+Status share_directory(const std::string& path, std::uint32_t group) {
+    const Result<Fd> folder = open_file(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    if (!folder) return std::unexpected(folder.error());
+    if (::fchown(folder->get(), static_cast<uid_t>(-1), group) != 0) return cannot("change the group of", path);
+    // After the change of the group, which takes the bit away (chown(2)).
+    if (::fchmod(folder->get(), S_ISGID | 0750) != 0) return cannot("change the mode of", path);
+    return {};
+}
+
+Status shorten_shared_log(int fd, const std::string& path, std::uint64_t bytes) {
+    struct stat ours{}, named{};
+    if (::fstat(fd, &ours) != 0 || !S_ISREG(ours.st_mode) || ours.st_size <= static_cast<off_t>(bytes)) return {};
+    if (::lstat(path.c_str(), &named) != 0 || named.st_ino != ours.st_ino || named.st_dev != ours.st_dev) return {};
+    const Result<Fd> from = open_file(path, O_RDONLY | O_NOFOLLOW);
+    if (!from) return std::unexpected(from.error());
+    const std::string old = path + ".1";
+    if (::unlink(old.c_str()) != 0 && errno != ENOENT) return cannot("remove", old);
+    const Result<Fd> to = open_file(old, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, ours.st_mode & 0777);
+    if (!to) return std::unexpected(to.error());
+    // The newest part of it: one that grew while nobody looked must not hold us up.
+    off_t at = std::max<off_t>(0, ours.st_size - static_cast<off_t>(2 * bytes));
+    while (at < ours.st_size) {
+        const ssize_t n = ::sendfile(to->get(), from->get(), &at, static_cast<std::size_t>(ours.st_size - at));
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return fail_errno(n < 0 ? errno : EIO, "can't copy to " + old);
+    }
+    if (::ftruncate(fd, 0) != 0) return cannot("empty", path);
+    return {};
+}
+
 Status lock_exclusive(int fd) {
     while (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
         if (errno == EWOULDBLOCK) return fail(ErrorKind::refused, "somebody else holds the lock");
@@ -197,6 +229,8 @@ FileStatus convert(const struct stat& info) {
     out.is_directory = S_ISDIR(info.st_mode);
     out.is_regular = S_ISREG(info.st_mode);
     out.is_socket = S_ISSOCK(info.st_mode);
+    out.links = info.st_nlink;
+    out.is_pipe = S_ISFIFO(info.st_mode);
     out.is_symlink = S_ISLNK(info.st_mode);
     out.is_pipe = S_ISFIFO(info.st_mode);
     return out;
@@ -207,6 +241,12 @@ FileStatus convert(const struct stat& info) {
 Result<FileStatus> file_status(const std::string& path) {
     struct stat info{};
     if (::lstat(path.c_str(), &info) != 0) return cannot("look at", path);
+    return convert(info);
+}
+
+Result<FileStatus> file_status_at(int directory, const std::string& name) {
+    struct stat info{};
+    if (::fstatat(directory, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) return cannot("look at", name);
     return convert(info);
 }
 

@@ -49,18 +49,26 @@ Result<Fd> make_memfd(const std::string& name, std::string_view content = {});
 Status seal_memfd(int fd);
 
 // An advisory lock on the open file; refused when another one holds it.
+// A folder of ours for the members of a group to read: what is made in it later is of that group too (S_ISGID).
+Status share_directory(const std::string& path, std::uint32_t group);
+// A file that several processes append to through descriptors that can't be changed from outside (their standard
+// error): when it has more than `bytes`, its content moves to PATH.1 and it is emptied.  What is written between the
+// two is lost. Nothing happens when `fd` is not the regular file `path`.
+Status shorten_shared_log(int fd, const std::string& path, std::uint64_t bytes);
 Status lock_exclusive(int fd);
 // Anybody has the lock.
 Result<bool> is_locked(const std::string& path);
 
 struct FileStatus {
-    std::uint64_t device = 0, inode = 0, size = 0;
-    std::uint32_t uid = 0, gid = 0, mode = 0;
+    std::uint64_t device = 0, inode = 0, size = 0, links = 0;
+    std::uint32_t uid = 0, gid = 0, mode = 0;  // mode: permission bits only
     std::int64_t modified_ns = 0;
     bool is_directory = false, is_regular = false, is_socket = false, is_symlink = false, is_pipe = false;
 };
 // Of the name itself: a symbolic link is not followed.
 Result<FileStatus> file_status(const std::string& path);
+// Likewise of a name below a directory.  Error::err is ENOENT when there is none.
+Result<FileStatus> file_status_at(int directory, const std::string& name);
 Result<FileStatus> fd_status(int fd);
 // Cuts an open file to this size.
 Status truncate_file(int fd, std::uint64_t size);

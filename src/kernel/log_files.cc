@@ -15,28 +15,11 @@
 #include <cstdio>
 #include <cstring>
 
-#include "kernel/files.hpp"
-
 namespace abide::kernel {
 namespace {
 
-LogFileStatus from_stat(const struct stat& st) {
-    LogFileStatus status;
-    status.device = st.st_dev;
-    status.inode = st.st_ino;
-    status.size = static_cast<std::uint64_t>(st.st_size);
-    status.links = st.st_nlink;
-    status.uid = st.st_uid;
-    status.mode = st.st_mode & 07777;
-    status.modified_ns = std::int64_t{st.st_mtim.tv_sec} * 1'000'000'000 + st.st_mtim.tv_nsec;
-    status.is_directory = S_ISDIR(st.st_mode);
-    status.is_regular = S_ISREG(st.st_mode);
-    status.is_pipe = S_ISFIFO(st.st_mode);
-    return status;
-}
-
 // Ours or root's, and nobody else may write it.
-Status check_owner(const LogFileStatus& status, const std::string& name) {
+Status check_owner(const FileStatus& status, const std::string& name) {
     if (status.uid != ::geteuid() && status.uid != 0)
         return fail_errno(EPERM, name + " belongs to somebody else", "remove it");
     if ((status.mode & 022) != 0) return fail_errno(EPERM, name + " may be written by others", "chmod go-w it");
@@ -52,24 +35,12 @@ timespec to_timespec(std::int64_t ns) {
 
 }  // namespace
 
-Result<LogFileStatus> log_file_status(int fd) {
-    struct stat st{};
-    if (::fstat(fd, &st) != 0) return fail_errno(errno, "fstat");
-    return from_stat(st);
-}
-
-Result<LogFileStatus> log_file_status_at(int directory, const std::string& name) {
-    struct stat st{};
-    if (::fstatat(directory, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) return fail_errno(errno, "stat " + name);
-    return from_stat(st);
-}
-
 Result<Fd> open_log_file(int directory, const std::string& name) {
     // O_NONBLOCK: a pipe or device in its place must not hold us up; it has no effect on a file.
     Result<Fd> file = open_beneath(directory, name,
                                    O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0640);
     if (!file) return file;
-    const Result<LogFileStatus> status = log_file_status(file->get());
+    const Result<FileStatus> status = fd_status(file->get());
     if (!status) return std::unexpected(status.error());
     if (!status->is_regular) return fail_errno(EPERM, name + " is no regular file", "remove it");
     if (status->links != 1) return fail_errno(EPERM, name + " has a second name (hard link)", "remove it");
@@ -81,7 +52,7 @@ Result<Fd> open_log_folder(int directory, const std::string& name) {
     if (::mkdirat(directory, name.c_str(), 0750) != 0 && errno != EEXIST) return fail_errno(errno, "mkdir " + name);
     Result<Fd> folder = open_beneath(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
     if (!folder) return folder;
-    const Result<LogFileStatus> status = log_file_status(folder->get());
+    const Result<FileStatus> status = fd_status(folder->get());
     if (!status) return std::unexpected(status.error());
     if (Status ok = check_owner(*status, name); !ok) return std::unexpected(ok.error());
     return folder;
@@ -90,7 +61,7 @@ Result<Fd> open_log_folder(int directory, const std::string& name) {
 Result<Fd> open_log_for_reading(int directory, const std::string& name) {
     Result<Fd> file = open_beneath(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (!file) return file;
-    const Result<LogFileStatus> status = log_file_status(file->get());
+    const Result<FileStatus> status = fd_status(file->get());
     if (!status) return std::unexpected(status.error());
     if (!status->is_regular) return fail_errno(EPERM, name + " is no regular file");
     return file;
@@ -140,7 +111,7 @@ std::string error_words(int err) {
 }
 
 Status check_log_directory(int directory) {
-    const Result<LogFileStatus> status = log_file_status(directory);
+    const Result<FileStatus> status = fd_status(directory);
     if (!status) return std::unexpected(status.error());
     if (!status->is_directory) return fail_errno(ENOTDIR, "the log directory is none");
     return check_owner(*status, "the log directory");

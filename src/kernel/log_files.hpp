@@ -13,18 +13,9 @@
 #include "base/result.hpp"
 #include "base/time.hpp"
 #include "kernel/fd.hpp"
+#include "kernel/files.hpp"
 
 namespace abide::kernel {
-
-struct LogFileStatus {
-    std::uint64_t device = 0, inode = 0, size = 0, links = 0;
-    std::uint32_t uid = 0, mode = 0;  // mode: permission bits only
-    std::int64_t modified_ns = 0;
-    bool is_directory = false, is_regular = false, is_pipe = false;
-};
-Result<LogFileStatus> log_file_status(int fd);
-// Of a name below a directory, a symbolic link not followed.  Error::err is ENOENT when there is none.
-Result<LogFileStatus> log_file_status_at(int directory, const std::string& name);
 
 // Opens or makes a file that we append to: a real file with one name, owned by us or root, nobody else may write it.
 // Anything planted in its place (link, pipe, device, second name) is refused; err is then EPERM, ELOOP or EEXIST.

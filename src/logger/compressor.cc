@@ -39,8 +39,7 @@ Compressor::~Compressor() = default;
 
 void Compressor::add(kernel::Fd folder, std::string file) {
     if (job_ && job_->request.file == file) {
-        const auto mine = kernel::log_file_status(job_->request.folder.get()),
-                   other = kernel::log_file_status(folder.get());
+        const auto mine = kernel::fd_status(job_->request.folder.get()), other = kernel::fd_status(folder.get());
         if (mine && other && mine->inode == other->inode && mine->device == other->device) return;
     }
     if (queue_.size() < kQueue) queue_.push_back({std::move(folder), std::move(file)});
@@ -55,7 +54,7 @@ void Compressor::begin() {
     const int folder = job->request.folder.get();
     Result<kernel::Fd> in = kernel::open_log_for_reading(folder, job->request.file);
     if (!in) return;
-    const Result<kernel::LogFileStatus> status = kernel::log_file_status(in->get());
+    const Result<kernel::FileStatus> status = kernel::fd_status(in->get());
     Result<kernel::Fd> out = kernel::create_log_file(folder, job->temporary);
     if (!status || !out) return;
     job->in = std::move(*in);

@@ -83,7 +83,7 @@ void Logger::handle_open(const wire::Open& open, std::vector<kernel::Fd> fds) {
 
 Status Logger::open_stream(const wire::OpenItem& item, kernel::Fd pipe) {
     if (item.key == 0) return fail(ErrorKind::refused, "0 is no key");
-    const Result<kernel::LogFileStatus> kind = kernel::log_file_status(pipe.get());
+    const Result<kernel::FileStatus> kind = kernel::fd_status(pipe.get());
     if (!kind || !kind->is_pipe) return fail(ErrorKind::refused, "the descriptor is no pipe");
     if (Status ok = kernel::set_nonblocking(pipe.get()); !ok) return ok;
     const Result<std::uint32_t> service = store_.acquire(item.service, item.spec);
@@ -164,7 +164,7 @@ void Logger::handle_pattern(const wire::Pattern& pattern) {
 bool Logger::search_past(Stream& stream, std::int64_t since_ns) {
     Result<kernel::Fd> current = store_.open_current(stream.service);
     if (!current) return false;
-    const Result<kernel::LogFileStatus> status = kernel::log_file_status(current->get());
+    const Result<kernel::FileStatus> status = kernel::fd_status(current->get());
     if (!status) return false;
     Result<std::uint64_t> offset = find_since(current->get(), status->size, since_ns);
     if (!offset) return false;

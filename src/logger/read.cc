@@ -77,7 +77,7 @@ Result<std::vector<std::string>> LogReader::Impl::list() const {
     std::vector<std::string> found;
     for (const std::string& name : *names) {
         const std::optional<std::string> service = service_of_folder(name);
-        const Result<kernel::LogFileStatus> status = kernel::log_file_status_at(root.get(), name);
+        const Result<kernel::FileStatus> status = kernel::file_status_at(root.get(), name);
         if (service && status && status->is_directory) found.push_back(*service);
     }
     std::sort(found.begin(), found.end());

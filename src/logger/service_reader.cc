@@ -55,7 +55,7 @@ Status ServiceReader::open_old(const OldFile& file) {
 Status ServiceReader::open_current() {
     Result<kernel::Fd> fd = kernel::open_log_for_reading(root_, folder_ + "/" + kCurrent);
     if (!fd) return std::unexpected(fd.error());
-    const Result<kernel::LogFileStatus> status = kernel::log_file_status(fd->get());
+    const Result<kernel::FileStatus> status = kernel::fd_status(fd->get());
     if (!status) return std::unexpected(status.error());
     file_.emplace(std::move(*fd), false);
     is_current_ = true;
@@ -73,7 +73,7 @@ std::int64_t ServiceReader::first_time() const {
 }
 
 Result<bool> ServiceReader::current_changed() {
-    const Result<kernel::LogFileStatus> named = kernel::log_file_status_at(root_, folder_ + "/" + kCurrent);
+    const Result<kernel::FileStatus> named = kernel::file_status_at(root_, folder_ + "/" + kCurrent);
     if (!named && named.error().err == ENOENT) return false;  // between two names; there will be one again
     if (!named) return std::unexpected(named.error());
     if (named->inode != inode_) return true;
@@ -186,7 +186,7 @@ Status ServiceReader::to_end() {
 
 // A line that is being written comes whole later.
 Status ServiceReader::skip_to_last_newline() {
-    const Result<kernel::LogFileStatus> status = kernel::log_file_status(file_->fd());
+    const Result<kernel::FileStatus> status = kernel::fd_status(file_->fd());
     if (!status) return std::unexpected(status.error());
     const Result<LastLines> last = find_last(file_->fd(), status->size, 1);
     if (!last) return std::unexpected(last.error());
@@ -207,7 +207,7 @@ Status ServiceReader::to_start_of_last(std::uint64_t lines) {
     std::uint64_t missing = lines;
     std::int64_t seen_ns = INT64_MIN;  // the open file, should it have become an old one
     if (file_) {
-        const Result<kernel::LogFileStatus> status = kernel::log_file_status(file_->fd());
+        const Result<kernel::FileStatus> status = kernel::fd_status(file_->fd());
         if (!status) return std::unexpected(status.error());
         const Result<LastLines> last = find_last(file_->fd(), status->size, lines);
         if (!last) return std::unexpected(last.error());
@@ -253,7 +253,7 @@ Status ServiceReader::to_time(std::int64_t since_ns) {
         if (!too_old && open_old((*old)[i])) break;
     }
     if (!file_ || file_->compressed()) return {};  // read from its start; what is too old is skipped
-    const Result<kernel::LogFileStatus> status = kernel::log_file_status(file_->fd());
+    const Result<kernel::FileStatus> status = kernel::fd_status(file_->fd());
     if (!status) return std::unexpected(status.error());
     const Result<std::uint64_t> offset = find_since(file_->fd(), status->size, since_ns);
     if (!offset) return std::unexpected(offset.error());

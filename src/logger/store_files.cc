@@ -53,8 +53,8 @@ void Store::check_identity(Service& service, Instant now) {
     OpenFile& file = open_[service.open];
     if (now.mono_ns - file.checked_mono_ns < kCheckNs) return;
     file.checked_mono_ns = now.mono_ns;
-    const Result<kernel::LogFileStatus> named = kernel::log_file_status_at(file.folder.get(), kCurrent);
-    const Result<kernel::LogFileStatus> folder = kernel::log_file_status(file.folder.get());
+    const Result<kernel::FileStatus> named = kernel::file_status_at(file.folder.get(), kCurrent);
+    const Result<kernel::FileStatus> folder = kernel::fd_status(file.folder.get());
     const bool same = named && folder && folder->links > 0 && named->inode == file.inode;
     if (!same) {
         forget_file(service);
@@ -78,7 +78,7 @@ Status Store::ensure_open(Service& service, const Writer* writer, Instant now) {
         if (!folder) return std::unexpected(folder.error());
         Result<kernel::Fd> current = kernel::open_log_file(folder->get(), kCurrent);
         if (!current) return std::unexpected(current.error());
-        const Result<kernel::LogFileStatus> status = kernel::log_file_status(current->get());
+        const Result<kernel::FileStatus> status = kernel::fd_status(current->get());
         if (!status) return std::unexpected(status.error());
         OpenFile file;
         file.folder = std::move(*folder);
@@ -144,7 +144,7 @@ void Store::rotate(Service& service, const Writer& writer, Instant now) {
     Status renamed = fail_errno(EEXIST, "rotate");
     for (int attempt = 0; attempt < kNameAttempts && !renamed && renamed.error().err == EEXIST; ++attempt) {
         const std::string name = rotated_name(service.first_ns + attempt);
-        if (kernel::log_file_status_at(file.folder.get(), name + ".gz")) continue;
+        if (kernel::file_status_at(file.folder.get(), name + ".gz")) continue;
         renamed = kernel::rename_new(file.folder.get(), kCurrent, name);
     }
     if (!renamed) {

@@ -2,6 +2,7 @@
 #include "manager/complain.hpp"
 
 #include <cstring>
+#include <utility>
 
 #include "base/text.hpp"
 #include "kernel/fd.hpp"
@@ -13,12 +14,19 @@ namespace {
 constexpr int kStandardError = 2;
 constexpr std::size_t kLineBytes = 1000;
 
+std::size_t complained = 0;
+
 }  // namespace
 
 void complain(std::string_view text) {
     const std::string line = "abide: " + printable(text, kLineBytes) + "\n";
     // Nobody is left to tell when this fails.
     static_cast<void>(kernel::write_some(kStandardError, line.data(), line.size()));
+    complained += line.size();
+}
+
+std::size_t take_complained() {
+    return std::exchange(complained, 0);
 }
 
 std::string describe(const Error& error) {

@@ -10,6 +10,8 @@ namespace abide::manager {
 
 // "abide: TEXT" in one write, so that lines of several programs don't mix.  Control bytes are escaped.
 void complain(std::string_view text);
+// Bytes that complain() has written since the last call.
+std::size_t take_complained();
 // "what: reason of errno; advice", as far as they are there.
 std::string describe(const Error& error);
 

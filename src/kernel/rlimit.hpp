@@ -16,6 +16,8 @@ struct ResourceLimitValue {
 };
 Result<ResourceLimitValue> get_limit(int resource);
 Status set_limit(const ResourceLimitValue& limit);
+// Fails (refused), with the numbers, when fewer than `spare` descriptors can still be opened.
+Status check_descriptor_room(std::uint64_t spare);
 // Returns what was set before, for the children.
 Result<ResourceLimitValue> raise_descriptor_limit();
 

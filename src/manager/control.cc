@@ -1,9 +1,11 @@
 // manager/control.cc -- see the header.
 #include "manager/control.hpp"
 
+#include <algorithm>
 #include <array>
 
 #include "base/limits.hpp"
+#include "kernel/clock.hpp"
 #include "kernel/socket.hpp"
 #include "manager/complain.hpp"
 #include "manager/token.hpp"
@@ -13,6 +15,7 @@ namespace abide::manager {
 namespace {
 
 constexpr Duration kStallPatience = seconds(60);
+constexpr Duration kAcceptPause = milliseconds(500);
 constexpr std::size_t kReadAtOnce = 64u << 10;
 constexpr std::size_t kAcceptAtOnce = 64;
 constexpr std::size_t kStrangerBytes = 4096;  // a call of somebody who may do nothing
@@ -38,20 +41,26 @@ Status Control::listen(kernel::Fd listener) {
 
 void Control::on_listener() {
     for (std::size_t n = 0; n < kAcceptAtOnce; ++n) {
-        if (connections_.size() >= limits::kClients) {
+        if (connections_.size() >= limits::kClients && !close_idle(greediest())) {
             // Those who wait stay in the queue of the socket until somebody leaves.
             accepting_ = false;
             static_cast<void>(epoll_.modify(listener_.get(), 0, token_of(Watched::control)));
             return;
         }
         Result<std::optional<kernel::Fd>> accepted = kernel::accept_connection(listener_.get());
-        if (!accepted) return complain("control: " + describe(accepted.error()));
+        if (!accepted) {
+            // No descriptor or memory for it: they wait in the queue, and we do not run in a circle.
+            accepting_ = false;
+            accept_again_ = kernel::mono_now() + kAcceptPause;
+            static_cast<void>(epoll_.modify(listener_.get(), 0, token_of(Watched::control)));
+            return complain("control: " + describe(accepted.error()));
+        }
         if (!*accepted) return;
         kernel::Fd socket = std::move(**accepted);
         Result<Caller> caller = caller_of(socket.get());
         if (!caller) continue;
         permissions_.configure(engine_.instance().spec);
-        if (per_user_[caller->uid] >= limits::kClientsPerUser) {
+        if (per_user_[caller->uid] >= limits::kClientsPerUser && !close_idle(caller->uid)) {
             const std::string refusal = control::error_message(
                 {ErrorKind::refused, "too many connections of user " + std::to_string(caller->uid), 0,
                  "close some first"});
@@ -70,6 +79,22 @@ void Control::on_listener() {
     }
 }
 
+std::uint32_t Control::greediest() const {
+    const auto most = std::ranges::max_element(per_user_, {}, [](const auto& one) { return one.second; });
+    return most == per_user_.end() ? 0 : most->first;
+}
+
+// At the bound the oldest connection of this user that nothing is done on gives way; false when all are in use.
+bool Control::close_idle(std::uint32_t uid) {
+    for (const auto& [id, connection] : connections_) {
+        const bool idle = !connection.waiting && connection.out.empty() && connection.reader.pending().empty();
+        if (!idle || connection.caller.uid != uid) continue;
+        close(id);
+        return true;
+    }
+    return false;
+}
+
 void Control::close(std::uint64_t id) {
     const auto it = connections_.find(id);
     if (it == connections_.end()) return;
@@ -77,8 +102,12 @@ void Control::close(std::uint64_t id) {
     if (it->second.stalled != kNever) --writing_;
     if (--per_user_[it->second.caller.uid] == 0) per_user_.erase(it->second.caller.uid);
     connections_.erase(it);
-    if (accepting_) return;
+    if (!accepting_) accept_again();
+}
+
+void Control::accept_again() {
     accepting_ = true;
+    accept_again_ = kNever;
     static_cast<void>(epoll_.modify(listener_.get(), EPOLLIN, token_of(Watched::control)));
 }
 
@@ -275,7 +304,7 @@ void Control::update(std::uint64_t id, Connection& connection) {
 }
 
 Mono Control::next_deadline() const {
-    Mono next = kNever;
+    Mono next = accept_again_;
     for (const auto& [id, connection] : connections_) {
         next = std::min(next, connection.stalled);
         if (connection.waiting && connection.waiting->answer.until)
@@ -285,6 +314,7 @@ Mono Control::next_deadline() const {
 }
 
 void Control::expire(const Now& now) {
+    if (accept_again_ <= now.mono) accept_again();
     for (auto it = connections_.begin(); it != connections_.end();) {
         const std::uint64_t id = it->first;
         Connection& connection = it->second;

@@ -84,6 +84,9 @@ class Control {
     void tell_progress(Connection& connection);
     void update(std::uint64_t id, Connection& connection);
     void close(std::uint64_t id);
+    [[nodiscard]] std::uint32_t greediest() const;  // the user with the most connections
+    bool close_idle(std::uint32_t uid);
+    void accept_again();
     std::string status_from_cache(const varlink::Call& call, const model::Requester& requester, const Now& now);
 
     kernel::Epoll& epoll_;
@@ -101,6 +104,7 @@ class Control {
     std::uint64_t cached_version_ = 0;
     std::string cached_status_;  // the reply to Status without names and detail
     bool accepting_ = true;
+    Mono accept_again_ = kNever;
     std::size_t writing_ = 0;  // connections with a stall deadline
 };
 

@@ -24,6 +24,10 @@ inline constexpr std::uint32_t kCloseBatch = 64;  // descriptors for one of them
 inline constexpr std::uint32_t kEndedBit = 1u << 16;   // in Child::flags: a zombie that we have seen
 inline constexpr std::uint32_t kPushedBit = 1u << 17;  // and that the present manager was told of
 
+// Signals of a fault; all others are blocked.
+inline constexpr std::uint64_t kFaults =
+    sys::signal_bit(SIGSEGV) | sys::signal_bit(SIGBUS) | sys::signal_bit(SIGILL) | sys::signal_bit(SIGFPE);
+
 struct Kept {
     std::uint64_t key;
     int fd;
@@ -133,10 +137,14 @@ struct Anchor : Lasting {
     std::size_t out_bytes;  // 0: none
     bool end_asked;
     End end;
+    std::uint32_t faults;  // of our own, in a row
+    std::int64_t fault_ns;
 };
 
 // boot.cc: reads the words, takes the descriptors, blocks the signals.  Does not return if a word is wrong.
 void boot(Anchor& a, Launch& launch);
+// fault.cc: a fault of our own ends a turn, not us.
+void survive_faults(Anchor& a);
 // loop.cc: serves until told to end.
 [[noreturn]] void loop(Anchor& a);
 

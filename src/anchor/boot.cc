@@ -111,7 +111,8 @@ void take_signals(Anchor& a, bool renewed) {
         action.flags = signal == SIGCHLD ? SA_NOCLDSTOP : 0;
         sys::set_action(signal, &action);
     }
-    const std::uint64_t all = ~0ull;
+    survive_faults(a);
+    const std::uint64_t all = ~kFaults;
     sys::set_mask(all);
     a.signals = int(sys::call(__NR_signalfd4, -1, sys::at(&all), sys::kSignalSetBytes, sys::kCloexec | sys::kNonblock));
     if (a.signals < 0) refuse("signalfd", text::error_name(a.signals));

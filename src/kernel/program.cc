@@ -64,6 +64,10 @@ std::int32_t own_pid() {
     return ::getpid();
 }
 
+std::int32_t parent_pid() {
+    return ::getppid();
+}
+
 void fill_standard_descriptors() {
     for (int fd = 0; fd <= 2; ++fd) {
         // open(2) takes the lowest free number, which is this one.

@@ -25,6 +25,7 @@ std::vector<std::string> environment();
 std::optional<std::string> environment_value(std::string_view name);
 
 std::int32_t own_pid();
+std::int32_t parent_pid();
 
 // Numbers 0 to 2 that are closed become /dev/null, so that no other file is taken for them.
 void fill_standard_descriptors();

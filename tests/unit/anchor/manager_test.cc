@@ -1,9 +1,13 @@
 // tests/unit/anchor/manager_test.cc -- a manager is always coming back, signals become wishes, and `end` ends.
+#include <elf.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -62,6 +66,64 @@ TEST(Manager, WishesWaitForHelloAndForAnAnswer) {
     ASSERT_TRUE(again.has_value());
     second.tell({std::uint16_t(Verb::wish), anchor::kAnswer, again->header.tag, 0, 0}, nullptr, 0);
     EXPECT_EQ(second.hello().wishes, 0u);
+}
+
+// Sends the anchor to an address where nothing is, as a bug of its own would.
+void make_it_fault(pid_t pid) {
+    ASSERT_EQ(ptrace(PTRACE_ATTACH, pid, nullptr, nullptr), 0) << strerror(errno);
+    int status = 0;
+    ASSERT_EQ(waitpid(pid, &status, __WALL), pid);
+    user_regs_struct registers{};
+    iovec all{&registers, sizeof registers};
+    ASSERT_EQ(ptrace(PTRACE_GETREGSET, pid, NT_PRSTATUS, &all), 0);
+#if defined(__x86_64__)
+    registers.orig_rax = static_cast<unsigned long long>(-1);  // no system call is to be begun again
+    registers.rip = 8;
+#else
+    registers.pc = 8;
+#endif
+    ASSERT_EQ(ptrace(PTRACE_SETREGSET, pid, NT_PRSTATUS, &all), 0);
+    ASSERT_EQ(ptrace(PTRACE_DETACH, pid, nullptr, nullptr), 0);
+}
+
+TEST(Manager, AFaultOfTheAnchorCostsAManagerAndNothingElse) {
+    Instance instance;
+    Puppet first = instance.manager();
+    first.hello();
+    first.ask(Verb::ready);
+    const Fd file = memory_file("kept");
+    first.ask(Verb::put, std::vector<std::uint64_t>{5000}, 0, {file.get()});
+    const pid_t child = first.spawn_sleeping();
+    const pid_t gone = first.spawn_exiting(7);
+    first.ask(Verb::mark, std::vector<Mark>{{child, anchor::kManaged}, {gone, anchor::kManaged}});
+    EXPECT_EQ(first.exit_of(gone).status, 7);  // told, not acknowledged
+    make_it_fault(instance.pid());
+    Puppet second = instance.manager();
+    EXPECT_EQ(second.hello().epoch, 2u);
+    EXPECT_EQ(second.exit_of(gone).status, 7);
+    EXPECT_EQ(process_state(child), 'S');
+    const Packet kept = second.ask(Verb::get, std::vector<std::uint64_t>{5000});
+    ASSERT_EQ(kept.fds.size(), 1u);
+    EXPECT_EQ(content_of(kept.fds[0].get()), "kept");
+}
+
+TEST(Manager, AfterTooManyFaultsItOnlyReapsAndEndsWhenTold) {
+    Instance instance({.words = {"--grace-ms=500"}});
+    Puppet manager = instance.manager();
+    manager.hello();
+    const pid_t child = manager.spawn_sleeping();
+    // Quickly: a manager that lost its socket has 100 ms before it is killed.
+    for (int i = 0; i < 9; ++i) {
+        make_it_fault(instance.pid());
+        usleep(2000);  // until it has
+    }
+    const pid_t orphan = manager.spawn_orphan();  // the puppet lives on without the anchor's ear
+    for (int i = 0; i < 300 && process_state(orphan) != 0; ++i) usleep(10'000);
+    EXPECT_EQ(process_state(orphan), 0) << "still reaped";
+    EXPECT_NE(process_state(child), 0);
+    kill(instance.pid(), SIGTERM);
+    EXPECT_EQ(WEXITSTATUS(instance.status()), 1);
+    EXPECT_EQ(process_state(child), 0);
 }
 
 TEST(Manager, EverySignalIsSurvived) {

@@ -60,6 +60,7 @@ void draw_rules(Random& random, ServiceSpec& spec) {
     }
     if (random.one_in(4)) spec.reload = Box(ReloadSpec{.signal = 1, .command = {}, .timeout = seconds(2)});
     if (random.one_in(12)) spec.essential = true;
+    if (random.one_in(4)) spec.fd_store_max = static_cast<std::uint32_t>(1 + random.below(2));
     spec.autostart = !random.one_in(5);
 }
 

@@ -67,6 +67,16 @@ void World::started(FakeProcess& process) {
         process.exit = bad ? (random_.one_in(2) ? code(3) : signal_exit(SIGSEGV)) : code(0);
         process.dies_at = now_.mono + life;
     }
+    for (std::uint64_t n = spec.fd_store_max == 0 ? 0 : random_.below(4); n > 0; --n) {
+        in::Notified gives;
+        gives.service = process.service;
+        gives.run = process.run;
+        gives.fd_name = random_.one_in(2) ? "a" : "";
+        gives.fd_store_remove = random_.one_in(4);
+        if (!gives.fd_store_remove) gives.fds = {FdKey{++next_key_}};
+        later(milliseconds(static_cast<std::int64_t>(2 + random_.below(900))), gives);
+    }
+    if (!kept_.empty() && random_.one_in(8)) later(kSoon, in::StoredLost{process.service, {*kept_.begin()}});
     const ProbeKind kind = spec.ready.or_default().probe.kind;
     const bool tells = kind == ProbeKind::notify || kind == ProbeKind::fd || kind == ProbeKind::log;
     if (tells && !random_.percent(faults_.never_ready)) {
@@ -175,6 +185,9 @@ void World::on(const out::Release& fx) {
     });
 }
 
+void World::on(const out::DropStored& fx) {
+    kept_.erase(fx.key);
+}
 void World::on(const out::Reply& fx) {
     replies_[fx.operation] += 1;
 }

@@ -106,6 +106,7 @@ void World::give(const Input& input) {
         const auto it = processes_.find(exited->spawn);
         if (it != processes_.end()) it->second.reported = true;
     }
+    if (const auto* said = std::get_if<in::Notified>(&input)) kept_.insert(said->fds.begin(), said->fds.end());
     const core::Engine before = engine_;
     const std::vector<Effect> effects = engine_.step(input, now_);
     steps_ += 1;
@@ -189,7 +190,9 @@ void World::crash_manager() {
     watched_.clear();
     in::Recovered recovered;
     std::vector<Input> exits;
+    std::set<FdKey> claimed;
     for (const Service* service : engine_.services()) {
+        for (const StoredDescriptor& one : service->stored) claimed.insert(one.key);
         for (const Run& run : service->runs) {
             for (const Process& process : run.processes) {
                 const auto it = processes_.find(process.spawn);
@@ -207,6 +210,7 @@ void World::crash_manager() {
             }
         }
     }
+    std::erase_if(kept_, [&](FdKey key) { return !claimed.contains(key); });
     // What was on its way to the dead manager is lost; the kernel's facts are not.
     std::erase_if(pending_, [](const auto& entry) {
         return std::holds_alternative<in::Exited>(entry.second) || std::holds_alternative<in::Emptied>(entry.second) ||

@@ -99,6 +99,7 @@ class World {
     std::uint64_t steps() const { return steps_; }
     Random& random() { return random_; }
     std::uint64_t last_event() const { return last_event_; }
+    const std::set<FdKey>& kept() const { return kept_; }
     bool trace = false;
 
   private:
@@ -112,6 +113,7 @@ class World {
     void on(const model::out::Probe& fx);
     void on(const model::out::WatchEmpty& fx);
     void on(const model::out::Release& fx);
+    void on(const model::out::DropStored& fx);
     void on(const model::out::Reply& fx);
     void on(const model::out::Publish& fx);
     void on(const model::out::Upgrade& fx);
@@ -132,10 +134,12 @@ class World {
     std::map<std::pair<std::string, RunNumber>, int> children_;  // left behind in a cgroup
     std::set<std::pair<std::string, RunNumber>> watched_;
     std::map<OperationId, int> replies_;
+    std::set<FdKey> kept_;              // descriptors of services, at the anchor
     std::deque<model::Input> history_;  // for stale and doubled inputs
     std::string violation_;
     std::uint64_t steps_ = 0, last_event_ = 0;
     std::int32_t next_pid_ = 100;
+    std::uint64_t next_key_ = 0;
     bool ended_ = false;
 };
 

@@ -261,6 +261,13 @@ constexpr Key<Draft> kService[] = {
       .fallback = "\"0\"",
       .doc = "The service must send WATCHDOG=1 more often than this, or it is restarted; 0 is off."},
      into<Draft, &Draft::watchdog>},
+    {{.name = "fd-store-max",
+      .shape = Shape::integer,
+      .fallback = "0",
+      .doc = "How many descriptors are kept for the service from one run to the next (FDSTORE=1 of sd_notify(3)): they "
+             "come back behind its sockets in LISTEN_FDS, and are forgotten when it stops for good. 0: none.",
+      .max = 64},
+     into<Draft, &Draft::fd_store_max>},
     {{.name = "restart",
       .shape = Shape::choice,
       .fallback = "\"on-failure\"",

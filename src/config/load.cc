@@ -73,7 +73,7 @@ class Load {
             Draft& draft = drafts_.emplace_back();
             draft.name = name;
             draft.position = entry.position;
-            draft.source = {report_.file(entry.position.file), entry.position.line};
+            draft.source = {report_.file(entry.position.file), entry.position.line, entry.position.column};
             reader_.enter_service(name);
             read_service(reader_, entry.table, draft);
             complete_environment(draft);

@@ -59,6 +59,7 @@ struct Loaded {
     std::vector<std::string> files;       // every file that was read, in the order of reading
     std::vector<Diagnostic> diagnostics;  // by file (in the order of reading), line and column
     bool ok = false;                      // no error among the diagnostics
+    bool cyclic = false;                  // every error is a cycle of dependencies (found by core::validate)
 };
 
 // Reads `entries` (usually one abide.toml), their includes, `services/*.toml` beside an entry (user and system

@@ -75,6 +75,7 @@ std::string differing_keys(const ServiceSpec& a, const ServiceSpec& b) {
     ABIDE_DIFFERS(sandbox);
     ABIDE_DIFFERS(log);
     ABIDE_DIFFERS(watchdog);
+    ABIDE_DIFFERS(fd_store_max);
     ABIDE_DIFFERS(restart);
     ABIDE_DIFFERS(autostart);
     ABIDE_DIFFERS(essential);
@@ -87,6 +88,7 @@ bool needs_restart(const ServiceSpec& a, const ServiceSpec& b) {
     const bool same = a.kind == b.kind && a.command == b.command && a.directory == b.directory &&
                       a.environment == b.environment && a.sockets == b.sockets && a.identity == b.identity &&
                       a.limits == b.limits && a.sandbox == b.sandbox && a.log == b.log && a.watchdog == b.watchdog &&
+                      (a.fd_store_max > 0) == (b.fd_store_max > 0) &&
                       a.ready.or_default().probe == b.ready.or_default().probe;
     return !same;
 }

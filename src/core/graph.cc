@@ -197,7 +197,7 @@ std::vector<Problem> validate(const Configuration& configuration) {
     }
     for (const auto& component : Components(graph).found) {
         const ServiceSpec& first = *graph.specs[*std::min_element(component.begin(), component.end())];
-        problems.push_back({first.name, cycle_text(graph, component), first.source, "remove one of these edges"});
+        problems.push_back({first.name, cycle_text(graph, component), first.source, "remove one of these edges", true});
     }
     return problems;
 }

@@ -13,6 +13,7 @@ struct Problem {
     std::string text;  // one line, without position
     model::SourcePosition where;
     std::string advice;
+    bool cycle = false;
 };
 
 // Every cycle (each edge named with its file:line), missing name, self-dependency, contradiction and duplicate

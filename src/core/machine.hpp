@@ -53,6 +53,7 @@ class Machine {
     void on(const model::in::Exited& in);
     void on(const model::in::Emptied& in);
     void on(const model::in::Notified& in);
+    void on(const model::in::StoredLost& in);
     void on(const model::in::Probed& in);
     void on(const model::in::BecameReady& in);
     void on(const model::in::Frozen& in);
@@ -61,6 +62,7 @@ class Machine {
     void on(const model::in::Signalled& in);
     void publish_coming(const model::in::Recovered& in);
     void on(const model::in::Recovered& in);
+    void resume(Slot slot);  // recover.cc
     void settle();
     void advance(Slot slot);
     void queue(Slot slot);
@@ -97,7 +99,7 @@ class Machine {
     void await_ready(Slot slot);
     void became_ready(Slot slot);
     void enter_running(Slot slot);
-    void exited_hook(Slot slot, const model::Process& process, bool success);
+    void exited_hook(Slot slot, const model::Process& process, bool success, const std::string& why = {});
     void fail_start(Slot slot, model::Reason reason, const std::string& cause);
     void readiness_lost(Slot slot, model::Await level);
     void readiness_gained(Slot slot, model::Await level);
@@ -124,6 +126,10 @@ class Machine {
     void maybe_empty(Slot slot);
     void post_stop(Slot slot);
 
+    // stored.cc: descriptors that a service gave away for its next run
+    void store(Slot slot, const model::in::Notified& in);
+    void drop_stored(Slot slot);
+
     // restart.cc: what comes after a run
     void finish(Slot slot);
     bool wants_restart(Slot slot, const model::Run& run) const;
@@ -146,6 +152,8 @@ class Machine {
     void end_operation(model::Operation& op, model::Outcome outcome, std::string detail = {});
     void forget_old_operations();
 
+    void await_destroyed(model::Operation& op);
+
     // configure.cc
     void apply(const model::in::Configured& in, model::Operation& op);
     void define(const model::ServiceSpec& spec, bool dynamic);
@@ -156,7 +164,11 @@ class Machine {
     std::vector<model::Effect> fx_;
     std::vector<Slot> queue_;
     std::vector<OperationId> reviews_;
+    std::vector<Slot> destroyed_;  // by the force_destroy under way, besides those that were named
 };
+
+// Without a cgroup: where the run's processes are looked for.
+void remember_session(model::Run& run, const model::Session& session);
 
 // Adds the specification's own words for an exit: "exited with 3", "killed by SEGV (core dumped)".
 std::string describe(const model::ExitStatus& exit);

@@ -93,6 +93,21 @@ void Machine::on(const in::Requested& in) {
         op.targets.push_back(std::move(target));
     }
     for (TargetResult& target : op.targets) carry_out(op, target, in);
+    await_destroyed(op);
+}
+
+// What fell with a service that was destroyed is waited for as well.
+void Machine::await_destroyed(Operation& op) {
+    for (const Slot slot : std::exchange(destroyed_, {})) {
+        Node& n = node(slot);
+        const auto same = [&](const TargetResult& target) { return target.name == n.service.name; };
+        if (n.service.runs.empty() || std::any_of(op.targets.begin(), op.targets.end(), same)) continue;
+        TargetResult target;
+        target.name = n.service.name;
+        target.run = n.service.last_run;
+        n.operations.push_back(op.id);
+        op.targets.push_back(std::move(target));
+    }
 }
 
 void Machine::carry_out(Operation& op, TargetResult& target, const in::Requested& in) {

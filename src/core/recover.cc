@@ -41,15 +41,16 @@ void Machine::on(const in::Recovered& in) {
         Run& run = *run_of(node(slot));
         for (Process& process : run.processes) {
             if (process.spawn != found.spawn) continue;
+            if (!run.cgroup && found.pid > 0) remember_session(run, {found.pid, found.start_ticks});
             const bool starts =
                 process.role == Role::main || process.role == Role::pre_start || process.role == Role::post_start;
             if (found.never_ran && starts && node(slot).service.want == Want::down) {
-                on(in::SpawnFailed{found.spawn, "not needed any more", 0});
+                on(in::SpawnFailed{found.spawn, "wanted", 0, "not needed any more"});
                 break;  // the list may have changed
             }
             if (found.never_ran) {
-                const std::string& name = node(slot).service.name;
-                fx_.push_back(out::Spawn{name, run.number, process.spawn, process.role, process.step});
+                fx_.push_back(
+                    out::Spawn{node(slot).service.name, run.number, process.spawn, process.role, process.step});
             } else if (found.alive) {
                 process.pid = found.pid;
                 process.start_ticks = found.start_ticks;
@@ -62,28 +63,32 @@ void Machine::on(const in::Recovered& in) {
     for (Slot slot = 0; slot < e_.nodes_.size(); ++slot) {
         if (!node(slot).live) continue;
         queue(slot);
-        Run* run = run_of(node(slot));
-        if (run == nullptr) continue;
-        const std::string& name = node(slot).service.name;
-        // A probe's answer died with the manager: ask again.
-        if (run->probe != 0) {
-            run->probe = 0;
-            run->probe_deadline.reset();
-            if (run->stage == Stage::ready_wait)
-                run->ready_probe_at = now_.mono;
-            else if (run->ready)
-                run->health_probe_at = now_.mono;
-            touch(slot);
-        }
-        // Pings that came in the gap may be lost: the period starts anew.
-        if (run->watchdog_at) arm_watchdog(slot);
-        if (run->paused) fx_.push_back(out::Freeze{name, run->number, true});
-        if (run->state != State::stopping) continue;
-        if (run->stage == Stage::kill) send_kill(slot);
-        const bool main_lives = std::any_of(run->processes.begin(), run->processes.end(),
-                                            [](const Process& p) { return p.role == Role::main; });
-        if (!main_lives) fx_.push_back(out::WatchEmpty{name, run->number});
+        if (run_of(node(slot)) != nullptr) resume(slot);
     }
+}
+
+// What the run waits for is asked for again.
+void Machine::resume(Slot slot) {
+    Run& run = *run_of(node(slot));
+    const std::string& name = node(slot).service.name;
+    // A probe's answer died with the manager: ask again.
+    if (run.probe != 0) {
+        run.probe = 0;
+        run.probe_deadline.reset();
+        if (run.stage == Stage::ready_wait)
+            run.ready_probe_at = now_.mono;
+        else if (run.ready)
+            run.health_probe_at = now_.mono;
+        touch(slot);
+    }
+    // Pings that came in the gap may be lost: the period starts anew.
+    if (run.watchdog_at) arm_watchdog(slot);
+    if (run.paused) fx_.push_back(out::Freeze{name, run.number, true});
+    if (run.state != State::stopping) return;
+    if (run.stage == Stage::kill) send_kill(slot);
+    const bool main_lives =
+        std::any_of(run.processes.begin(), run.processes.end(), [](const Process& p) { return p.role == Role::main; });
+    if (!main_lives) fx_.push_back(out::WatchEmpty{name, run.number});
 }
 
 }  // namespace abide::core

@@ -148,7 +148,7 @@ void Machine::enter_running(Slot slot) {
 }
 
 // A hook, probe or reload command ended.
-void Machine::exited_hook(Slot slot, const Process& process, bool success) {
+void Machine::exited_hook(Slot slot, const Process& process, bool success, const std::string& why) {
     Run& run = *run_of(node(slot));
     queue(slot);
     switch (process.role) {
@@ -159,7 +159,8 @@ void Machine::exited_hook(Slot slot, const Process& process, bool success) {
             if (!success) {
                 const char* list = stage == Stage::pre_start ? "pre-start" : "post-start";
                 fail_start(slot, Reason::hook_failed,
-                           std::string(list) + " command " + std::to_string(process.step + 1));
+                           std::string(list) + " command " + std::to_string(process.step + 1) +
+                               (why.empty() ? "" : ": " + why));
                 return;
             }
             run.step = process.step + 1;

@@ -9,6 +9,27 @@ namespace abide::core {
 
 using namespace model;
 
+namespace {
+
+// Commands that are asked again and again.  What they leave behind is not looked for: their sessions would pile up.
+bool is_passing(Role role) {
+    switch (role) {
+        case Role::reload:
+        case Role::ready_probe:
+        case Role::health_probe:
+        case Role::action: return true;
+        case Role::main:
+        case Role::pre_start:
+        case Role::post_start:
+        case Role::pre_stop:
+        case Role::stop_command:
+        case Role::post_stop: return false;
+    }
+    return false;
+}
+
+}  // namespace
+
 std::vector<Effect> Machine::take(const Input& input) {
     std::visit([this](const auto& in) { on(in); }, input);
     settle();
@@ -49,6 +70,8 @@ void Machine::advance(Slot slot) {
     reviews_.insert(reviews_.end(), n.operations.begin(), n.operations.end());
     if (s.runs.empty()) {
         e_.parked_.erase(slot);
+        const bool rests = s.state == State::inactive || s.state == State::failed || s.state == State::completed;
+        if (rests || s.removed) drop_stored(slot);
         if (s.removed) {
             forget(slot);
             return;
@@ -192,11 +215,18 @@ std::uint64_t Machine::random_below(std::uint64_t bound) {
     return bound == 0 ? 0 : (x * 0x2545f4914f6cdd1dULL >> 16) % bound;
 }
 
+void remember_session(Run& run, const Session& session) {
+    if (std::find(run.sessions.begin(), run.sessions.end(), session) == run.sessions.end())
+        run.sessions.push_back(session);
+}
+
 void Machine::on(const in::Spawned& in) {
     const auto it = e_.spawns_.find(in.spawn);
     if (it == e_.spawns_.end()) return stray();
-    run_of(node(it->second))->cgroup = in.cgroup;
-    for (Process& process : run_of(node(it->second))->processes) {
+    Run& run = *run_of(node(it->second));
+    run.cgroup = in.cgroup;
+    if (!in.cgroup) remember_session(run, {in.pid, in.start_ticks});
+    for (Process& process : run.processes) {
         if (process.spawn != in.spawn) continue;
         process.pid = in.pid;
         process.start_ticks = in.start_ticks;
@@ -232,6 +262,7 @@ std::optional<Process> Machine::take_process(SpawnId spawn, Slot& slot) {
     const Process gone = *process;
     run.processes.erase(process);
     e_.spawns_.erase(it);
+    if (is_passing(gone.role)) std::erase_if(run.sessions, [&](const Session& one) { return one.id == gone.pid; });
     touch(slot);
     return gone;
 }
@@ -242,13 +273,13 @@ void Machine::on(const in::SpawnFailed& in) {
     if (!found) return stray();
     const Process& gone = *found;
     Run& run = *run_of(node(slot));
-    const std::string cause = in.stage + ": errno " + std::to_string(in.err);
+    const std::string cause = in.what.empty() ? in.stage + ": errno " + std::to_string(in.err) : in.what;
     run.error_number = in.err;
     if (gone.role == Role::main) {
         main_gone(slot, Reason::spawn_failed, cause, true);
     } else {
         run.status_text = cause;
-        exited_hook(slot, gone, false);
+        exited_hook(slot, gone, false, cause);
     }
     maybe_empty(slot);
 }

@@ -155,6 +155,7 @@ void Machine::force_destroy(Slot first, const std::string& cause) {
         const Slot slot = stack.back();
         stack.pop_back();
         destroy_one(slot, cause);
+        if (slot != first) destroyed_.push_back(slot);
         for (const Edge& edge : node(slot).needed_by) {
             const Service& other = node(edge.other).service;
             if (edge.relation == Relation::conflicts || edge.relation == Relation::after ||

@@ -216,7 +216,10 @@ void Machine::on(const in::BecameReady& in) {
 void Machine::on(const in::Notified& in) {
     Slot slot = 0;
     Run* run = run_named(in.service, in.run, slot);
-    if (run == nullptr) return;
+    if (run == nullptr) {
+        for (const FdKey key : in.fds) fx_.push_back(out::DropStored{in.service, key});
+        return;
+    }
     if (in.watchdog) arm_watchdog(slot);  // not a change: pings are not journaled
     if (in.has_status) run->status_text = in.status;
     if (in.error_number >= 0) run->error_number = in.error_number;
@@ -225,6 +228,7 @@ void Machine::on(const in::Notified& in) {
         if (run->ready) arm_watchdog(slot);
     }
     if (in.main_pid > 0) adopt_main(slot, in.main_pid, in.main_start_ticks);
+    if (in.fd_store_remove || !in.fds.empty()) store(slot, in);
     if (in.extend_timeout_us > 0 && run->stage_deadline) {
         const Duration more{std::min<std::int64_t>(in.extend_timeout_us, seconds(24 * 3600).ns / 1000) * 1000};
         run->stage_deadline = std::max(*run->stage_deadline, now_.mono + more);

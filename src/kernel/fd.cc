@@ -2,6 +2,8 @@
 #include "kernel/fd.hpp"
 
 #include <fcntl.h>
+#include <linux/kcmp.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -24,6 +26,11 @@ Result<Fd> Fd::duplicate(int lowest) const {
     Fd copy(::fcntl(number_, F_DUPFD_CLOEXEC, lowest));
     if (!copy) return fail_errno(errno, "can't duplicate a descriptor");
     return copy;
+}
+
+bool is_same_file(int a, int b) {
+    const auto self = static_cast<long>(::getpid());
+    return ::syscall(SYS_kcmp, self, self, KCMP_FILE, a, b) == 0;
 }
 
 Status raise_above_staging(Fd& fd) {

@@ -37,6 +37,9 @@ class Fd {
     int number_ = -1;
 };
 
+// Whether two descriptors are of one open file (kcmp(2)); false as well where the kernel does not tell.
+bool is_same_file(int a, int b);
+
 // Moves a descriptor to a number of 64 or more, below which the Spawner stages what its children need.  With a Spawner
 // in place all those numbers are taken, so descriptors that are created later lie above by themselves.
 inline constexpr int kStagingEnd = 64;

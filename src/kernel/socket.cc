@@ -213,9 +213,10 @@ Status enable_pidfds(int fd) {
     return {};
 }
 
-Result<Received> receive(int fd, std::span<std::byte> buffer) {
+Result<Received> receive_even_cut(int fd, std::span<std::byte> buffer) {
+    constexpr std::size_t kMostPassed = 253;  // SCM_MAX_FD, unix(7)
     constexpr std::size_t kControl =
-        CMSG_SPACE(sizeof(int) * kFdsPerMessage) + CMSG_SPACE(sizeof(ucred)) + CMSG_SPACE(sizeof(int));
+        CMSG_SPACE(sizeof(int) * kMostPassed) + CMSG_SPACE(sizeof(ucred)) + CMSG_SPACE(sizeof(int));
     alignas(cmsghdr) std::array<char, kControl> control;
     iovec piece{buffer.data(), buffer.size()};
     msghdr message{};
@@ -235,8 +236,7 @@ Result<Received> receive(int fd, std::span<std::byte> buffer) {
     if (n < 0) return cannot("receive", "a message");
     // First own what came, so that nothing is left open whatever is wrong with the rest.
     take_control(message, out);
-    if ((message.msg_flags & MSG_CTRUNC) != 0) return fail_errno(EMSGSIZE, "descriptors of a message were cut off");
-    if ((message.msg_flags & MSG_TRUNC) != 0) return fail_errno(EMSGSIZE, "a message is longer than allowed");
+    out.cut = (message.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) != 0;
     out.size = static_cast<std::size_t>(n);
     if (n == 0) {
         int type = SOCK_STREAM;
@@ -245,6 +245,13 @@ Result<Received> receive(int fd, std::span<std::byte> buffer) {
         out.end_of_stream = type != SOCK_DGRAM;
     }
     return out;
+}
+
+Result<Received> receive(int fd, std::span<std::byte> buffer) {
+    Result<Received> got = receive_even_cut(fd, buffer);
+    if (got && got->cut)
+        return fail_errno(EMSGSIZE, "a message is longer than allowed, or its descriptors were cut off");
+    return got;
 }
 
 Result<bool> send(int fd, std::span<const std::byte> data, std::span<const int> fds) {

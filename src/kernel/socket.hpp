@@ -65,12 +65,15 @@ struct Received {
     std::size_t size = 0;      // bytes; 0 with end_of_stream false is an empty datagram
     bool nothing_now = false;  // would block
     bool end_of_stream = false;
+    bool cut = false;  // the message was longer than the buffer, or some descriptors could not be taken
     std::vector<Fd> fds;
     Peer sender;      // when credentials came along
     Fd sender_pidfd;  // when a pidfd came along
 };
 // A message that doesn't fit the buffer, or whose control data was cut, is an error.
 Result<Received> receive(int fd, std::span<std::byte> buffer);
+// Likewise, but such a message is given with `cut`: for senders whose descriptors must not be closed here.
+Result<Received> receive_even_cut(int fd, std::span<std::byte> buffer);
 // Sends one message; false when it would block.  At most kFdsPerMessage descriptors.
 Result<bool> send(int fd, std::span<const std::byte> data, std::span<const int> fds = {});
 // One write to a stream socket, without a signal when nobody reads; 0 when it would block.

@@ -187,6 +187,9 @@ void Executor::run(const out::Release& effect) {
     uses_.runs.release(effect.service, effect.run);
 }
 
+void Executor::run(const out::DropStored& effect) {
+    uses_.stored.drop(effect.key);
+}
 void Executor::run(const out::Reply& effect) {
     replies_.push_back(effect.operation);
 }

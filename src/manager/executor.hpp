@@ -17,6 +17,7 @@
 #include "manager/probes.hpp"
 #include "manager/processes.hpp"
 #include "manager/runs.hpp"
+#include "manager/stored.hpp"
 #include "manager/tracking.hpp"
 #include "manager/upgrader.hpp"
 #include "model/effect.hpp"
@@ -36,6 +37,7 @@ class Executor {
         Launcher& launcher;
         Probes& probes;
         EventLog& events;
+        Stored& stored;
         Upgrader& upgrader;
     };
     explicit Executor(Uses uses) : uses_(uses) {}
@@ -59,6 +61,7 @@ class Executor {
     void run(const model::out::Probe& effect);
     void run(const model::out::WatchEmpty& effect);
     void run(const model::out::Release& effect);
+    void run(const model::out::DropStored& effect);
     void run(const model::out::Reply& effect);
     void run(const model::out::Publish& effect);
     void run(const model::out::Upgrade& effect);

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 
@@ -67,7 +68,9 @@ Result<core::Snapshot> JournalStore::open(kernel::Fd memfd, std::uint64_t epoch,
     problems_ = recovered.problems;
     if (recovered.header && recovered.header->format < journal_format().format) older_ = recovered.header;
     for (const auto& [spawn, entry] : recovered.pids) children_.emplace(spawn, entry.pid);
-    writer_.emplace(Epoch{epoch}, recovered.last_sequence, std::move(recovered.kept));
+    // An anchor that counts anew (its predecessor was lost) must not write what looks older than what is there.
+    const Epoch own{std::max(epoch, recovered.last_epoch.value + 1)};
+    writer_.emplace(own, recovered.last_sequence, std::move(recovered.kept));
     core::Snapshot snapshot{std::move(*recovered.instance), std::move(recovered.specs), std::move(recovered.services),
                             std::move(recovered.operations)};
     if (!sealed && !recovered.must_compact) return snapshot;

@@ -54,6 +54,8 @@ class JournalStore {
     // What children of the predecessor appended.
     [[nodiscard]] const std::map<SpawnId, std::int32_t>& children() const { return children_; }
     void forget_children() { children_.clear(); }
+    // This manager's, as its records say.
+    [[nodiscard]] Epoch epoch() const { return writer_ ? writer_->epoch() : Epoch{}; }
     // No manager has written to it: what stands in it was asked for before the first one, and nothing was begun.
     [[nodiscard]] bool untouched() const { return untouched_; }
     [[nodiscard]] const std::vector<model::Variable>& environment() const { return environment_.variables; }

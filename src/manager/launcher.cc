@@ -35,9 +35,10 @@ Status Launcher::prepare(std::vector<model::Variable> environment, kernel::Resou
 }
 
 void Launcher::fail(const model::out::Spawn& effect, std::string stage, const Error& error) {
-    complain(effect.service + ": " + stage + ": " + describe(error));
+    std::string what = stage + ": " + describe(error);
+    complain(effect.service + ": " + what);
     const int err = error.err != 0 ? error.err : EINVAL;
-    uses_.inbox.push(InputClass::process, model::in::SpawnFailed{effect.spawn, std::move(stage), err});
+    uses_.inbox.push(InputClass::process, model::in::SpawnFailed{effect.spawn, std::move(stage), err, std::move(what)});
 }
 
 void Launcher::launch(const model::out::Spawn& effect, const Now& now) {
@@ -56,6 +57,7 @@ void Launcher::launch(const model::out::Spawn& effect, const Now& now) {
                 anchor_key(Keep::listener, service_key(effect.service, socket.name, socket.address));
             if (uses_.runs.has_listener(key)) keys.push_back(key);
         }
+        for (const model::StoredDescriptor& one : owner.service->stored) keys.push_back(one.key.value);
     }
     if (keys.empty()) return launch_with(effect, {});
     uses_.anchor.get(std::move(keys), [this, effect](AnchorLink::Kept kept) { launch_with(effect, std::move(kept)); });
@@ -93,6 +95,26 @@ Result<std::vector<kernel::Fd>> Launcher::listeners(const model::ServiceSpec& sp
         all.push_back(std::move(*made));
     }
     return all;
+}
+
+// What the service gave away comes after its sockets, as sd_listen_fds_with_names(3) has it.
+void Launcher::take_stored(const model::Service& service, AnchorLink::Kept& kept, std::vector<kernel::Fd>& fds,
+                           std::vector<std::string>& names) {
+    std::vector<FdKey> lost;
+    for (const model::StoredDescriptor& one : service.stored) {
+        auto found = kept.extract(one.key.value);
+        if (!found) {
+            lost.push_back(one.key);
+            continue;
+        }
+        fds.push_back(std::move(found.mapped()));
+        names.push_back(one.name);
+    }
+    if (lost.empty()) return;
+    complain(service.name + ": " + std::to_string(lost.size()) +
+             " stored descriptor(s) are lost: the anchor keeps "
+             "as many as it can");
+    uses_.inbox.push(InputClass::process, model::in::StoredLost{service.name, std::move(lost)});
 }
 
 Result<std::string> Launcher::expanded(const model::ServiceSpec& spec, const std::string& text,
@@ -133,6 +155,9 @@ void Launcher::launch_with(const model::out::Spawn& effect, AnchorLink::Kept kep
         if (!made) return fail(effect, "sockets", made.error());
         listening = std::move(*made);
     }
+    std::vector<std::string> names;
+    for (const model::SocketSpec& socket : spec.sockets) names.push_back(socket.name);
+    if (is_main) take_stored(*owner.service, kept, listening, names);
     const std::string notify =
         things->notify ? uses_.runs.notify_path(run_key(effect.service, effect.run)) : std::string{};
     ProcessFacts facts{effect.service, effect.run, effect.role, notify, {}, 0, owner.run->stop_reason, nullptr};
@@ -142,10 +167,8 @@ void Launcher::launch_with(const model::out::Spawn& effect, AnchorLink::Kept kep
     given.environment = &environment_;
     given.descriptor_limit = descriptor_limit_;
     if (is_main) given.ready = things->ready_write.get();
-    for (std::size_t i = 0; i < listening.size(); ++i) {
-        facts.listen_names.push_back(spec.sockets[i].name);
-        given.listeners.push_back(listening[i].get());
-    }
+    for (const kernel::Fd& one : listening) given.listeners.push_back(one.get());
+    if (!listening.empty()) facts.listen_names = std::move(names);
     for (const model::Process& process : owner.run->processes) {
         if (process.role == Role::main) facts.main_pid = process.pid;
     }
@@ -176,8 +199,9 @@ void Launcher::spawn_prepared() {
 void Launcher::started(SpawnId spawn, kernel::SpawnEvent& event) {
     const core::Engine::Owner owner = uses_.engine.owner_of(spawn);
     std::uint32_t marks = anchor::kManaged;
+    const Result<std::uint64_t> ticks = kernel::start_ticks(event.pid);
     if (owner.run != nullptr) {
-        uses_.tracking.add_session(run_key(owner.service->name, owner.run->number), event.pid);
+        uses_.tracking.add_session(run_key(owner.service->name, owner.run->number), {event.pid, ticks ? *ticks : 0});
         const bool never = uses_.engine.spec_of(*owner.run).stop.or_default().final_ == model::StopFinal::never;
         if (never) marks |= anchor::kNeverKill;
     }
@@ -185,20 +209,20 @@ void Launcher::started(SpawnId spawn, kernel::SpawnEvent& event) {
     const Status watched = uses_.epoll.add(event.pidfd.get(), EPOLLIN, token_of(Watched::process, spawn.value));
     if (!watched) complain(describe(watched.error()));  // the anchor tells its exit as well, a little later
     uses_.processes.add(spawn, event.pid, std::move(event.pidfd), true, false);
-    const Result<std::uint64_t> ticks = kernel::start_ticks(event.pid);
     uses_.inbox.push(InputClass::process,
                      model::in::Spawned{spawn, event.pid, ticks ? *ticks : 0, uses_.tracking.has_cgroups()});
 }
 
-void Launcher::report_failure(SpawnId spawn, const kernel::SpawnEvent& event) const {
+std::string Launcher::failure(SpawnId spawn, const kernel::SpawnEvent& event) const {
     const core::Engine::Owner owner = uses_.engine.owner_of(spawn);
-    if (owner.run == nullptr) return;
+    if (owner.run == nullptr) return {};
     const model::Command* command =
         command_of(uses_.engine.spec_of(*owner.run), owner.process->role, owner.process->step);
     const std::string program =
         command == nullptr || command->argv.empty() ? std::string{} : " of " + command->argv.front();
-    complain(owner.service->name + ": " + std::string(kernel::spawn_stage_name(event.stage)) + program + ": " +
-             std::strerror(event.err));
+    std::string what = std::string(kernel::spawn_stage_name(event.stage)) + program + ": " + std::strerror(event.err);
+    complain(owner.service->name + ": " + what);
+    return what;
 }
 
 void Launcher::on_spawner(const Now& now) {
@@ -221,10 +245,9 @@ void Launcher::on_spawner(const Now& now) {
                 ended = uses_.processes.settle(spawn, false);
                 break;
             case kernel::SpawnEventKind::failed:
-                report_failure(spawn, event);
-                uses_.inbox.push(
-                    InputClass::process,
-                    model::in::SpawnFailed{spawn, std::string(kernel::spawn_stage_name(event.stage)), event.err});
+                uses_.inbox.push(InputClass::process,
+                                 model::in::SpawnFailed{spawn, std::string(kernel::spawn_stage_name(event.stage)),
+                                                        event.err, failure(spawn, event)});
                 ended = uses_.processes.settle(spawn, true);
                 break;
         }

@@ -59,9 +59,12 @@ class Launcher {
     Result<kernel::Fd> log_output(RunThings& things, AnchorLink::Kept& kept);
     Result<std::vector<kernel::Fd>> listeners(const model::ServiceSpec& spec, const model::out::Spawn& effect,
                                               AnchorLink::Kept& kept);
+    void take_stored(const model::Service& service, AnchorLink::Kept& kept, std::vector<kernel::Fd>& fds,
+                     std::vector<std::string>& names);
     void set_cgroup_limits(int leaf, const model::ServiceSpec& spec);
     void fail(const model::out::Spawn& effect, std::string stage, const Error& error);
-    void report_failure(SpawnId spawn, const kernel::SpawnEvent& event) const;
+    // One sentence about why a start failed; it is also complained of.
+    std::string failure(SpawnId spawn, const kernel::SpawnEvent& event) const;
     void started(SpawnId spawn, kernel::SpawnEvent& event);
 
     Uses uses_;

@@ -7,6 +7,8 @@
 #include <cstdlib>
 
 #include "kernel/clock.hpp"
+#include "kernel/files.hpp"
+#include "kernel/program.hpp"
 #include "manager/complain.hpp"
 #include "manager/token.hpp"
 
@@ -27,12 +29,13 @@ Loop::Loop(kernel::Epoll epoll, std::unique_ptr<kernel::Spawner> spawner, Anchor
       logger_(epoll_, anchor_, *spawner_),
       runs_(epoll_, anchor_, logger_),
       probes_(epoll_),
-      notify_(engine_, inbox_, tracking_, runs_, anchor_),
+      stored_(epoll_, anchor_, inbox_),
+      notify_(engine_, inbox_, tracking_, runs_, anchor_, stored_),
       upgrader_({engine_, epoll_, *spawner_, anchor_, inbox_, journal_}),
       launcher_(
           {engine_, epoll_, *spawner_, anchor_, inbox_, processes_, runs_, tracking_, logger_, journal_, upgrader_}),
-      executor_(
-          {engine_, epoll_, anchor_, inbox_, processes_, runs_, tracking_, launcher_, probes_, events_, upgrader_}),
+      executor_({engine_, epoll_, anchor_, inbox_, processes_, runs_, tracking_, launcher_, probes_, events_, stored_,
+                 upgrader_}),
       control_(epoll_, engine_, inbox_) {}
 
 namespace {
@@ -61,6 +64,7 @@ int Loop::run() {
         if (upgrader_.handing_over()) std::_Exit(0);  // a planned crash: nothing is tidied
     }
     if (ending_ == Ending::told) return 0;
+    wait_for_orphanhood();
     complain("the anchor is gone; starting another one");
     Result<kernel::Fd> journal = journal_.another();
     if (journal) last_resort_.set_journal(share(std::move(*journal)));
@@ -69,6 +73,14 @@ int Loop::run() {
     if (last_resort_.start(*spawner_, hello_.epoch)) std::_Exit(0);
     complain("there is no anchor any more; the manager ends");
     return 1;
+}
+
+// One that had a fault of its own has closed its end as well, and is about to replace us; one that was killed is not
+// our parent any more in a moment.
+void Loop::wait_for_orphanhood() const {
+    constexpr Duration kPatience = seconds(1);
+    const Mono until = kernel::mono_now() + kPatience;
+    while (kernel::parent_pid() == hello_.anchor_pid && kernel::mono_now() < until) kernel::sleep_for(milliseconds(1));
 }
 
 void Loop::turn() {
@@ -105,9 +117,13 @@ void Loop::on_ready(const kernel::Ready& ready, const Now& now) {
         case Watched::control: return control_.on_listener();
         case Watched::connection: return control_.on_connection(id, ready.events, now);
         case Watched::process: return on_process(SpawnId{id}, now);
-        case Watched::notify: return notify_.on_ready(id);
+        case Watched::notify:
+            // Without cgroups a sender is known by its session, which the Spawner tells.
+            if (!tracking_.has_cgroups()) launcher_.on_spawner(now);
+            return notify_.on_ready(id);
         case Watched::ready_pipe: return notify_.on_ready_pipe(id, epoll_);
         case Watched::probe: return probes_.on_ready(id);
+        case Watched::stored: return stored_.on_ready(id);
         case Watched::witness: return upgrader_.on_link();
     }
 }
@@ -189,7 +205,9 @@ void Loop::decide(const Now& now) {
     cursor_.leave();
     taken_ += items.size();
     control_.changed();
-    journal_.write(engine_, engine_.take_changes());
+    const core::Changes changes = engine_.take_changes();
+    journal_.write(engine_, changes);
+    tracking_.follow(engine_, changes.services);
 }
 
 void Loop::act(const Now& now) {
@@ -223,6 +241,19 @@ void Loop::speak(const Now& now) {
     watch_anchor_room();
     give_back_memory();
     cursor_.settled();
+    shorten_own_log();
+}
+
+// supervisor.log, which anchor, manager and logger of a detached instance share as their standard error.
+void Loop::shorten_own_log() {
+    constexpr int kStandardError = 2;
+    constexpr std::uint64_t kMostBytes = 1u << 20;
+    complained_ += take_complained();
+    if (complained_ < kLookAfter) return;
+    complained_ = 0;
+    const std::string& folder = places_.where.log.empty() ? places_.where.runtime : places_.where.log;
+    const Status done = kernel::shorten_shared_log(kStandardError, folder + "/supervisor.log", kMostBytes);
+    if (!done) complain(describe(done.error()));
 }
 
 // After a burst the heap is full of holes between what stays; done when nobody waits for us.

@@ -30,6 +30,7 @@
 #include "manager/probes.hpp"
 #include "manager/processes.hpp"
 #include "manager/runs.hpp"
+#include "manager/stored.hpp"
 #include "manager/tracking.hpp"
 #include "manager/upgrader.hpp"
 
@@ -76,6 +77,8 @@ class Loop {
     void speak(const Now& now);
     void watch_anchor_room();
     void give_back_memory();
+    void shorten_own_log();
+    void wait_for_orphanhood() const;
 
     void begin_end(std::int32_t status, const Now& now);
     void go_on_ending(const Now& now);
@@ -93,6 +96,7 @@ class Loop {
     LoggerKeeper logger_;
     Runs runs_;
     Probes probes_;
+    Stored stored_;
     Notify notify_;
     Upgrader upgrader_;
     LastResort last_resort_;
@@ -109,9 +113,12 @@ class Loop {
     std::vector<std::pair<Ticket, OperationId>> stepped_;
     std::vector<SpawnId> unheard_;  // ended, and the anchor has not said how
     Mono peek_at_ = kNever;
-    std::size_t taken_ = 0;  // inputs since memory was given back
+    std::size_t taken_ = 0;                // inputs since memory was given back
+    std::size_t complained_ = kLookAfter;  // bytes since the supervisor's own log was looked at: the first turn looks
     bool anchor_wants_room_ = false;
     bool anchor_gone_ = false;
+
+    static constexpr std::size_t kLookAfter = 64u << 10;
 
     enum class Ending : std::uint8_t { no, draining, told };
     Ending ending_ = Ending::no;

@@ -54,13 +54,18 @@ void Notify::on_ready(std::uint64_t key) {
     for (std::size_t n = 0; n < limits::kNotifyPerTurn; ++n) {
         RunThings* things = runs_.find(key);
         if (things == nullptr || !things->notify) return;
-        Result<kernel::Received> datagram = kernel::receive(things->notify.get(), buffer);
-        if (!datagram) continue;  // longer than any message may be: dropped, with what came along
+        Result<kernel::Received> datagram = kernel::receive_even_cut(things->notify.get(), buffer);
+        if (!datagram) continue;
         if (datagram->nothing_now) break;
+        if (datagram->cut) {  // longer than any message may be: dropped, with what came along
+            stored_.discard(std::move(datagram->fds));
+            continue;
+        }
         const model::Run* run = run_of(engine_, *things);
         if (run == nullptr) return;
         if (!is_genuine(*things, *run, *datagram, last_pid)) {
             ++refused_;
+            stored_.discard(std::move(datagram->fds));
             if (complained_.insert(key).second) {
                 complain(things->service + ": a notify message of process " + std::to_string(datagram->sender.pid) +
                          ", user " + std::to_string(datagram->sender.uid) +
@@ -71,10 +76,13 @@ void Notify::on_ready(std::uint64_t key) {
         const notify::Message message = notify::parse({reinterpret_cast<const char*>(buffer.data()), datagram->size});
         if (is_ping(message)) {
             pinged = true;
+            stored_.discard(std::move(datagram->fds));
             continue;
         }
-        // A barrier's descriptor closes with `datagram`, after all before it was taken.
-        if (!message.empty()) take(*things, message);
+        if (message.empty())
+            stored_.discard(std::move(datagram->fds));
+        else
+            take(*things, message, std::move(datagram->fds));
     }
     if (!pinged) return;
     if (const RunThings* things = runs_.find(key)) {
@@ -86,7 +94,7 @@ void Notify::on_ready(std::uint64_t key) {
     }
 }
 
-void Notify::take(const RunThings& things, const notify::Message& message) {
+void Notify::take(const RunThings& things, const notify::Message& message, std::vector<kernel::Fd> fds) {
     model::in::Notified input;
     input.service = things.service;
     input.run = things.run;
@@ -100,6 +108,12 @@ void Notify::take(const RunThings& things, const notify::Message& message) {
     if (message.error_number) input.error_number = *message.error_number;
     if (message.watchdog_us) input.watchdog_us = *message.watchdog_us;
     if (message.extend_timeout_us) input.extend_timeout_us = *message.extend_timeout_us;
+    input.fd_name = message.fd_name;
+    input.fd_store_remove = message.fd_store_remove;
+    if (message.fd_store)
+        input.fds = stored_.keep(things.service, std::move(fds), message.fd_poll);
+    else
+        stored_.discard(std::move(fds));  // a barrier's is closed now, after all before it was taken
     if (message.main_pid) {
         const std::int32_t pid = *message.main_pid;
         const Result<std::uint64_t> ticks = kernel::start_ticks(pid);

@@ -15,6 +15,7 @@
 #include "kernel/socket.hpp"
 #include "manager/inbox.hpp"
 #include "manager/runs.hpp"
+#include "manager/stored.hpp"
 #include "manager/tracking.hpp"
 #include "protocol/notify.hpp"
 
@@ -22,8 +23,8 @@ namespace abide::manager {
 
 class Notify {
   public:
-    Notify(const core::Engine& engine, Inbox& inbox, Tracking& tracking, Runs& runs, AnchorLink& anchor)
-        : engine_(engine), inbox_(inbox), tracking_(tracking), runs_(runs), anchor_(anchor) {}
+    Notify(const core::Engine& engine, Inbox& inbox, Tracking& tracking, Runs& runs, AnchorLink& anchor, Stored& stored)
+        : engine_(engine), inbox_(inbox), tracking_(tracking), runs_(runs), anchor_(anchor), stored_(stored) {}
 
     // The notify socket of this run is readable.
     void on_ready(std::uint64_t key);
@@ -35,13 +36,14 @@ class Notify {
   private:
     bool is_genuine(const RunThings& things, const model::Run& run, const kernel::Received& datagram,
                     std::int32_t& last_pid);
-    void take(const RunThings& things, const notify::Message& message);
+    void take(const RunThings& things, const notify::Message& message, std::vector<kernel::Fd> fds);
 
     const core::Engine& engine_;
     Inbox& inbox_;
     Tracking& tracking_;
     Runs& runs_;
     AnchorLink& anchor_;
+    Stored& stored_;
     std::uint64_t refused_ = 0;
     std::set<std::uint64_t> complained_;  // runs whose refused senders were told of
 };

@@ -29,7 +29,8 @@ class Search {
         } else {
             unrecorded(service, run, found);
         }
-        if (found.pid > 0) uses_.tracking.add_session(run_key(service.name, run.number), found.pid);
+        if (found.pid > 0)
+            uses_.tracking.add_session(run_key(service.name, run.number), {found.pid, found.start_ticks});
         result_.processes.push_back(found);
     }
     model::in::Recovered take() { return std::move(result_); }
@@ -112,6 +113,8 @@ Result<model::in::Recovered> recover(const RecoveryUses& uses, const std::map<Sp
     for (const model::Service* service : services) {
         for (const model::Run& run : service->runs) {
             uses.runs.recover(*service, run, uses.engine.spec_of(run), *kept);
+            for (const model::Session& session : run.sessions)
+                uses.tracking.add_session(run_key(service->name, run.number), session);
             for (const model::Process& process : run.processes) search.process(*service, run, process);
         }
     }

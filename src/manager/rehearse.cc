@@ -45,6 +45,9 @@ std::string words(const out::Freeze& e) {
 std::string words(const out::Release& e) {
     return "release " + e.service;
 }
+std::string words(const out::DropStored& e) {
+    return "forget a descriptor of " + e.service;
+}
 std::string words(const out::Upgrade& e) {
     return "upgrade to " + e.program;
 }

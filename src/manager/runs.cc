@@ -4,6 +4,7 @@
 #include <fcntl.h>
 
 #include "kernel/files.hpp"
+#include "kernel/rlimit.hpp"
 #include "kernel/process.hpp"
 #include "kernel/socket.hpp"
 #include "manager/complain.hpp"
@@ -13,15 +14,17 @@ namespace abide::manager {
 
 namespace {
 
+constexpr std::uint64_t kSpareDescriptors = 48;
+
 bool wants_log(const model::ServiceSpec& spec) {
     return spec.log.or_default().mode == model::LogMode::file;
 }
 model::ProbeKind readiness(const model::ServiceSpec& spec) {
     return spec.ready.or_default().probe.kind;
 }
-// A watchdog speaks through the notify socket whatever says that it is ready.
+// A watchdog and stored descriptors come through the notify socket, whatever says that the service is ready.
 bool wants_notify(const model::ServiceSpec& spec) {
-    return readiness(spec) == model::ProbeKind::notify || spec.watchdog.ns > 0;
+    return readiness(spec) == model::ProbeKind::notify || spec.watchdog.ns > 0 || spec.fd_store_max > 0;
 }
 
 protocol::log::OpenItem log_item(std::uint64_t key, const std::string& service, RunNumber run,
@@ -60,6 +63,9 @@ Result<RunThings*> Runs::prepare(const model::Service& service, const model::Run
                                  Now now) {
     const std::uint64_t key = run_key(service.name, run.number);
     if (RunThings* known = find(key)) return known;
+    // Beyond the budget a service is refused; clients, and the processes of those that run, still find room.
+    if (const Status room = kernel::check_descriptor_room(kSpareDescriptors); !room)
+        return std::unexpected(room.error());
     RunThings things;
     things.service = service.name;
     things.run = run.number;

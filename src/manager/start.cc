@@ -157,7 +157,10 @@ Status Loop::take_tracking() {
     } else {
         // Found by the first manager only: the later ones live in a leaf of their own below it.
         Result<kernel::Fd> opened = kernel::open_directory(here->mount + here->group);
-        if (!opened) return std::unexpected(opened.error());
+        if (!opened) {  // named by the kernel and covered by another mount, as in some containers
+            complain("no control groups: " + describe(opened.error()) + "; services are tracked by session");
+            return {};
+        }
         home_ = std::move(*opened);
         Result<kernel::Fd> copy = home_.duplicate();
         if (!copy) return std::unexpected(copy.error());
@@ -202,6 +205,7 @@ Status Loop::recover() {
     const Result<std::vector<std::uint64_t>> keys = anchor_.list_now();
     if (!keys) return std::unexpected(keys.error());
     runs_.set_kept(*keys);
+    stored_.set_epoch(journal_.epoch().value);
     if (Status added = epoll_.add(anchor_.fd(), EPOLLIN, token_of(Watched::anchor)); !added) return added;
     if (Status added = epoll_.add(spawner_->fd(), EPOLLIN, token_of(Watched::spawner)); !added) return added;
     model::in::Recovered recovered;
@@ -216,6 +220,7 @@ Status Loop::recover() {
             {engine_, epoll_, anchor_, processes_, runs_, tracking_, hello_.anchor_pid}, journal_.children());
         if (!found) return std::unexpected(found.error());
         recovered = std::move(*found);
+        if (Status stored = stored_.recover(engine_, *keys); !stored) return stored;
     } else {
         recovered.first = true;
     }

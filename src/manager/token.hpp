@@ -17,6 +17,7 @@ enum class Watched : std::uint8_t {
     notify,      // id: run key
     ready_pipe,  // id: run key
     probe,       // id: number of the probe
+    stored,      // id: of a descriptor that a service gave away
     witness,     // of an upgrade
 };
 

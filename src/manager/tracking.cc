@@ -15,6 +15,12 @@ namespace {
 constexpr Duration kFirstLook = milliseconds(5);
 constexpr Duration kLastLook = seconds(1);
 
+// The number of a session stays taken while somebody is in it, so only a leader with another start time is a stranger.
+bool is_same_session(const model::Session& session) {
+    const Result<std::uint64_t> ticks = kernel::start_ticks(session.id);
+    return !ticks || session.start_ticks == 0 || *ticks == session.start_ticks;
+}
+
 }  // namespace
 
 std::string Tracking::leaf_name(RunNumber run) {
@@ -48,8 +54,17 @@ Result<kernel::Fd> Tracking::existing_leaf(std::string_view service, RunNumber r
     return tree_->open_leaf(service, leaf_name(run));
 }
 
-void Tracking::add_session(std::uint64_t key, std::int32_t session) {
+void Tracking::add_session(std::uint64_t key, const model::Session& session) {
     if (!tree_) sessions_[key].push_back(session);
+}
+
+void Tracking::follow(const core::Engine& engine, const std::vector<std::string>& services) {
+    if (tree_) return;
+    for (const std::string& name : services) {
+        const model::Service* service = engine.find(name);
+        if (service == nullptr) continue;
+        for (const model::Run& run : service->runs) sessions_[run_key(name, run.number)] = run.sessions;
+    }
 }
 
 bool Tracking::contains(std::string_view service, RunNumber run, std::int32_t pid) const {
@@ -60,15 +75,18 @@ bool Tracking::contains(std::string_view service, RunNumber run, std::int32_t pi
     }
     const auto found = sessions_.find(run_key(service, run));
     const Result<pid_t> session = kernel::session_of(pid);
-    return found != sessions_.end() && session && std::ranges::find(found->second, *session) != found->second.end();
+    return found != sessions_.end() && session && std::ranges::any_of(found->second, [&](const model::Session& one) {
+               return one.id == *session && is_same_session(one);
+           });
 }
 
 std::vector<std::int32_t> Tracking::session_members(std::uint64_t key) const {
     const auto found = sessions_.find(key);
     if (found == sessions_.end()) return {};
     std::vector<std::int32_t> members;
-    for (const std::int32_t session : found->second) {
-        const Result<std::vector<pid_t>> pids = kernel::processes_of_session(session);
+    for (const model::Session& session : found->second) {
+        if (!is_same_session(session)) continue;
+        const Result<std::vector<pid_t>> pids = kernel::processes_of_session(session.id);
         if (pids) members.insert(members.end(), pids->begin(), pids->end());
     }
     std::erase_if(members, [](std::int32_t pid) {

@@ -16,6 +16,7 @@
 #include "base/ids.hpp"
 #include "base/result.hpp"
 #include "base/time.hpp"
+#include "core/engine.hpp"
 #include "kernel/cgroup.hpp"
 #include "kernel/fd.hpp"
 
@@ -34,8 +35,10 @@ class Tracking {
     // The leaf to start a process in; an invalid one without cgroups.
     Result<kernel::Fd> leaf_for_spawn(std::string_view service, RunNumber run);
     Result<kernel::Fd> existing_leaf(std::string_view service, RunNumber run);
-    // Without cgroups: a session leader of this run was started.
-    void add_session(std::uint64_t key, std::int32_t session);
+    // Without cgroups: a session leader of this run was started.  The journal has it as soon as the engine knows.
+    void add_session(std::uint64_t key, const model::Session& session);
+    // Without cgroups: takes over what the engine says of the sessions of these services.
+    void follow(const core::Engine& engine, const std::vector<std::string>& services);
 
     // Is the process of this run?  The caller holds a pidfd, and asks again whether it still lives.
     [[nodiscard]] bool contains(std::string_view service, RunNumber run, std::int32_t pid) const;
@@ -70,7 +73,7 @@ class Tracking {
     std::optional<kernel::CgroupTree> tree_;
     std::map<std::uint64_t, Watch> watches_;  // by run key
     std::set<std::uint64_t> gone_;            // run keys whose leaf was removed, until the run is released
-    std::map<std::uint64_t, std::vector<std::int32_t>> sessions_;  // by run key, without cgroups
+    std::map<std::uint64_t, std::vector<model::Session>> sessions_;  // by run key, without cgroups
     Mono next_look_ = kNever;
     Duration look_delay_{};
 };

@@ -6,7 +6,9 @@ namespace abide::model {
 std::uint64_t spec_hash(const ServiceSpec& spec) {
     std::string text;
     text.reserve(1024);
-    encode(text, spec);
+    ServiceSpec plain = spec;
+    plain.source = {};  // where a table stands in its file says nothing about the service
+    encode(text, plain);
     const std::uint64_t hash = fnv1a(text);
     return hash != 0 ? hash : 1;
 }

@@ -67,6 +67,11 @@ struct Release {
     std::string service;
     RunNumber run;
 };
+// A descriptor that a service gave us is kept no longer.
+struct DropStored {
+    std::string service;
+    FdKey key;
+};
 // An operation ended: answer those who wait for it.
 struct Reply {
     OperationId operation;
@@ -88,8 +93,8 @@ struct EndInstance {
 
 }  // namespace out
 
-using Effect =
-    std::variant<out::Spawn, out::Signal, out::KillAll, out::KillProcess, out::Adopt, out::Freeze, out::Probe,
-                 out::WatchEmpty, out::Release, out::Reply, out::Publish, out::Upgrade, out::EndInstance>;
+using Effect = std::variant<out::Spawn, out::Signal, out::KillAll, out::KillProcess, out::Adopt, out::Freeze,
+                            out::Probe, out::WatchEmpty, out::Release, out::DropStored, out::Reply, out::Publish,
+                            out::Upgrade, out::EndInstance>;
 
 }  // namespace abide::model

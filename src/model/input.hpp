@@ -47,6 +47,7 @@ struct SpawnFailed {
     SpawnId spawn;
     std::string stage;  // "chdir", "setresuid", "exec", ...
     std::int32_t err = 0;
+    std::string what;  // one clear sentence for people: what was tried, and why it could not be
 };
 struct Exited {
     SpawnId spawn;
@@ -69,6 +70,14 @@ struct Notified {
     std::int64_t extend_timeout_us = -1;
     std::int32_t main_pid = 0;  // checked to be a process of this run; 0: absent
     std::uint64_t main_start_ticks = 0;
+    std::vector<FdKey> fds;        // FDSTORE=1: these are with the anchor already
+    std::string fd_name;           // FDNAME=; empty: absent
+    bool fd_store_remove = false;  // FDSTOREREMOVE=1
+};
+// Stored descriptors that are of no use any more: their other end hung up, or the anchor has them no longer.
+struct StoredLost {
+    std::string service;
+    std::vector<FdKey> keys;
 };
 // The answer to out::Probe.
 struct Probed {
@@ -118,7 +127,7 @@ struct Recovered {
 }  // namespace in
 
 using Input = std::variant<in::Requested, in::Configured, in::Spawned, in::Executed, in::SpawnFailed, in::Exited,
-                           in::Emptied, in::Notified, in::Probed, in::BecameReady, in::Frozen, in::UpgradeEnded,
-                           in::Ticked, in::Signalled, in::Recovered>;
+                           in::Emptied, in::Notified, in::StoredLost, in::Probed, in::BecameReady, in::Frozen,
+                           in::UpgradeEnded, in::Ticked, in::Signalled, in::Recovered>;
 
 }  // namespace abide::model

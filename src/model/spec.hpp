@@ -197,10 +197,10 @@ BOOST_DESCRIBE_STRUCT(Hooks, (), (pre_start, post_start, pre_stop, post_stop, ti
 // Where the table of this service stands, for messages.
 struct SourcePosition {
     std::string file;
-    std::uint32_t line = 0;
+    std::uint32_t line = 0, column = 0;
     bool operator==(const SourcePosition&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(SourcePosition, (), (file, line))
+BOOST_DESCRIBE_STRUCT(SourcePosition, (), (file, line, column))
 
 struct ServiceSpec {
     std::string name;  // SCOPE/NAME@INSTANCE; the system scope is implied
@@ -223,7 +223,8 @@ struct ServiceSpec {
     Box<Limits> limits;
     Box<Sandbox> sandbox;
     Box<LogSpec> log;
-    Duration watchdog{};  // 0: off; WATCHDOG=1 must come more often than this
+    Duration watchdog{};             // 0: off; WATCHDOG=1 must come more often than this
+    std::uint32_t fd_store_max = 0;  // descriptors kept for it from run to run (FDSTORE=1); 0: none
     RestartPolicy restart = RestartPolicy::on_failure;
     bool autostart = true;
     bool essential = false;
@@ -234,7 +235,7 @@ struct ServiceSpec {
 BOOST_DESCRIBE_STRUCT(ServiceSpec, (),
                       (name, kind, command, description, directory, environment, dependencies, provides, success_exit,
                        sockets, identity, hooks, ready, health, stop, restart_delay, reload, limits, sandbox, log,
-                       watchdog, restart, autostart, essential, is_template, source))
+                       watchdog, fd_store_max, restart, autostart, essential, is_template, source))
 
 // What is said of the instance as a whole.
 struct InstanceSpec {

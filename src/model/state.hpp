@@ -64,6 +64,23 @@ struct Process {
 };
 BOOST_DESCRIBE_STRUCT(Process, (), (spawn, role, state, pid, start_ticks, step, adopted))
 
+// A session that a process of a run was started in.  The leader's start time tells it from a later session with the
+// same number.
+struct Session {
+    std::int32_t id = 0;  // the leader's pid
+    std::uint64_t start_ticks = 0;
+    bool operator==(const Session&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(Session, (), (id, start_ticks))
+
+// A descriptor that a service gave away to be kept for its next run (FDSTORE=1, sd_notify(3)).
+struct StoredDescriptor {
+    FdKey key;         // at the anchor
+    std::string name;  // FDNAME=
+    bool operator==(const StoredDescriptor&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(StoredDescriptor, (), (key, name))
+
 // One life of a service: from the decision to start until nobody of it is left.
 struct Run {
     RunNumber number;
@@ -95,6 +112,7 @@ struct Run {
     std::string status_text;                    // STATUS=
     std::int32_t error_number = 0;              // ERRNO=
     Duration watchdog{};                        // WATCHDOG_USEC= overrides
+    std::vector<Session> sessions;              // without a cgroup: where its processes are looked for
     bool operator==(const Run&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(Run, (),
@@ -102,7 +120,7 @@ BOOST_DESCRIBE_STRUCT(Run, (),
                        was_ready, degraded, draining, cgroup, failed, killed, term_sent, restart_after, paused,
                        start_reason, stop_reason, cause, started_at, state_since, ready_at, started, stage_deadline,
                        ready_probe_at, health_probe_at, probe_deadline, watchdog_at, health_streak, probe, step,
-                       log_key, notify_key, status_text, error_number, watchdog))
+                       log_key, notify_key, status_text, error_number, watchdog, sessions))
 
 // One line of a service's past, for `status NAME` and `why`.
 struct PastRun {
@@ -138,12 +156,13 @@ struct Service {
     std::optional<Mono> backoff_until;
     std::vector<Boot> restart_times;  // within the limit's window
     std::vector<PastRun> past;
+    std::vector<StoredDescriptor> stored;  // oldest first
     bool operator==(const Service&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(Service, (),
                       (name, spec, want, want_reason, want_cause, enabled, held, removed, dynamic, state, since,
                        last_run, runs, last_exit, last_reason, last_cause, restarts, backoff_step, backoff_delay,
-                       backoff_until, restart_times, past))
+                       backoff_until, restart_times, past, stored))
 
 BOOST_DEFINE_ENUM_CLASS(Verb, start, stop, restart, reload, kill, force_destroy, pause, unpause, enable, disable, apply,
                         remove, shutdown, cancel, upgrade, upgrade_anchor)

@@ -39,6 +39,7 @@ health.failures = 2
 health.successes = 4
 health.action = "stop"
 watchdog = "20s"
+fd-store-max = 3
 essential = true
 provides = ["sql"]
 
@@ -136,9 +137,10 @@ TEST(Load, EveryKey) {
     EXPECT_EQ(db.health->successes, 4u);
     EXPECT_EQ(db.health->action, model::HealthAction::stop);
     EXPECT_EQ(db.watchdog, seconds(20));
+    EXPECT_EQ(db.fd_store_max, 3u);
     EXPECT_TRUE(db.essential);
     EXPECT_EQ(db.environment, (std::vector<model::Variable>{{"LANG", "C.UTF-8"}}));
-    EXPECT_EQ(db.source, (model::SourcePosition{"/srv/shop/abide.toml", 12}));
+    EXPECT_EQ(db.source, (model::SourcePosition{"/srv/shop/abide.toml", 12, 11}));
 
     const model::ServiceSpec& migrate = *find(loaded, "migrate");
     EXPECT_EQ(migrate.kind, model::Kind::task);

@@ -119,7 +119,7 @@ class Driver {
     Now now{{seconds(100).ns}, {seconds(100).ns}, {seconds(1'000'000).ns}};
     std::vector<Effect> effects;
     Permission permission = Permission::administer;
-    bool dies_of_term = true, hooks_succeed = true, execs = true;
+    bool kills = true, dies_of_term = true, hooks_succeed = true, execs = true;
 
   private:
     void advance(Duration d) {
@@ -143,10 +143,11 @@ class Driver {
         } else if (const auto* all = std::get_if<out::KillAll>(&effect)) {
             kill(all->service, 9, inputs);
         } else if (const auto* watch = std::get_if<out::WatchEmpty>(&effect)) {
-            inputs.push_back(in::Emptied{watch->service, watch->run});
+            if (kills) inputs.push_back(in::Emptied{watch->service, watch->run});
         }
     }
     void kill(const std::string& name, int signal, std::vector<Input>& inputs) {
+        if (!kills) return;
         const Service* s = engine.find(name);
         if (s == nullptr || s->runs.empty()) return;
         for (const Process& p : s->runs.back().processes) {

@@ -292,6 +292,97 @@ TEST(Stop, OfARestartingServiceEndsItsBackoff) {
     EXPECT_EQ(d.state("a"), "inactive");
 }
 
+TEST(ForceDestroy, AnswersWhenTheDependentsHaveEndedToo) {
+    ServiceSpec web = service("web");
+    web.dependencies = {needs("db")};
+    Driver d({service("db"), web});
+    d.boot();
+    ASSERT_EQ(d.state("web"), "running");
+    d.kills = false;
+    const OperationId op = d.ask(Verb::force_destroy, {"db"});
+    d.kills = true;
+    d.end("db", {ExitKind::signal, 9, false, {}, {}});
+    d.give(in::Emptied{"db", RunNumber{1}});
+    EXPECT_EQ(d.state("db"), "inactive");
+    EXPECT_EQ(d.outcome(op), Outcome::pending) << "web still dies";
+    d.end("web", {ExitKind::signal, 9, false, {}, {}});
+    d.give(in::Emptied{"web", RunNumber{1}});
+    EXPECT_EQ(d.outcome(op), Outcome::done);
+}
+
+in::Notified gives(const Driver& d, std::vector<FdKey> keys, const std::string& name = {}) {
+    in::Notified said;
+    said.service = "a";
+    said.run = d.engine.find("a")->last_run;
+    said.fds = std::move(keys);
+    said.fd_name = name;
+    return said;
+}
+
+std::vector<std::uint64_t> held(const Driver& d) {
+    std::vector<std::uint64_t> keys;
+    for (const StoredDescriptor& one : d.engine.find("a")->stored) keys.push_back(one.key.value);
+    return keys;
+}
+
+TEST(Stored, LastsOverRestartsAndNotOverAStop) {
+    ServiceSpec a = service("a");
+    a.fd_store_max = 2;
+    Driver d({a});
+    d.boot();
+    d.give(gives(d, {FdKey{1}, FdKey{2}, FdKey{3}}, "x"));
+    EXPECT_EQ(held(d), (std::vector<std::uint64_t>{1, 2}));
+    EXPECT_EQ(d.take<out::DropStored>().at(0).key, FdKey{3}) << "more than it may have";
+    d.exit("a", 1);
+    EXPECT_EQ(held(d), (std::vector<std::uint64_t>{1, 2})) << "an end that is followed by a restart";
+    d.ask(Verb::restart, {"a"});
+    EXPECT_EQ(held(d).size(), 2u);
+    d.ask(Verb::stop, {"a"});
+    EXPECT_TRUE(held(d).empty());
+    EXPECT_EQ(d.take<out::DropStored>().size(), 2u);
+}
+
+TEST(Stored, GoesByNameOrWhenItsOtherEndIsGone) {
+    ServiceSpec a = service("a");
+    a.fd_store_max = 8;
+    Driver d({a});
+    d.boot();
+    d.give(gives(d, {FdKey{1}}, "x"));
+    d.give(gives(d, {FdKey{2}}, "y"));
+    d.give(gives(d, {FdKey{3}}));
+    EXPECT_EQ(d.engine.find("a")->stored.back().name, "stored");
+    in::Notified removes = gives(d, {}, "x");
+    removes.fd_store_remove = true;
+    d.give(removes);
+    EXPECT_EQ(held(d), (std::vector<std::uint64_t>{2, 3}));
+    d.give(in::StoredLost{"a", {FdKey{3}}});
+    EXPECT_EQ(held(d), (std::vector<std::uint64_t>{2}));
+    in::Notified late = gives(d, {FdKey{9}});
+    late.run = RunNumber{77};
+    d.take<out::DropStored>();
+    d.give(late);
+    EXPECT_EQ(d.take<out::DropStored>().size(), 1u) << "what came for a past run is not forgotten at the anchor";
+}
+
+TEST(Stored, NothingIsHeldByDefault) {
+    Driver d({service("a")});
+    d.boot();
+    d.give(gives(d, {FdKey{1}}));
+    EXPECT_TRUE(held(d).empty());
+    EXPECT_EQ(d.take<out::DropStored>().size(), 1u);
+}
+
+TEST(Sessions, AreInTheJournalWhereThereIsNoControlGroup) {
+    ServiceSpec a = service("a");
+    a.health.ensure().probe.kind = ProbeKind::exec;
+    Driver d({a});
+    d.boot();
+    d.pass(seconds(100));
+    const model::Run& run = d.engine.find("a")->runs.back();
+    ASSERT_EQ(run.sessions.size(), 1u) << "the health check's commands do not pile up";
+    EXPECT_EQ(run.sessions[0].id, run.processes[0].pid);
+}
+
 TEST(ForceDestroy, EndsAStuckStartAndItsDependents) {
     ServiceSpec web = service("web");
     web.dependencies = {needs("db", Await::started)};

@@ -1,6 +1,8 @@
 // cli/commands_ask.cc -- status, why, where, version: what only reads.
 #include "base/version.hpp"
 #include "cli/commands.hpp"
+
+#include "base/version.hpp"
 #include "cli/status_view.hpp"
 #include "kernel/clock.hpp"
 #include "logger/read.hpp"

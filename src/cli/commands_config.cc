@@ -135,6 +135,8 @@ CommandResult check_command(Context& context, const std::vector<std::string>& fi
     std::vector<std::string> entries = files.empty() ? std::vector{places->configuration} : files;
     for (std::string& entry : entries) {
         auto real = kernel::real_path(entry);
+        if (!real && real.error().kind != ErrorKind::not_found)
+            return std::unexpected(Error{ErrorKind::usage, real.error().what, real.error().err, {}});
         if (!real) return fail(ErrorKind::usage, entry + ": there is no such file");
         entry = std::move(*real);
     }
@@ -147,7 +149,8 @@ CommandResult check_command(Context& context, const std::vector<std::string>& fi
         if (loaded.ok)
             context.print(std::to_string(count) + (count == 1 ? " service, no error\n" : " services, no error\n"));
     }
-    return loaded.ok ? 0 : exit_status_of(ErrorKind::usage);
+    if (loaded.ok) return 0;
+    return exit_status_of(loaded.cyclic ? ErrorKind::refused : ErrorKind::usage);
 }
 
 CommandResult plan_command(Context& context) {

@@ -9,6 +9,7 @@
 #include "cli/commands.hpp"
 #include "cli/configuration.hpp"
 #include "cli/enabled.hpp"
+#include "cli/launch.hpp"
 #include "kernel/clock.hpp"
 #include "kernel/files.hpp"
 #include "kernel/program.hpp"
@@ -190,6 +191,7 @@ CommandResult down_command(Context& context, const DownOptions& options) {
         if (places->forced_socket) return reply ? report_operation(context, *reply) : 0;
         if (lost && attempt < 3 && !wait_for_end(*places, kernel::mono_now() + seconds(2))) continue;
         if (wait_for_end(*places, kernel::mono_now() + kEndPatience)) {
+            tidy(*places);
             return reply ? report_operation(context, *reply) : 0;
         }
         return fail(ErrorKind::timed_out, "the instance has not ended",

@@ -44,8 +44,9 @@ config::Loaded load_files(const Places& places, const std::vector<std::string>& 
     config::Loaded loaded = config::load(entries, files, load_context(places));
     if (!loaded.ok) return loaded;
     for (core::Problem& problem : core::validate(loaded.configuration)) {
-        loaded.diagnostics.push_back({config::Severity::error, std::move(problem.where.file), problem.where.line, 0,
-                                      std::move(problem.text), std::move(problem.advice)});
+        loaded.cyclic = problem.cycle && (loaded.ok || loaded.cyclic);
+        loaded.diagnostics.push_back({config::Severity::error, std::move(problem.where.file), problem.where.line,
+                                      problem.where.column, std::move(problem.text), std::move(problem.advice)});
         loaded.ok = false;
     }
     return loaded;
@@ -60,7 +61,7 @@ Result<config::Loaded> load_instance(Context& context, const Places& places) {
     tell(context, loaded.diagnostics);
     if (loaded.ok) return loaded;
     const auto errors = std::ranges::count(loaded.diagnostics, config::Severity::error, &config::Diagnostic::severity);
-    return fail(ErrorKind::usage,
+    return fail(loaded.cyclic ? ErrorKind::refused : ErrorKind::usage,
                 places.configuration + " has " + std::to_string(errors) + (errors == 1 ? " error" : " errors") +
                     "; nothing was changed",
                 "correct what is named above, and look again with `abide check`");

@@ -88,7 +88,10 @@ void Follower::ask_to_stop(std::optional<std::int64_t> timeout_ms) {
 
 void Follower::on_signal() {
     while (const int signal = signals_.next()) {
-        if (role_ == FollowRole::printer) continue;
+        if (role_ == FollowRole::printer) {
+            if (signal == SIGTERM) detached_ = true;  // the anchor ends everything: all is written by then
+            continue;
+        }
         if (role_ == FollowRole::guest) {
             detached_ = true;
             if (signal == SIGINT) context_->note("abide: detached; the instance goes on, `abide down` stops it");
@@ -127,6 +130,8 @@ bool Follower::supervisor_gone() {
             return false;
         }
         if (kernel::mono_now() >= deadline) return true;
+        on_signal();
+        if (detached_) return false;  // run() goes
         kernel::sleep_for(milliseconds(20));
     }
 }
@@ -162,7 +167,10 @@ CommandResult Follower::run(std::optional<Anchor> anchor) {
             return anchor ? status_of(*anchor) : 0;
         }
         on_signal();
-        if (detached_) return 0;
+        if (detached_) {
+            if (role_ == FollowRole::printer) drain();
+            return 0;
+        }
         if (const Status waited = wait(anchor); !waited) return std::unexpected(waited.error());
     }
 }

@@ -22,10 +22,15 @@ namespace {
 
 constexpr int kFirstTarget = 10;  // of descriptors handed to the anchor; 3 is the manager's socket there
 constexpr std::uint32_t kAnybodyWrites = 022;
+constexpr int kLockAttempts = 8;
 constexpr mode_t kPrivate = 0700, kPassable = 0711;
 
 std::string folder_of(const std::string& path) {
     return path.substr(0, path.rfind('/'));
+}
+
+std::string last_component(const std::string& path) {
+    return path.substr(path.rfind('/') + 1);
 }
 
 bool is_program(const std::string& path) {
@@ -49,6 +54,20 @@ Status own_folder(const std::string& path, mode_t mode) {
 mode_t runtime_mode(const model::InstanceSpec& spec) {
     const bool others = kernel::effective_uid() == 0 || !spec.read.empty() || !spec.operate.empty();
     return others ? kPassable : kPrivate;
+}
+
+// Who may read the logs by [control] reads the files themselves.
+void share_log(const Places& places, const model::InstanceSpec& spec, std::vector<std::string>& warnings) {
+    if (places.log.empty() || (spec.read.empty() && spec.operate.empty())) return;
+    const std::string& name = spec.read.empty() ? spec.operate.front() : spec.read.front();
+    const auto group = kernel::find_group(name);
+    Status shared = group ? Status{} : std::unexpected(group.error());
+    // `.abide` of a project is ours too; the folders above the others are not.
+    if (shared && places.mode == config::Mode::project) shared = kernel::share_directory(folder_of(places.log), *group);
+    if (shared) shared = kernel::share_directory(places.log, *group);
+    if (!shared)
+        warnings.push_back("abide: warning: the group " + name +
+                           " of [control] can't read the log files: " + shared.error().what);
 }
 
 std::string minimal_environment() {
@@ -84,6 +103,11 @@ Result<std::string> journal_of(const Places& places, Wishes& wishes) {
 // The runtime folder, and the word where it is when that isn't where every shell looks.
 Status make_runtime(const Places& places, const model::InstanceSpec& spec) {
     if (const Status made = own_folder(places.runtime, runtime_mode(spec)); !made) return made;
+    for (const char* name : {"notify", "events"}) {
+        const std::string path = places.runtime + "/" + name;
+        if (const auto there = kernel::file_status(path); there && !there->is_directory)
+            return fail(ErrorKind::refused, path + " is no folder", "remove it");
+    }
     if (places.runtime != places.record)
         return kernel::write_file_atomic(places.location_file(), places.runtime + "\n", 0644);
     const auto record = kernel::open_directory(places.record);
@@ -150,10 +174,16 @@ Result<Programs> find_programs() {
 Result<kernel::Fd> take_lock(const Places& places) {
     const mode_t mode = kernel::effective_uid() == 0 ? kPassable : kPrivate;
     if (const Status made = own_folder(places.record, mode); !made) return std::unexpected(made.error());
-    auto lock = kernel::open_file(places.lock_file(), O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
-    if (!lock) return lock;
-    if (const Status locked = kernel::lock_exclusive(lock->get()); !locked) return std::unexpected(locked.error());
-    return lock;
+    for (int attempt = 0; attempt < kLockAttempts; ++attempt) {
+        auto lock = kernel::open_file(places.lock_file(), O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+        if (!lock) return lock;
+        if (const Status locked = kernel::lock_exclusive(lock->get()); !locked) return std::unexpected(locked.error());
+        // Another caller's tidy() may have taken the file away between the two calls: then this lock says nothing.
+        const auto held = kernel::fd_status(lock->get());
+        const auto named = kernel::file_status(places.lock_file());
+        if (held && named && held->inode == named->inode && held->device == named->device) return lock;
+    }
+    return fail(ErrorKind::refused, places.lock_file() + " is taken away again and again", "try again");
 }
 
 Result<Prepared> prepare(Places places, kernel::Fd lock, Wishes wishes) {
@@ -166,6 +196,7 @@ Result<Prepared> prepare(Places places, kernel::Fd lock, Wishes wishes) {
     if (const Status made = make_runtime(places, spec); !made) return std::unexpected(made.error());
     // A read-only project has no log files: what services say goes where the instance's own output goes.
     if (!kernel::make_directories(places.log, 0750) || !kernel::open_directory(places.log)) places.log.clear();
+    share_log(places, spec, out.warnings);
     auto journal = journal_of(places, wishes);
     if (!journal) return std::unexpected(journal.error());
     const bool groups = !spec.read.empty() || !spec.operate.empty();
@@ -239,14 +270,17 @@ Status spawn_printer(const std::vector<std::string>& arguments) {
 }
 
 void tidy(const Places& places) {
-    if (places.forced_socket) return;
-    const auto locked = kernel::is_locked(places.lock_file());
-    if (!locked || *locked) return;
+    if (places.forced_socket || !kernel::file_status(places.lock_file())) return;
+    // With the lock in our hands nobody else is about to start here.
+    const auto lock = take_lock(places);
+    if (!lock) return;
     const auto runtime = kernel::open_directory(places.runtime);
     if (!runtime) return;
     // What is gone already, or can't be taken away, hurts nobody: the next start replaces it.
     (void)kernel::unlink_beneath(runtime->get(), "control");
     (void)kernel::remove_tree_beneath(runtime->get(), "notify");
+    if (const auto record = kernel::open_directory(places.record))
+        (void)kernel::unlink_beneath(record->get(), last_component(places.lock_file()));
 }
 
 }  // namespace abide::cli

@@ -29,7 +29,8 @@ struct Prepared {
     Programs programs;
     std::vector<std::pair<std::uint64_t, kernel::Fd>> keys;  // anchor::Key -> descriptor
     kernel::Fd manager_program;
-    std::string instance;  // its name, for ps
+    std::vector<std::string> warnings;  // for the user, one line each
+    std::string instance;               // its name, for ps
 };
 
 // The folder that every shell finds, and the lock in it.  refused: another instance, or another `up`, has it.

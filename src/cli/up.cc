@@ -213,6 +213,7 @@ CommandResult start(Context& context, Places places, const UpOptions& options) {
     wishes.whole_environment = init || places.mode != config::Mode::system;
     auto prepared = prepare(std::move(places), std::move(*lock), std::move(wishes));
     if (!prepared) return std::unexpected(prepared.error());
+    for (const std::string& warning : prepared->warnings) context.note(warning);
     if (init) return start_as_init(context, context.options(), std::move(*prepared), options);
     return options.detach ? start_detached(context, std::move(*prepared))
                           : start_in_foreground(context, std::move(*prepared));

@@ -76,10 +76,11 @@ struct PendingWish {
     Wish wish;
 };
 
-struct Frame {
+struct alignas(8) Frame {  // items of 64 bits are read and written in place
     Header header;
     std::uint8_t body[kMaxFrameBytes - sizeof(Header)];
 };
+static_assert(offsetof(Frame, body) % 8 == 0);
 
 // Another program for the anchor: first rehearsed by a child, then executed.
 struct Renewal {

@@ -62,7 +62,6 @@ class Machine {
     void on(const model::in::Signalled& in);
     void publish_coming(const model::in::Recovered& in);
     void on(const model::in::Recovered& in);
-    void resume(Slot slot);  // recover.cc
     void settle();
     void advance(Slot slot);
     void queue(Slot slot);
@@ -80,6 +79,11 @@ class Machine {
     void publish(model::Event event);
     void set_state(Slot slot, model::State state);
     std::uint64_t random_below(std::uint64_t bound);
+
+    // recover.cc
+    void begin_instance();
+    void take_found(const model::in::Recovered::Found& found);
+    void resume(Slot slot);
 
     // want.cc: wishes
     void set_up(Slot slot, model::Reason reason, const std::string& cause);

@@ -9,6 +9,28 @@ namespace abide::core {
 
 using namespace model;
 
+namespace {
+
+// Is the run still at the point at which this process is to be started?
+bool still_needed(const Service& service, const Run& run, Role role) {
+    const bool begins = run.state == State::starting && service.want == Want::up && !run.restart_after;
+    switch (role) {
+        case Role::main: return begins && run.stage == Stage::main;
+        case Role::pre_start: return begins && run.stage == Stage::pre_start;
+        case Role::post_start: return begins && run.stage == Stage::post_start;
+        case Role::pre_stop: return run.stage == Stage::pre_stop;
+        case Role::stop_command: return run.stage == Stage::stop_command;
+        case Role::post_stop: return run.stage == Stage::post_stop;
+        case Role::reload: return run.state == State::reloading;
+        case Role::ready_probe: return run.stage == Stage::ready_wait && run.state == State::starting;
+        case Role::health_probe: return run.ready && run.state != State::stopping;
+        case Role::action: return false;
+    }
+    return false;
+}
+
+}  // namespace
+
 void Machine::publish_coming(const in::Recovered& in) {
     Event event;
     event.type = EventType::supervisor_rescue;
@@ -23,43 +45,8 @@ void Machine::on(const in::Recovered& in) {
         fx_.push_back(out::EndInstance{e_.instance_.exit_status});  // decided, but perhaps not done
         return;
     }
-    if (in.first) {
-        const bool chosen =
-            std::any_of(e_.nodes_.begin(), e_.nodes_.end(), [](const Node& n) { return n.service.want == Want::up; });
-        for (Slot slot = 0; slot < e_.nodes_.size(); ++slot) {
-            const Service& s = node(slot).service;
-            if (!node(slot).live || spec(e_, node(slot)).is_template) continue;
-            const bool starts = chosen ? s.want == Want::up : s.enabled && !s.held;
-            if (starts) set_up(slot, Reason::autostart, "the start of the instance");
-        }
-        return;
-    }
-    for (const in::Recovered::Found& found : in.processes) {
-        const auto it = e_.spawns_.find(found.spawn);
-        if (it == e_.spawns_.end()) continue;
-        const Slot slot = it->second;
-        Run& run = *run_of(node(slot));
-        for (Process& process : run.processes) {
-            if (process.spawn != found.spawn) continue;
-            if (!run.cgroup && found.pid > 0) remember_session(run, {found.pid, found.start_ticks});
-            const bool starts =
-                process.role == Role::main || process.role == Role::pre_start || process.role == Role::post_start;
-            if (found.never_ran && starts && node(slot).service.want == Want::down) {
-                on(in::SpawnFailed{found.spawn, "wanted", 0, "not needed any more"});
-                break;  // the list may have changed
-            }
-            if (found.never_ran) {
-                fx_.push_back(
-                    out::Spawn{node(slot).service.name, run.number, process.spawn, process.role, process.step});
-            } else if (found.alive) {
-                process.pid = found.pid;
-                process.start_ticks = found.start_ticks;
-                touch(slot);
-                if (process.state == ProcessState::asked) on(in::Executed{found.spawn});
-                break;  // the list may have changed
-            }
-        }
-    }
+    if (in.first) return begin_instance();
+    for (const in::Recovered::Found& found : in.processes) take_found(found);
     for (Slot slot = 0; slot < e_.nodes_.size(); ++slot) {
         if (!node(slot).live) continue;
         queue(slot);
@@ -67,7 +54,43 @@ void Machine::on(const in::Recovered& in) {
     }
 }
 
-// What the run waits for is asked for again.
+void Machine::begin_instance() {
+    const bool chosen =
+        std::any_of(e_.nodes_.begin(), e_.nodes_.end(), [](const Node& n) { return n.service.want == Want::up; });
+    for (Slot slot = 0; slot < e_.nodes_.size(); ++slot) {
+        const Service& s = node(slot).service;
+        if (!node(slot).live || spec(e_, node(slot)).is_template) continue;
+        const bool starts = chosen ? s.want == Want::up : s.enabled && !s.held;
+        if (starts) set_up(slot, Reason::autostart, "the start of the instance");
+    }
+}
+
+void Machine::take_found(const in::Recovered::Found& found) {
+    const auto it = e_.spawns_.find(found.spawn);
+    if (it == e_.spawns_.end()) return;
+    const Slot slot = it->second;
+    Run& run = *run_of(node(slot));
+    for (Process& process : run.processes) {
+        if (process.spawn != found.spawn) continue;
+        if (!run.cgroup && found.pid > 0) remember_session(run, {found.pid, found.start_ticks});
+        if (found.never_ran && !still_needed(node(slot).service, run, process.role)) {
+            on(in::SpawnFailed{found.spawn, "wanted", 0, "not needed any more"});
+            return;  // the list may have changed
+        }
+        if (found.never_ran) {
+            const std::string& name = node(slot).service.name;
+            fx_.push_back(out::Spawn{name, run.number, process.spawn, process.role, process.step});
+        } else if (found.alive) {
+            process.pid = found.pid;
+            process.start_ticks = found.start_ticks;
+            touch(slot);
+            if (process.state == ProcessState::asked) on(in::Executed{found.spawn});
+            return;  // the list may have changed
+        }
+    }
+}
+
+// What the last manager had asked of this run, and nobody may have answered or done.
 void Machine::resume(Slot slot) {
     Run& run = *run_of(node(slot));
     const std::string& name = node(slot).service.name;
@@ -83,8 +106,14 @@ void Machine::resume(Slot slot) {
     }
     // Pings that came in the gap may be lost: the period starts anew.
     if (run.watchdog_at) arm_watchdog(slot);
-    if (run.paused) fx_.push_back(out::Freeze{name, run.number, true});
+    // A thaw that died with the manager must not leave it standing for ever.
+    if (run.paused || run.frozen) fx_.push_back(out::Freeze{name, run.number, run.paused});
     if (run.state != State::stopping) return;
+    // Helpers of what is over were to be killed when the stop began.
+    for (const Process& process : run.processes) {
+        if (process.role != Role::main && !still_needed(node(slot).service, run, process.role))
+            fx_.push_back(out::KillProcess{process.spawn});
+    }
     if (run.stage == Stage::kill) send_kill(slot);
     const bool main_lives =
         std::any_of(run.processes.begin(), run.processes.end(), [](const Process& p) { return p.role == Role::main; });

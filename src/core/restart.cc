@@ -139,7 +139,7 @@ void Machine::rest(Slot slot, const Run& run) {
                 edge.await == Await::ready || edge.await == Await::healthy || edge.await == Await::started;
             const Service& other = node(edge.other).service;
             if (!hard || !leans || other.runs.empty() || other.want == Want::down) continue;
-            if (mine.kind == Kind::task) continue;
+            if (mine.kind == Kind::task || other.runs.back().state == State::stopping) continue;
             run_of(node(edge.other))->failed = true;
             stop_run(edge.other, Reason::dependency_failed, s.name);
         }

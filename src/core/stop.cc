@@ -12,7 +12,8 @@ using namespace model;
 namespace {
 
 constexpr Duration kKillAgain = seconds(5);
-constexpr int kContinue = 18;  // SIGCONT
+constexpr Duration kLeftBehind = milliseconds(100);  // for what the last command left behind to end by itself
+constexpr int kContinue = 18;                        // SIGCONT
 
 const Process* main_of(const Run& run) {
     for (const Process& process : run.processes) {
@@ -135,7 +136,12 @@ void Machine::maybe_empty(Slot slot) {
     Run* run = run_of(node(slot));
     if (run == nullptr || run->state != State::stopping) return;
     queue(slot);
-    if (run->stage == Stage::post_stop) return;  // its commands keep the cgroup busy: they end it
+    if (run->stage == Stage::post_stop) {
+        // Its commands keep the cgroup busy; when the last has ended, so must what it left behind.
+        const bool over = run->step >= run_spec(*run).hooks.or_default().post_stop.size();
+        if (over && run->processes.empty() && !run->populated) finish(slot);
+        return;
+    }
     if (run->stage != Stage::signal && run->stage != Stage::kill) return;
     if (main_of(*run) != nullptr) return;
     const bool leaves_rest = run_spec(*run).stop.or_default().scope == StopScope::main && !run->killed;
@@ -159,7 +165,11 @@ void Machine::post_stop(Slot slot) {
         spawn(slot, Role::post_stop, run.step);
         return;
     }
-    finish(slot);
+    const StopSpec& stop = run_spec(run).stop.or_default();
+    const bool may_stay = stop.scope == StopScope::main || stop.final_ == StopFinal::never;
+    if (run.step == 0 || may_stay || run.stop_reason == Reason::force_destroyed) return finish(slot);
+    run.stage_deadline = now_.mono + kLeftBehind;
+    fx_.push_back(out::WatchEmpty{node(slot).service.name, run.number});
 }
 
 }  // namespace abide::core

@@ -1,6 +1,7 @@
 // core/watch.cc -- conditions of a living run: readiness probes, health, watchdog, notify messages, reload, pause, and
 // every deadline that judges it.
 #include <algorithm>
+#include <utility>
 
 #include "core/machine.hpp"
 
@@ -162,6 +163,7 @@ void Machine::set_paused(Slot slot, bool paused) {
     if (paused && run.state != State::running) return;  // a start that stands still could not be judged
     run.paused = paused;
     if (paused) {
+        run.frozen = true;
         // A frozen process can't be judged: its clocks stand still with it.
         run.watchdog_at.reset();
         run.health_probe_at.reset();
@@ -182,7 +184,10 @@ void Machine::set_paused(Slot slot, bool paused) {
 
 void Machine::on(const in::Frozen& in) {
     Slot slot = 0;
-    if (run_named(in.service, in.run, slot) != nullptr) queue(slot);
+    Run* run = run_named(in.service, in.run, slot);
+    if (run == nullptr) return;
+    if (!in.frozen && !run->paused && std::exchange(run->frozen, false)) touch(slot);
+    queue(slot);
 }
 
 void Machine::on(const in::Probed& in) {
@@ -331,6 +336,7 @@ void Machine::on_stage_deadline(Slot slot) {
         case Stage::post_stop:
             for (const Process& process : run->processes) fx_.push_back(out::KillProcess{process.spawn});
             run->stage_deadline = now_.mono + seconds(5);
+            if (run->processes.empty()) fx_.push_back(out::KillAll{node(slot).service.name, run->number});
             return;
         case Stage::none:
             if (run->state != State::reloading) return;

@@ -308,8 +308,15 @@ std::vector<std::uint64_t> CgroupTree::drain_empty() {
     for (const int watch : std::exchange(changed_, {})) {
         const auto found = watches_.find(watch);
         if (found == watches_.end()) continue;
-        // A group that is gone is empty too.
-        if (cgroup_populated(found->second.leaf.get()).value_or(false)) continue;
+        const Result<bool> populated = cgroup_populated(found->second.leaf.get());
+        if (populated && *populated) continue;
+        // A group that is gone is empty too; one that can't be read (no descriptor for it, no memory) is looked at
+        // again.
+        const bool gone = !populated && (populated.error().err == ENODEV || populated.error().err == ENOENT);
+        if (!populated && !gone) {
+            changed_.push_back(watch);
+            continue;
+        }
         out.push_back(found->second.token);
         ::inotify_rm_watch(inotify_.get(), watch);
         watches_.erase(found);

@@ -279,4 +279,8 @@ Result<bool> send(int fd, std::span<const std::byte> data, std::span<const int> 
     }
 }
 
+bool peer_gone(const Error& error) {
+    return error.err == EPIPE || error.err == ECONNRESET || error.err == ENOTCONN || error.err == EBADF;
+}
+
 }  // namespace abide::kernel

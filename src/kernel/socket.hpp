@@ -76,6 +76,8 @@ Result<Received> receive(int fd, std::span<std::byte> buffer);
 Result<Received> receive_even_cut(int fd, std::span<std::byte> buffer);
 // Sends one message; false when it would block.  At most kFdsPerMessage descriptors.
 Result<bool> send(int fd, std::span<const std::byte> data, std::span<const int> fds = {});
+// The other side is not there any more: nothing that was to be said will ever be heard.
+bool peer_gone(const Error& error);
 // One write to a stream socket, without a signal when nobody reads; 0 when it would block.
 Result<std::size_t> send_some(int fd, const void* data, std::size_t size);
 

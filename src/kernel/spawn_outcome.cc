@@ -81,7 +81,7 @@ void Spawner::Impl::read_outcome(std::uint64_t serial) {
     for (;;) {
         HoldMessage message{};
         const Result<std::size_t> n = read_some(flight.outcome.get(), &message, sizeof(message));
-        if (n && *n == kNothingNow) return;
+        if (!n || *n == kNothingNow) return;  // an error is no end: the child may still run on our memory
         if (n && *n == sizeof(message)) {
             read_hold_word(flight, message);
             continue;

@@ -18,6 +18,7 @@ using anchor::Header;
 using anchor::Verb;
 
 constexpr Duration kStartPatience = seconds(8);
+constexpr int kMostRefusals = 1000;  // in a row
 
 template <class T>
 std::string bytes_of(const T& value) {
@@ -119,7 +120,16 @@ bool AnchorLink::send_front() {
     std::memcpy(frame.data(), &header, sizeof header);
     const Result<bool> sent = kernel::send(socket_.get(), std::as_bytes(std::span(frame)), fds);
     if (sent && !*sent) return false;
-    if (!sent) complain("anchor: " + describe(sent.error()));  // its end shows as end of file on the next read
+    if (!sent) {
+        complain("anchor: " + describe(sent.error()));
+        // What passes (no memory for it now) must not lose a word: it is said again.  The anchor's end shows as end of
+        // file on the next read.
+        if (!kernel::peer_gone(sent.error())) {
+            if (++refusals_ > kMostRefusals) give_up("the anchor can't be told");
+            return false;
+        }
+    }
+    refusals_ = 0;
     queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(taken));
     return true;
 }

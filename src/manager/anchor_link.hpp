@@ -98,6 +98,7 @@ class AnchorLink {
     std::function<void(const anchor::Header&, std::string_view)> now_done_;
     News early_;
     std::uint32_t last_tag_ = 0;
+    int refusals_ = 0;  // sends that failed in a row
 };
 
 }  // namespace abide::manager

@@ -1,6 +1,7 @@
 // manager/complain.cc -- see the header.
 #include "manager/complain.hpp"
 
+#include <cstdlib>
 #include <cstring>
 #include <utility>
 
@@ -13,6 +14,7 @@ namespace {
 
 constexpr int kStandardError = 2;
 constexpr std::size_t kLineBytes = 1000;
+constexpr int kExitGaveUp = 70;
 
 std::size_t complained = 0;
 
@@ -27,6 +29,15 @@ void complain(std::string_view text) {
 
 std::size_t take_complained() {
     return std::exchange(complained, 0);
+}
+
+void give_up(std::string_view why) {
+    complain(std::string(why) + "; the manager ends, its successor goes on from what is written");
+    std::_Exit(kExitGaveUp);
+}
+
+void must(const Status& done, std::string_view what) {
+    if (!done) give_up(std::string(what) + ": " + describe(done.error()));
 }
 
 std::string describe(const Error& error) {

@@ -44,7 +44,7 @@ void Control::on_listener() {
         if (connections_.size() >= limits::kClients && !close_idle(greediest())) {
             // Those who wait stay in the queue of the socket until somebody leaves.
             accepting_ = false;
-            static_cast<void>(epoll_.modify(listener_.get(), 0, token_of(Watched::control)));
+            must(epoll_.modify(listener_.get(), 0, token_of(Watched::control)), "control socket");
             return;
         }
         Result<std::optional<kernel::Fd>> accepted = kernel::accept_connection(listener_.get());
@@ -108,7 +108,7 @@ void Control::close(std::uint64_t id) {
 void Control::accept_again() {
     accepting_ = true;
     accept_again_ = kNever;
-    static_cast<void>(epoll_.modify(listener_.get(), EPOLLIN, token_of(Watched::control)));
+    must(epoll_.modify(listener_.get(), EPOLLIN, token_of(Watched::control)), "control socket");
 }
 
 void Control::on_connection(std::uint64_t id, std::uint32_t events, const Now& now) {
@@ -293,7 +293,8 @@ void Control::update(std::uint64_t id, Connection& connection) {
     else if (!connection.waiting && !connection.closing)
         wanted |= EPOLLIN;
     if (wanted != connection.watched) {
-        static_cast<void>(epoll_.modify(connection.socket.get(), wanted, token_of(Watched::connection, id)));
+        // One that can't be listened to is closed: its client comes again.
+        if (!epoll_.modify(connection.socket.get(), wanted, token_of(Watched::connection, id))) return close(id);
         connection.watched = wanted;
     }
     const bool hurries = !connection.out.empty() || (!connection.waiting && !connection.reader.pending().empty());

@@ -17,11 +17,9 @@ namespace {
 
 constexpr std::size_t kImageBytes = std::size_t{1} << 30;
 constexpr int kAppend = O_RDWR | O_APPEND | O_CLOEXEC;
-constexpr int kExitJournal = 70;
 
-[[noreturn]] void give_up(const std::string& why) {
-    complain("the journal can't be written: " + why + "; the manager ends, its successor goes on from what is written");
-    std::_Exit(kExitJournal);
+[[noreturn]] void give_up_writing(const std::string& why) {
+    give_up("the journal can't be written: " + why);
 }
 
 }  // namespace
@@ -130,8 +128,8 @@ void JournalStore::write(const core::Engine& engine, const core::Changes& change
     if (writer.empty()) return;
     const std::string_view batch = writer.take();
     const Result<std::size_t> written = kernel::write_some(file_.get(), batch.data(), batch.size());
-    if (!written) give_up(describe(written.error()));
-    if (*written != batch.size()) give_up("no memory for it");
+    if (!written) give_up_writing(describe(written.error()));
+    if (*written != batch.size()) give_up_writing("no memory for it");
     size_ += *written;
 }
 
@@ -161,10 +159,10 @@ void JournalStore::compact_when_due(const core::Engine& engine, AnchorLink& anch
         return;
     }
     Result<kernel::Fd> copy = file_.duplicate();
-    if (!copy) give_up(describe(copy.error()));
+    if (!copy) give_up_writing(describe(copy.error()));
     anchor.put(static_cast<std::uint64_t>(anchor::Key::journal), share(std::move(*copy)), true);
     // The next record goes to the new image only, so the anchor must have it by then.
-    if (!anchor.flush()) give_up("the anchor does not take the new image");
+    if (!anchor.flush()) give_up_writing("the anchor does not take the new image");
 }
 
 Result<kernel::Fd> JournalStore::copy() const {

@@ -47,7 +47,7 @@ void LoggerKeeper::adopt(AnchorLink::Kept& kept) {
     socket_ = std::move(socket.mapped());
     pidfd_ = std::move(pidfd.mapped());
     started_ = kernel::mono_now();
-    static_cast<void>(epoll_.add(socket_.get(), EPOLLIN, token_of(Watched::logger)));
+    must(epoll_.add(socket_.get(), EPOLLIN, token_of(Watched::logger)), "logger");
     anchor_.mark(pid_, anchor::kManaged);
 }
 
@@ -93,7 +93,7 @@ void LoggerKeeper::start() {
     }
     starting_ = true;
     started_ = kernel::mono_now();
-    static_cast<void>(epoll_.add(socket_.get(), EPOLLIN, token_of(Watched::logger)));
+    must(epoll_.add(socket_.get(), EPOLLIN, token_of(Watched::logger)), "logger");
     if (Result<kernel::Fd> copy = socket_.duplicate()) anchor_.put(kSocketKey, share(std::move(*copy)), true);
     tell_all();
 }
@@ -197,16 +197,18 @@ void LoggerKeeper::flush() {
         for (const SharedFd& fd : queue_.front().fds) fds.push_back(fd->get());
         const Result<bool> sent = kernel::send(socket_.get(), std::as_bytes(std::span(queue_.front().bytes)), fds);
         if (sent && !*sent) break;
-        queue_.pop_front();
         if (!sent) {
             complain("logger: " + describe(sent.error()));
-            break;
+            // What passes (no memory for it now) must not lose a pipe; the end of the logger shows as end of file.
+            if (!kernel::peer_gone(sent.error())) break;
         }
+        queue_.pop_front();
+        if (!sent) break;
     }
     const bool waits = !queue_.empty();
     if (waits == watches_out_) return;
     watches_out_ = waits;
-    static_cast<void>(epoll_.modify(socket_.get(), EPOLLIN | (waits ? EPOLLOUT : 0u), token_of(Watched::logger)));
+    must(epoll_.modify(socket_.get(), EPOLLIN | (waits ? EPOLLOUT : 0u), token_of(Watched::logger)), "logger");
 }
 
 void LoggerKeeper::hang_up() {

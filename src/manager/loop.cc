@@ -267,8 +267,7 @@ void Loop::watch_anchor_room() {
     const bool wants = !anchor_.flushed();
     if (wants == anchor_wants_room_) return;
     anchor_wants_room_ = wants;
-    const Status set = epoll_.modify(anchor_.fd(), EPOLLIN | (wants ? EPOLLOUT : 0u), token_of(Watched::anchor));
-    if (!set) complain(describe(set.error()));
+    must(epoll_.modify(anchor_.fd(), EPOLLIN | (wants ? EPOLLOUT : 0u), token_of(Watched::anchor)), "anchor");
 }
 
 }  // namespace abide::manager

@@ -146,7 +146,8 @@ void Runs::recover(const model::Service& service, const model::Run& run, const m
     }
     if (auto socket = kept.extract(anchor_key(Keep::notify, key))) {
         things.notify = std::move(socket.mapped());
-        static_cast<void>(epoll_.add(things.notify.get(), EPOLLIN, token_of(Watched::notify, key)));
+        must(epoll_.add(things.notify.get(), EPOLLIN, token_of(Watched::notify, key)),
+             service.name + ": notify socket");
     } else if (wants_notify(spec)) {
         if (const Status made = make_notify(things, static_cast<bool>(spec.identity)); !made) {
             complain(service.name + ": notify socket: " + describe(made.error()));
@@ -154,7 +155,8 @@ void Runs::recover(const model::Service& service, const model::Run& run, const m
     }
     if (auto pipe = kept.extract(anchor_key(Keep::ready_pipe, key)); pipe && run.state == model::State::starting) {
         things.ready_read = std::move(pipe.mapped());
-        static_cast<void>(epoll_.add(things.ready_read.get(), EPOLLIN, token_of(Watched::ready_pipe, key)));
+        must(epoll_.add(things.ready_read.get(), EPOLLIN, token_of(Watched::ready_pipe, key)),
+             service.name + ": readiness pipe");
     }
     runs_.insert_or_assign(key, std::move(things));
 }

@@ -145,8 +145,16 @@ Status Tracking::freeze(std::string_view service, RunNumber run, bool frozen) {
 
 bool Tracking::watch_empty(std::string_view service, RunNumber run) {
     const std::uint64_t key = run_key(service, run);
-    if (watches_.contains(key)) return false;
     if (gone_.contains(key)) return true;
+    if (watches_.contains(key)) {
+        // Asked again: whatever became of the news, this is the answer.
+        if (!tree_ || !tree_->remove_leaf(service, leaf_name(run))) return false;
+        watches_.erase(key);
+        tree_->forget_watch(key);
+        gone_.insert(key);
+        return true;
+    }
+    bool polled = !tree_;
     if (tree_) {
         // Removing the folder is the cheapest question: it succeeds only when nobody is left.
         if (tree_->remove_leaf(service, leaf_name(run))) {
@@ -161,14 +169,15 @@ bool Tracking::watch_empty(std::string_view service, RunNumber run) {
         }
         if (!watched) {
             complain("watching a control group: " + describe(watched.error()));
-            next_look_ = kernel::mono_now() + kLastLook;
+            polled = true;
+            next_look_ = std::min(next_look_, kernel::mono_now() + kLastLook);
         }
     } else {
         if (session_members(key).empty()) return true;
         look_delay_ = kFirstLook;
         next_look_ = std::min(next_look_, kernel::mono_now() + look_delay_);
     }
-    watches_.emplace(key, Watch{std::string(service), run});
+    watches_.emplace(key, Watch{std::string(service), run, polled});
     return false;
 }
 
@@ -199,7 +208,8 @@ std::vector<Tracking::Empty> Tracking::drain(Mono now) {
         if (gone) keys.push_back(key);
     }
     for (const std::uint64_t key : keys) take(key);
-    if (!watches_.empty() && (!tree_ || watch_fd() < 0)) {
+    const bool goes_on = std::ranges::any_of(watches_, [](const auto& entry) { return entry.second.polled; });
+    if (goes_on || (!watches_.empty() && watch_fd() < 0)) {
         look_delay_ = std::min(Duration{std::max(look_delay_.ns, kFirstLook.ns) * 2}, kLastLook);
         next_look_ = now + look_delay_;
     }

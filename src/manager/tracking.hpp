@@ -67,6 +67,7 @@ class Tracking {
     struct Watch {
         std::string service;
         RunNumber run;
+        bool polled = false;  // no news of it comes by itself
     };
     [[nodiscard]] std::vector<std::int32_t> session_members(std::uint64_t key) const;
 

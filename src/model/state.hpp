@@ -99,6 +99,7 @@ struct Run {
     bool term_sent = false;
     bool restart_after = false;  // a restart was asked: start again when this run has ended
     bool paused = false;
+    bool frozen = false;  // perhaps: a freeze was asked for, and no thaw has been confirmed since
     Reason start_reason = Reason::none, stop_reason = Reason::none;
     std::string cause;  // the service, operation or process behind the reason
     Wall started_at{}, state_since{}, ready_at{};
@@ -117,7 +118,7 @@ struct Run {
 };
 BOOST_DESCRIBE_STRUCT(Run, (),
                       (number, state, stage, spec, processes, main_exit, populated, ready, healthy, unhealthy,
-                       was_ready, degraded, draining, cgroup, failed, killed, term_sent, restart_after, paused,
+                       was_ready, degraded, draining, cgroup, failed, killed, term_sent, restart_after, paused, frozen,
                        start_reason, stop_reason, cause, started_at, state_since, ready_at, started, stage_deadline,
                        ready_probe_at, health_probe_at, probe_deadline, watchdog_at, health_streak, probe, step,
                        log_key, notify_key, status_text, error_number, watchdog, sessions))

@@ -76,7 +76,12 @@ class Fields {
         return taken;
     }
 
-    std::string text() { return std::string(take(get<std::uint16_t>())); }
+    // Longer than its bound: no message.
+    std::string text(std::size_t most) {
+        const std::string_view taken = take(get<std::uint16_t>());
+        ok_ = ok_ && taken.size() <= most;
+        return std::string(taken);
+    }
     bool ok() const { return ok_; }
 
   private:
@@ -130,7 +135,7 @@ OpenItem read_open_item(Fields& in) {
     OpenItem item;
     item.key = in.get<std::uint64_t>();
     item.run = in.get<std::uint64_t>();
-    item.service = in.text();
+    item.service = in.text(kNameBytes);
     const auto mode = in.get<std::uint8_t>();
     // A mode of a later version: the output is kept in files, which loses nothing.
     item.spec.mode = mode <= static_cast<std::uint8_t>(model::LogMode::none) ? static_cast<model::LogMode>(mode)
@@ -263,7 +268,7 @@ Pattern read_pattern(Fields& in) {
     pattern.run = in.get<std::uint64_t>();
     pattern.literal = in.get<std::uint8_t>() != 0;
     pattern.since_ns = in.get<std::int64_t>();
-    pattern.text = in.text();
+    pattern.text = in.text(kPatternBytes);
     return pattern;
 }
 
@@ -306,8 +311,9 @@ std::optional<ToManager> decode_to_manager(std::string_view packet) {
     if (!raw) return std::nullopt;
     switch (static_cast<unsigned>(raw->verb)) {
         case static_cast<unsigned>(Verb::matched):
-            return read_one<Matched>(
-                *raw, [](Fields& in) { return Matched{in.get<std::uint64_t>(), in.get<std::uint64_t>(), in.text()}; });
+            return read_one<Matched>(*raw, [](Fields& in) {
+                return Matched{in.get<std::uint64_t>(), in.get<std::uint64_t>(), in.text(kMatchedLineBytes)};
+            });
         case static_cast<unsigned>(Verb::drained):
             return read_one<Drained>(*raw, [](Fields& in) {
                 return Drained{in.get<std::uint64_t>(), in.get<std::uint64_t>(), in.get<std::uint8_t>() != 0};
@@ -317,11 +323,13 @@ std::optional<ToManager> decode_to_manager(std::string_view packet) {
                 return Dropped{in.get<std::uint64_t>(), in.get<std::uint64_t>(), in.get<std::uint64_t>()};
             });
         case static_cast<unsigned>(Verb::problem):
-            return read_one<Problem>(
-                *raw, [](Fields& in) { return Problem{in.get<std::uint64_t>(), in.get<std::int32_t>(), in.text()}; });
+            return read_one<Problem>(*raw, [](Fields& in) {
+                return Problem{in.get<std::uint64_t>(), in.get<std::int32_t>(), in.text(kTextBytes)};
+            });
         case static_cast<unsigned>(Verb::refused):
-            return read_one<Refused>(
-                *raw, [](Fields& in) { return Refused{in.get<std::uint64_t>(), in.get<std::uint64_t>(), in.text()}; });
+            return read_one<Refused>(*raw, [](Fields& in) {
+                return Refused{in.get<std::uint64_t>(), in.get<std::uint64_t>(), in.text(kTextBytes)};
+            });
         default: return Unknown{raw->verb};
     }
 }

@@ -120,6 +120,7 @@ class Driver {
     std::vector<Effect> effects;
     Permission permission = Permission::administer;
     bool kills = true, dies_of_term = true, hooks_succeed = true, execs = true;
+    bool leaves_children = false;  // somebody of a run lives on after a post-stop command
 
   private:
     void advance(Duration d) {
@@ -143,7 +144,10 @@ class Driver {
         } else if (const auto* all = std::get_if<out::KillAll>(&effect)) {
             kill(all->service, 9, inputs);
         } else if (const auto* watch = std::get_if<out::WatchEmpty>(&effect)) {
-            if (kills) inputs.push_back(in::Emptied{watch->service, watch->run});
+            const Service* s = engine.find(watch->service);
+            const bool tidied = s != nullptr && !s->runs.empty() && s->runs.back().stage == Stage::post_stop &&
+                                s->runs.back().processes.empty();
+            if (kills && !(leaves_children && tidied)) inputs.push_back(in::Emptied{watch->service, watch->run});
         }
     }
     void kill(const std::string& name, int signal, std::vector<Input>& inputs) {

@@ -220,6 +220,40 @@ TEST(Restart, FollowsThePolicyAndTheCause) {
     EXPECT_EQ(d.state("forced"), "running");
 }
 
+TEST(Strays, OfAPastRunChangeNothing) {
+    Driver d({notifying("a")});
+    d.boot();
+    d.notify_ready("a");
+    d.ask(Verb::restart, {"a"});
+    ASSERT_EQ(d.engine.find("a")->last_run.value, 2u);
+    const RunNumber past{1};
+    in::Notified ready;
+    ready.service = "a";
+    ready.run = past;
+    ready.ready = true;
+    const Input strays[] = {in::Emptied{"a", past}, ready, in::Probed{"a", past, 1, true, ""},
+                            in::BecameReady{"a", past, 77, 1}};
+    for (const Input& stray : strays) {
+        const core::Snapshot before = d.engine.snapshot();
+        d.give(stray);
+        EXPECT_EQ(d.engine.snapshot().services, before.services) << "input " << stray.index();
+        EXPECT_EQ(d.engine.instance().strays, before.instance.strays + 1);
+    }
+}
+
+TEST(Restart, TheWindowOfTheLimitPasses) {
+    ServiceSpec a = service("a");
+    a.restart_delay.ensure().limit_count = 3;
+    a.restart_delay->reset_after = seconds(3600);
+    Driver d({a});
+    d.boot();
+    for (int i = 0; i < 10; ++i) {
+        d.exit("a", 1);
+        d.pass(seconds(100));
+        EXPECT_EQ(d.state("a"), "running") << i;
+    }
+}
+
 TEST(Restart, AnUnknownStatusIsNeverASuccess) {
     Driver d({service("a")});
     d.boot();
@@ -381,6 +415,22 @@ TEST(Sessions, AreInTheJournalWhereThereIsNoControlGroup) {
     const model::Run& run = d.engine.find("a")->runs.back();
     ASSERT_EQ(run.sessions.size(), 1u) << "the health check's commands do not pile up";
     EXPECT_EQ(run.sessions[0].id, run.processes[0].pid);
+}
+
+TEST(Stop, EndsWhatAPostStopCommandLeftBehind) {
+    ServiceSpec a = service("a");
+    a.hooks.ensure().post_stop.push_back({{"tidy"}});
+    Driver d({a});
+    d.boot();
+    d.leaves_children = true;
+    d.ask(Verb::stop, {"a"});
+    EXPECT_EQ(d.state("a"), "stopping");
+    d.take<out::KillAll>();
+    d.pass(seconds(1));
+    EXPECT_EQ(d.take<out::KillAll>().size(), 1u);
+    d.leaves_children = false;
+    d.give(in::Emptied{"a", d.engine.find("a")->last_run});
+    EXPECT_EQ(d.state("a"), "inactive");
 }
 
 TEST(ForceDestroy, EndsAStuckStartAndItsDependents) {

@@ -85,6 +85,22 @@ TEST(Conflicts, TheNewOneDisplacesTheOld) {
     EXPECT_EQ(d.state("b"), "inactive");
 }
 
+TEST(Loss, LeavesWhoStopsAlreadyAsItIs) {
+    ServiceSpec db = service("db"), api = service("api");
+    db.restart = RestartPolicy::never;
+    api.dependencies = {needs("db")};
+    api.hooks.ensure().post_stop.push_back({{"tidy"}});
+    Driver d({api, db});
+    d.boot();
+    d.dies_of_term = false;
+    d.ask(Verb::restart, {"api"});
+    ASSERT_EQ(d.state("api"), "stopping");
+    d.engine.take_changes();
+    d.exit("db", 1);
+    EXPECT_EQ(d.state("db"), "failed");
+    EXPECT_FALSE(d.engine.find("api")->runs.back().failed);
+}
+
 TEST(Wants, AFailureDoesNotStopTheDependent) {
     ServiceSpec a = service("a"), cache = service("cache");
     cache.restart = RestartPolicy::never;

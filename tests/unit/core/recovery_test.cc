@@ -1,0 +1,116 @@
+// A manager that comes back: what was decided and perhaps not done is asked for again by its own rule, and nothing
+// else.
+#include <gtest/gtest.h>
+
+#include "unit/core/driver.hpp"
+
+namespace abide::test {
+namespace {
+
+// The manager dies after the journal and before the effects; what it had asked for never ran, the rest lives.
+std::vector<Effect> lose_manager(Driver& d) {
+    core::Snapshot snapshot = d.engine.snapshot();
+    d.engine = core::Engine(std::move(snapshot));
+    in::Recovered found;
+    for (const Service* s : d.engine.services()) {
+        for (const Run& run : s->runs) {
+            for (const Process& p : run.processes) {
+                const bool lives = p.state == ProcessState::alive;
+                found.processes.push_back({p.spawn, lives, !lives, p.pid, p.start_ticks});
+            }
+        }
+    }
+    return d.engine.step(found, d.now);
+}
+
+std::vector<Effect> ask_unanswered(Driver& d, Verb verb, const std::string& name) {
+    in::Requested request;
+    request.verb = verb;
+    request.names = {name};
+    request.requester.permission = Permission::administer;
+    return d.engine.step(request, d.now);
+}
+
+template <class T>
+std::vector<T> only(const std::vector<Effect>& effects) {
+    std::vector<T> found;
+    for (const Effect& effect : effects) {
+        if (const T* fx = std::get_if<T>(&effect)) found.push_back(*fx);
+    }
+    return found;
+}
+
+ServiceSpec reloading(std::string name) {
+    ServiceSpec spec = service(std::move(name));
+    spec.reload = Box(ReloadSpec{.signal = 1, .command = {{"reload"}}, .timeout = seconds(5)});
+    return spec;
+}
+
+TEST(Recovery, WhatNeverRanIsAskedForAgain) {
+    Driver d({reloading("a")});
+    d.boot();
+    ask_unanswered(d, Verb::reload, "a");
+    const std::vector<out::Spawn> again = only<out::Spawn>(lose_manager(d));
+    ASSERT_EQ(again.size(), 1u);
+    EXPECT_EQ(again[0].role, Role::reload);
+}
+
+TEST(Recovery, WhatNeverRanIsForgottenWhenItsTimeIsOver) {
+    Driver d({reloading("a")});
+    d.boot();
+    ask_unanswered(d, Verb::reload, "a");
+    ask_unanswered(d, Verb::force_destroy, "a");
+    EXPECT_TRUE(only<out::Spawn>(lose_manager(d)).empty());
+}
+
+TEST(Recovery, NoHookOfAStartRunsWhileItStops) {
+    ServiceSpec a = service("a");
+    a.hooks.ensure().pre_start.push_back({{"prepare"}});
+    Driver d({a});
+    d.engine.step(in::Recovered{{}, true}, d.now);
+    ask_unanswered(d, Verb::restart, "a");
+    EXPECT_TRUE(only<out::Spawn>(lose_manager(d)).empty());
+}
+
+TEST(Recovery, AThawThatWasLostIsRepeated) {
+    Driver d({service("a")});
+    d.boot();
+    d.ask(Verb::pause, {"a"});
+    ask_unanswered(d, Verb::unpause, "a");
+    std::vector<out::Freeze> freezes = only<out::Freeze>(lose_manager(d));
+    ASSERT_EQ(freezes.size(), 1u);
+    EXPECT_FALSE(freezes[0].frozen);
+    // Once it is confirmed there is nothing to repeat.
+    d.give(in::Frozen{"a", d.engine.find("a")->last_run, false});
+    EXPECT_TRUE(only<out::Freeze>(lose_manager(d)).empty());
+}
+
+TEST(Recovery, AStopThaws) {
+    Driver d({service("a")});
+    d.boot();
+    d.ask(Verb::pause, {"a"});
+    ask_unanswered(d, Verb::stop, "a");
+    const std::vector<out::Freeze> freezes = only<out::Freeze>(lose_manager(d));
+    ASSERT_EQ(freezes.size(), 1u);
+    EXPECT_FALSE(freezes[0].frozen);
+}
+
+TEST(Recovery, HelpersOfWhatIsOverAreKilledAgain) {
+    ServiceSpec a = service("a");
+    a.health = Box(HealthSpec{});
+    a.health->probe.kind = ProbeKind::exec;
+    Driver d({a});
+    d.boot();
+    const auto due = d.engine.next_deadline();
+    d.now.mono = due;
+    const std::vector<out::Spawn> probe = only<out::Spawn>(d.engine.step(in::Ticked{}, d.now));
+    ASSERT_EQ(probe.size(), 1u);
+    d.engine.step(in::Executed{probe[0].spawn}, d.now);
+    ask_unanswered(d, Verb::stop, "a");
+    const std::vector<out::KillProcess> killed = only<out::KillProcess>(lose_manager(d));
+    ASSERT_EQ(killed.size(), 1u);
+    EXPECT_EQ(killed[0].spawn, probe[0].spawn);
+}
+
+}  // namespace
+}  // namespace abide::test

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Builds and passes all tests.
-#   ./test.sh                 everything: tidy, unit tests, simulator, system tests
+#   ./test.sh                 everything: tidy, unit tests, simulator, system tests, fuzzing for some seconds
 #   ./test.sh fast            a subset in two minutes (after the first build): tidy, unit tests, a short simulation
 #   ./test.sh asan|tsan       unit tests and a simulation under a sanitizer
+#   ./test.sh fuzz [SECONDS]  every fuzz target for so long (600), with Clang and sanitizers
 # The last line is `N passed, N failed`; the exit status is 0 only when nothing failed.
 set -uo pipefail
 cd "$(dirname "$(readlink -f "$0")")" || exit 1
@@ -10,8 +11,8 @@ cd "$(dirname "$(readlink -f "$0")")" || exit 1
 mode=${1:-full}
 case $mode in
     full | fast) preset=release ;;
-    asan | tsan) preset=$mode ;;
-    *) echo "usage: test.sh [fast|asan|tsan]" >&2; exit 2 ;;
+    asan | tsan | fuzz) preset=$mode ;;
+    *) echo "usage: test.sh [fast|asan|tsan|fuzz]" >&2; exit 2 ;;
 esac
 build=build/$preset
 results=$(mktemp -d)
@@ -48,6 +49,16 @@ finish() {
     exit
 }
 
+# Clang is only for this: the same targets replay their corpus with GCC among the unit tests.
+fuzz() {
+    step 'bootstrap lint' ./bootstrap.sh lint && step 'configure fuzz' cmake --preset fuzz &&
+        step 'build fuzz' cmake --build --preset fuzz && step fuzz tools/fuzz.py build/fuzz --seconds "$1"
+}
+
+if [ "$mode" = fuzz ]; then
+    step bootstrap ./bootstrap.sh && fuzz "${2:-600}"
+    finish
+fi
 step bootstrap ./bootstrap.sh || finish
 step configure cmake --preset "$preset" || finish
 step build cmake --build --preset "$preset" || finish
@@ -59,7 +70,13 @@ step 'unit tests' tools/unit.py "$build"
 if [ "$mode" = full ]; then  # the unit tests have a short simulation among them
     step simulator "$build/bin/abide-sim" --seeds 10000000 --seconds "${ABIDE_SIM_SECONDS:-40}"
 fi
+if [ "$mode" = full ]; then  # pages that are made from the core, and journals of all that a life passes through
+    step 'docs/states.md' tools/page.py docs/states.md "$build/bin/abide-sim" --states
+    step 'docs/matrix.md' tools/page.py docs/matrix.md "$build/bin/abide-sim" --matrix
+    step 'golden journals' "$build/bin/abide-golden" tests/fixtures/journal --every-situation
+fi
 if [ "$mode" = full ] && [ -f tests/system/run.py ]; then
     step 'system tests' python3 tests/system/run.py --build "$build"
 fi
+[ "$mode" != full ] || fuzz "${ABIDE_FUZZ_SECONDS:-4}"
 finish

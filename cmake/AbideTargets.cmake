@@ -20,6 +20,10 @@ if(ABIDE_SANITIZE)
   list(APPEND ABIDE_FLAGS -fsanitize=${ABIDE_SANITIZE} -fno-omit-frame-pointer)
   list(APPEND ABIDE_LINK_FLAGS -fsanitize=${ABIDE_SANITIZE})
 endif()
+if(ABIDE_FUZZ)
+  # Coverage in all code; a broken rule of the language ends the run like any other fault.
+  list(APPEND ABIDE_FLAGS -fsanitize=fuzzer-no-link -fno-sanitize-recover=all -O1)
+endif()
 
 # abide_library(NAME USES folder...): every .cc of src/NAME.
 function(abide_library name)

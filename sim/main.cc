@@ -1,7 +1,11 @@
 // sim/main.cc -- abide-sim: many seeds, each a small world with faults of its own.
 //
 //   abide-sim [--seeds N] [--seconds S] [--seed X [--trace]]
+//   abide-sim --states         prints the table of all states and inputs (docs/states.md)
+//   abide-sim --matrix         runs every cell of the matrix and prints its page (docs/matrix.md)
+//   abide-sim --cell "NAME"    one cell, with its two stories
 // First any faults (safety: every invariant after every step), then none (liveness: all must converge in bounded time).
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -10,7 +14,9 @@
 
 #include "core/graph.hpp"
 #include "exhaust.hpp"
+#include "matrix.hpp"
 #include "model/text.hpp"
+#include "states.hpp"
 #include "world.hpp"
 
 namespace abide::sim {
@@ -98,10 +104,37 @@ std::string run_seed(std::uint64_t seed, bool trace) {
     return "liveness: the instance does not end";
 }
 
+constexpr std::size_t kShownBytes = 6000;
+
+int print(const std::string& page) {
+    std::fwrite(page.data(), 1, page.size(), stdout);
+    return 0;
+}
+
+int matrix() {
+    const MatrixResult result = run_matrix();
+    if (!result.failures.empty()) {
+        const auto failed = std::count(result.failures.begin(), result.failures.end(), '\n');
+        std::fprintf(stderr, "%s\nabide-sim: %ld of %zu cells fail; abide-sim --cell \"NAME\" shows one\n",
+                     result.failures.substr(0, kShownBytes).c_str(), static_cast<long>(failed), result.cells);
+        return 1;
+    }
+    return print(result.page);
+}
+
+int cell(const char* name) {
+    const MatrixResult result = run_matrix(name);
+    std::fprintf(stderr, "%s", result.failures.c_str());
+    return result.cells == 1 && result.failures.empty() ? 0 : 1;
+}
+
 }  // namespace
 }  // namespace abide::sim
 
 int main(int argc, char** argv) {
+    if (argc == 2 && std::strcmp(argv[1], "--states") == 0) return abide::sim::print(abide::sim::state_table());
+    if (argc == 2 && std::strcmp(argv[1], "--matrix") == 0) return abide::sim::matrix();
+    if (argc == 3 && std::strcmp(argv[1], "--cell") == 0) return abide::sim::cell(argv[2]);
     std::uint64_t seeds = 3000, first = 1, depth = 5;
     double seconds = 1e9;
     bool trace = false, exhaust = true;

@@ -181,6 +181,27 @@ void World::journal() {
     for (const OperationId id : changes.dropped_operations) {
         std::erase_if(written_.operations, [&](const Operation& op) { return op.id == id; });
     }
+    violation_ = not_written(now);
+}
+
+// All that is true is in the journal; only the watchdog's pings are not.
+std::string World::not_written(const core::Snapshot& now) const {
+    if (!(written_.instance == now.instance)) return "journal: the instance changed and was not written";
+    const auto without_pings = [](Service service) {
+        for (Run& run : service.runs) run.watchdog_at.reset();
+        return service;
+    };
+    for (const Service& service : now.services) {
+        const auto known = std::ranges::find(written_.services, service.name, &Service::name);
+        if (known == written_.services.end() || !(without_pings(*known) == without_pings(service)))
+            return "journal: " + service.name + " changed and was not written";
+    }
+    for (const Operation& operation : now.operations) {
+        const auto known = std::ranges::find(written_.operations, operation.id, &Operation::id);
+        if (known == written_.operations.end() || !(*known == operation))
+            return "journal: operation " + std::to_string(operation.id.value) + " changed and was not written";
+    }
+    return {};
 }
 
 void World::crash_manager() {

@@ -123,6 +123,7 @@ class World {
     void started(FakeProcess& process);
     bool somebody_lives(const std::string& service, RunNumber run) const;
     void journal();
+    std::string not_written(const core::Snapshot& now) const;
 
     Random random_;
     Faults faults_;

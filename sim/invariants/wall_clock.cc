@@ -15,6 +15,13 @@ std::string wall_clock(const World& world, const Step& step) {
     for (std::size_t i = 0; i < effects.size(); ++i) {
         if (effects[i].index() != step.effects[i].index()) return "another date leads to effects of another kind";
     }
+    for (const Service* service : twin.services()) {
+        const Service* other_service = step.after.find(service->name);
+        if (other_service == nullptr) continue;
+        if (service->restart_times != other_service->restart_times ||
+            service->backoff_until != other_service->backoff_until)
+            return service->name + ": another date leads to other deadlines";
+    }
     return {};
 }
 

@@ -1,0 +1,316 @@
+"""The matrix on real processes: a service is held at a stage, its manager is lost in some way, something happens meanwhile, a
+client waits.  The twin of a cell meets the same with a manager that was only stopped for that time.  Both must tell the same.
+
+Cells are chosen so that every pair of values stands together at least once (ABIDE_MATRIX=full: all of them).
+"""
+import contextlib
+import itertools
+import json
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import time
+
+from harness import BIN, Instance, alive, until
+
+# Each command says that it began, and goes on when the file NAME.go is there.
+GATED = """#!/bin/sh
+echo "$1 $ABIDE_RUN" >> "{dir}/lines-of-$ABIDE_SERVICE"
+while [ ! -e {dir}/$1.go ]; do sleep 0.02; done
+echo "$1 $ABIDE_RUN done" >> "{dir}/lines-of-$ABIDE_SERVICE"
+"""
+# The main process: ready when main.go is there; forks when it is told to.
+MAIN = """#!/usr/bin/env python3
+import os, signal, socket, sys, time
+run = os.environ.get("ABIDE_RUN", "")
+def tell(word):
+    with open("{dir}/lines-of-" + os.environ["ABIDE_SERVICE"], "a") as file:
+        file.write(f"{{word}} {{run}}\\n")
+def fork_once(*_):
+    if os.fork() == 0:
+        os.execvp("sleep", ["sleep", "600"])
+def fork_twice(*_):
+    if os.fork() == 0:
+        if os.fork() == 0:
+            os.execvp("sleep", ["sleep", "600"])
+        os._exit(0)
+    os.wait()
+def end(*_):
+    tell("main got TERM")
+    os._exit(0)
+signal.signal(signal.SIGUSR1, fork_once)
+signal.signal(signal.SIGUSR2, fork_twice)
+signal.signal(signal.SIGTERM, end)
+tell("main")
+while not os.path.exists("{dir}/main.go"):
+    time.sleep(0.02)
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.connect(os.environ["NOTIFY_SOCKET"])
+s.send(b"READY=1")
+while True:
+    signal.pause()
+"""
+TOML = """
+[project]
+name = "matrix"
+[services.db]
+command = ["{dir}/main-of-db"]
+ready = {{ notify = true }}
+[services."{table}"]
+command = ["{dir}/main"]
+requires = ["db"]
+ready = {{ notify = true }}
+pre-start = [["{dir}/gated", "pre-start"]]
+post-start = [["{dir}/gated", "post-start"]]
+pre-stop = [["{dir}/gated", "pre-stop"]]
+post-stop = [["{dir}/gated", "post-stop"]]
+stop = {{ command = ["{dir}/gated", "stop-command"], timeout = "4s" }}
+reload = {{ command = ["{dir}/gated", "reload"] }}
+restart = "always"
+restart-delay = {{ min = "600ms", max = "600ms", jitter = 0 }}
+{more}
+"""
+GATES = ("main", "pre-start", "post-start", "pre-stop", "stop-command", "post-stop", "reload")
+
+STAGES = ("waiting", "pre-start", "main", "post-start", "ready", "reloading", "pre-stop", "stop-command", "post-stop", "backoff")
+HOWS = ("killed", "segfault", "hang", "twice")  # hang: it stands still, until it is killed for it
+# A planned end, where the program has one: the next manager is the same program, by `abide upgrade`.
+if subprocess.run([str(BIN / "abide"), "upgrade", "--help"], capture_output=True).returncode == 0:
+    HOWS = (*HOWS, "upgrade")
+THENS = ("continues", "is stopped", "is restarted", "dies", "forks once", "forks twice")
+CLIENTS = ("nothing", "start", "stop", "restart")
+NAMES = ("single", "instance of several")
+
+
+def pairwise(*columns):
+    """A short list of rows in which every pair of values of two columns stands together; greedy, always the same."""
+    wanted = {(i, a, j, b) for i, j in itertools.combinations(range(len(columns)), 2) for a in columns[i] for b in columns[j]}
+    rows = []
+    everything = list(itertools.product(*columns))
+
+    def gain(row):
+        return sum((i, row[i], j, row[j]) in wanted for i, j in itertools.combinations(range(len(columns)), 2))
+
+    while wanted:
+        best = max(everything, key=gain)
+        rows.append(best)
+        wanted -= {(i, best[i], j, best[j]) for i, j in itertools.combinations(range(len(columns)), 2)}
+    return rows
+
+
+class Case:
+    def __init__(self, name):
+        self.name = "s@1" if name == "instance of several" else "s"
+        table = "s@" if name == "instance of several" else "s"
+        more = 'instances = ["1", "2"]' if name == "instance of several" else ""
+        self.instance = Instance("")
+        folder = self.instance.folder
+        self.folder = folder
+        main = MAIN.replace("{{", "{").replace("}}", "}")
+        texts = {"gated": GATED.replace("{dir}", str(folder)), "main": main.replace("{dir}", str(folder)),
+                 "main-of-db": main.replace("{dir}/main.go", str(folder / "db.go")).replace("{dir}", str(folder))}
+        for file, text in texts.items():
+            (folder / file).write_text(text)
+            (folder / file).chmod(0o755)
+        self.instance.config.write_text(TOML.format(dir=folder, table=table, more=more))
+        self.clients = []
+
+    def close(self):
+        for client in self.clients:
+            client.kill()
+            client.communicate()
+        self.open_all()
+        self.instance.close()
+
+    def open(self, gate):
+        (self.folder / f"{gate}.go").touch()
+
+    def shut(self, gate):
+        with contextlib.suppress(FileNotFoundError):
+            (self.folder / f"{gate}.go").unlink()
+
+    def open_all(self):
+        for gate in (*GATES, "db"):
+            self.open(gate)
+
+    def service(self):
+        result = self.instance.run("status", "--json")
+        services = json.loads(result.stdout) if result.returncode == 0 else []
+        return next((s for s in services if s["name"] == self.name), {})
+
+    def lines(self):
+        path = self.folder / f"lines-of-{self.name}"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def client(self, verb):
+        client = subprocess.Popen([*self.command(), verb, self.name], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, text=True)
+        self.clients.append(client)
+        return client
+
+    def command(self):
+        return [str(BIN / "abide"), "-C", str(self.folder)]
+
+    def reach(self, stage):
+        """Brings the service to the stage, where a gate holds it."""
+        if stage != "waiting":
+            self.open("db")
+        gates = {"pre-start": (), "main": ("pre-start",), "post-start": ("pre-start", "main")}.get(
+            stage, ("pre-start", "main", "post-start"))
+        for gate in gates:
+            self.open(gate)
+        self.first = subprocess.Popen([*self.command(), "up", "--detach"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                      stderr=subprocess.STDOUT, text=True)
+        self.clients.append(self.first)
+        until(lambda: self.instance.run("status").returncode == 0, 10)
+        if stage in ("pre-start", "main", "post-start", "waiting"):
+            self.wait_for(stage)
+            return
+        until(lambda: self.service().get("state") == "running", 10)
+        if stage == "reloading":
+            self.client("reload")
+        elif stage == "stop-command":
+            self.open("pre-stop")
+            self.client("stop")
+        elif stage == "post-stop":
+            self.open("pre-stop")
+            self.open("stop-command")
+            self.client("stop")
+        elif stage == "pre-stop":
+            self.client("stop")
+        elif stage == "backoff":
+            self.open("post-stop")
+            for _ in range(2):
+                pid = self.service()["pid"]
+                os.kill(pid, signal.SIGKILL)
+                until(lambda pid=pid: self.service().get("pid") != pid, 10)
+                if self.service().get("state") != "backoff":
+                    until(lambda: self.service().get("state") in ("running", "backoff"), 10)
+        self.wait_for(stage)
+
+    def wait_for(self, stage):
+        def there():
+            service = self.service()
+            if stage in ("pre-start", "post-start", "pre-stop", "stop-command", "post-stop"):
+                return any(line.startswith(stage + " ") and not line.endswith("done") for line in self.lines())
+            if stage == "main":
+                return "main 1" in self.lines()
+            return service.get("state") == {"ready": "running"}.get(stage, stage)
+        there.__doc__ = f"{self.name} is at {stage}: {self.service()}"
+        until(there, 10)
+
+    # ---- the gap ----------------------------------------------------------------------------------------------------
+
+    def victim(self):
+        """The process that the stage is about: the hook that waits at its gate, else the main process."""
+        hook, main = None, None
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            with contextlib.suppress(OSError):
+                words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+                names = pathlib.Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+                if b"ABIDE_SERVICE=" + self.name.encode() not in names or not alive(int(pid)):
+                    continue
+                if any(word.endswith(b"/gated") for word in words):
+                    hook = int(pid)
+                elif any(word.endswith(b"/main") for word in words):
+                    main = int(pid)
+        return hook, main
+
+    def meanwhile(self, then):
+        hook, main = self.victim()
+        if then in ("is stopped", "is restarted"):
+            self.client({"is stopped": "stop", "is restarted": "restart"}[then])
+            time.sleep(0.1)  # it has connected, and waits in the queue of the socket
+        elif then == "dies" and (hook or main):
+            os.kill(hook or main, signal.SIGKILL)
+        elif then.startswith("forks") and main:
+            os.kill(main, signal.SIGUSR1 if then == "forks once" else signal.SIGUSR2)
+        time.sleep(0.1)
+
+    def interrupt(self, how, then, loses):
+        where = self.instance.where()
+        manager, anchor = where["manager_pid"], where["anchor_pid"]
+        if not loses:  # the twin
+            os.kill(manager, signal.SIGSTOP)
+            self.meanwhile(then)
+            os.kill(manager, signal.SIGCONT)
+            return
+        if how == "upgrade":
+            upgrade = subprocess.Popen([*self.command(), "upgrade"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                       stderr=subprocess.STDOUT, text=True)
+            self.meanwhile(then)
+            told, _ = upgrade.communicate(timeout=30)
+            assert upgrade.returncode == 0, f"upgrade: {upgrade.returncode} {told}"
+            return
+        if how == "hang":
+            os.kill(manager, signal.SIGSTOP)
+            self.meanwhile(then)
+            os.kill(manager, signal.SIGKILL)
+        else:
+            os.kill(anchor, signal.SIGSTOP)  # so that the next one does not come before all has happened
+            os.kill(manager, signal.SIGSEGV if how == "segfault" else signal.SIGKILL)
+            self.meanwhile(then)
+            os.kill(anchor, signal.SIGCONT)
+        until(lambda: self.where_manager() not in (None, manager), 10)
+        if how == "twice":
+            second = self.where_manager()
+            os.kill(second, signal.SIGKILL)
+            until(lambda: self.where_manager() not in (None, second), 10)
+
+    def where_manager(self):
+        result = self.instance.run("where", "--json")
+        return json.loads(result.stdout)["manager_pid"] if result.returncode == 0 else None
+
+    def story(self):
+        """Gates open, everything comes to rest; then what was seen."""
+        self.open_all()
+        codes = []
+        for client in self.clients:
+            client.communicate(timeout=15)
+            codes.append(client.returncode)
+        quiet, last, end = 0, None, time.monotonic() + 15
+        while quiet < 6 and time.monotonic() < end:
+            service = self.service()
+            now = (service.get("state"), service.get("run"), self.lines())
+            rest = service.get("state") in ("running", "inactive", "failed", "completed")
+            quiet = quiet + 1 if rest and now == last else 0
+            last = now
+            time.sleep(0.05)
+        service = self.service()
+        last_exit = service.get("last_exit") or {}
+        return {"lines": self.lines(), "state": service.get("state"), "want": service.get("want"), "run": service.get("run"),
+                "restarts": service.get("restarts"), "last_exit": last_exit.get("signal", last_exit.get("code")),
+                "clients": codes, "rest": quiet >= 6}
+
+
+def live(stage, how, then, client, name, loses):
+    case = Case(name)
+    try:
+        case.reach(stage)
+        if client != "nothing":
+            case.client(client)
+            time.sleep(0.15)
+        case.interrupt(how, then, loses)
+        return case.story()
+    finally:
+        case.close()
+
+
+def judge(row):
+    """Why the cell differs from its twin; None when it does not."""
+    one, twin = live(*row, True), live(*row, False)
+    if one == twin:
+        return None
+    return "; ".join(f"{key}: {one[key]}, its twin: {twin[key]}" for key in one if one[key] != twin[key])
+
+
+def rows():
+    if os.environ.get("ABIDE_MATRIX") == "full":
+        return list(itertools.product(STAGES, HOWS, THENS, CLIENTS, NAMES))
+    return pairwise(STAGES, HOWS, THENS, CLIENTS, NAMES)
+
+
+def draw_of():
+    return random.Random(int(os.environ.get("ABIDE_SWEEP_SEED", "1")))

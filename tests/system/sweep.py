@@ -1,0 +1,317 @@
+"""The kill sweep: the manager is killed at a system call of a scenario, or that call fails, and afterwards everything is as if
+nothing had happened.  Each scenario runs undisturbed first (the twin), then once for each chosen call.
+
+    tests/system/run.py --build BUILD sweep         a seeded sample (ABIDE_SWEEP_SEED, ABIDE_SWEEP_SECONDS)
+    ABIDE_SWEEP=full tests/system/run.py sweep      every call of every scenario, and every kind of failure
+"""
+import contextlib
+import errno
+import json
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import time
+
+from harness import BIN, Instance, alive, until
+
+STEP = BIN / "abide-step"
+SETTLE_SECONDS = 15
+ERRORS = ("EINTR", "EAGAIN", "EMFILE", "ENOMEM", "ENOSPC", "EIO", "ENOSYS", "EPERM")
+
+# Short deadlines: a TERM that died with the manager (it is sent at most once) costs a second, not ten.
+TOML = """
+[project]
+name = "sweep"
+[services.db]
+command = "sleep 1000"
+[services.api]
+command = "sleep 1000"
+requires = ["db"]
+pre-start = [["sh", "-c", "echo pre >> {dir}/lines"]]
+post-stop = [["sh", "-c", "echo post >> {dir}/lines"]]
+stop = { timeout = "1s" }
+reload = { signal = "CONT" }
+restart = "always"
+restart-delay = "20ms"
+restart-limit = { count = 100000, within = "60s" }
+[services.word]
+command = ["sh", "-c", "exec ./ready"]
+ready = { notify = true }
+stop = { timeout = "1s" }
+autostart = false
+[services.job]
+kind = "task"
+command = ["sh", "-c", "echo job >> {dir}/lines; exit 0"]
+autostart = false
+"""
+READY = """#!/usr/bin/env python3
+import os, socket, time
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.connect(os.environ["NOTIFY_SOCKET"])
+s.send(b"READY=1")
+time.sleep(1000)
+"""
+
+
+def start_of(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rsplit(")", 1)[1].split()[19]
+    except OSError:
+        return None
+
+
+def mains_of(name):
+    """Processes with the service's name in their environment whose parent is the anchor, hooks aside."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            environment = pathlib.Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+            if b"ABIDE_SERVICE=" + name.encode() in environment and alive(pid):
+                found.append(int(pid))
+    return found
+
+
+class World:
+    """One instance, and what can be seen of it from outside."""
+
+    def __init__(self):
+        self.instance = Instance("", {"ready": READY})
+        self.instance.config.write_text(TOML.replace("{dir}", str(self.instance.folder)))
+        result = self.instance.up()
+        assert result.returncode == 0, result.stdout + result.stderr + self.instance.supervisor_log()
+        self.used = 0
+
+    def close(self):
+        self.instance.close()
+
+    def services(self):
+        result = self.instance.run("status", "--json")
+        return {s["name"]: s for s in json.loads(result.stdout)} if result.returncode == 0 else {}
+
+    def manager(self):
+        return self.instance.where()["manager_pid"]
+
+    def anchor(self):
+        return self.instance.where()["anchor_pid"]
+
+    def lines(self):
+        path = self.instance.folder / "lines"
+        return path.read_text().split() if path.exists() else []
+
+    def settled(self):
+        """Everything rests where it is wanted, and processes and status agree."""
+        end = time.monotonic() + SETTLE_SECONDS
+        services, good = {}, 0
+        while time.monotonic() < end:
+            services = self.services()
+            rest = services and all(
+                s["state"] in ("running", "completed", "failed") if s["want"] == "up" else s["state"] in ("inactive", "completed", "failed")
+                for s in services.values())
+            good = good + 1 if rest else 0
+            if good == 2:
+                return services
+            time.sleep(0.01)
+        raise AssertionError(f"does not come to rest: { {n: (s['want'], s['state'], s.get('stage')) for n, s in services.items()} }")
+
+    def snapshot(self):
+        services = self.settled()
+        return {"services": services, "lines": self.lines(),
+                "starts": {n: start_of(s["pid"]) for n, s in services.items() if s.get("pid")}}
+
+
+def difference(before, after):
+    """What a scenario did, in words that two rounds of it share."""
+    told = {}
+    for name, new in after["services"].items():
+        old = before["services"].get(name)
+        if old is None:
+            told[name] = "new"
+            continue
+        same = old.get("pid") == new.get("pid") and before["starts"].get(name) == after["starts"].get(name)
+        last = new.get("last_exit") or {}
+        told[name] = {"state": new["state"], "want": new["want"], "runs": (new["run"] or 0) - (old["run"] or 0),
+                      "process": "same" if same else "another",
+                      "exit": None if same else last.get("signal", last.get("code"))}
+    told["lines"] = after["lines"][len(before["lines"]):]
+    return told
+
+
+# ---- scenarios: what is done, and how it is undone ------------------------------------------------------------------
+
+def restart(world):
+    return world.instance.run("restart", "api")
+
+
+def dies(world):
+    pid = world.services()["api"]["pid"]
+    os.kill(pid, signal.SIGKILL)
+    end = time.monotonic() + 5
+    while time.monotonic() < end:  # asked for its pid so often that the manager is busy with both
+        api = world.services().get("api", {})
+        if api.get("pid") not in (None, 0, pid) and api.get("state") == "running":
+            break
+    return None
+
+
+def stop_and_start(world):
+    down = world.instance.run("stop", "word")
+    up = world.instance.run("start", "word")
+    return down if down.returncode else up
+
+
+def task(world):
+    return world.instance.run("start", "job")
+
+
+def reload_and_status(world):
+    return world.instance.run("reload", "api")
+
+
+def nothing(world):
+    return world.instance.run("status", "--json")
+
+
+SCENARIOS = {"restart": restart, "dies": dies, "stop-start": stop_and_start, "task": task, "reload": reload_and_status}
+
+
+class Stepper:
+    def __init__(self, pid, *words):
+        self.process = subprocess.Popen([str(STEP), str(pid), *map(str, words)], stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout.readline().strip() == "attached"
+
+    def end(self, seconds=0.0):
+        """(calls seen, number of the call it acted on or -1)"""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(seconds)
+        self.process.terminate()
+        out, _ = self.process.communicate(timeout=10)
+        calls, number, _ = out.split()
+        return int(calls), int(number)
+
+
+def check_events(world):
+    """Event numbers count up, without a gap or a repetition."""
+    folder = pathlib.Path(world.instance.where()["events"])
+    ids = []
+    for segment in sorted(folder.glob("*.jsonl")):
+        for line in segment.read_text().splitlines():
+            ids.append(int(json.loads(line)["id"]))
+    assert all(a < b for a, b in zip(ids, ids[1:])), "event numbers do not rise"
+    return ids
+
+
+def accepted(told, twin, answer, wanted):
+    """Why this round differs from its twin in a way that is not allowed; None when all is well."""
+    for name, one in told.items():
+        if name == "lines":
+            continue
+        other = twin[name]
+        if one == other:
+            continue
+        # TERM is given at most once: the one that died with the manager is followed by KILL.
+        if {**one, "exit": 0} == {**other, "exit": 0} and one["exit"] == "KILL" and other["exit"] == "TERM":
+            continue
+        # The request died with the manager before anybody had read it, and its client was told so.
+        if answer not in (None, wanted) and one["process"] == "same" and one["runs"] == 0:
+            continue
+        return f"{name}: {one}, its twin: {other}"
+    if told["lines"] != twin["lines"] and not (answer not in (None, wanted) and not told["lines"]):
+        return f"commands ran: {told['lines']}, its twin's: {twin['lines']}"
+    return None
+
+
+def tolerable(told, twin):
+    """The same for a call that failed: a start or a command may fail for it, and is repeated or left out by its policy; but who had
+    nothing to do with it is untouched, and all comes to rest where its twin did."""
+    for name, one in told.items():
+        if name == "lines":
+            continue
+        other = twin[name]
+        if other["runs"] == 0 and (one["process"], one["runs"]) != (other["process"], 0):
+            return f"{name} had nothing to do with it: {one}, its twin: {other}"
+        if (one["state"], one["want"]) != (other["state"], other["want"]):
+            return f"{name}: {one}, its twin: {other}"
+        if one["runs"] > other["runs"] + 2:
+            return f"{name} was started {one['runs']} times"
+    return None
+
+
+class Sweep:
+    """Rounds of one scenario.  `words` makes the stepper's words of a call's number; `child`: the next manager is meant."""
+
+    def __init__(self, world, name):
+        self.name, self.action = name, SCENARIOS[name]
+        self.world = world
+        self.prepare()
+        before = world.snapshot()
+        self.wanted = self.code(self.action(world))
+        self.twin = difference(before, world.snapshot())
+        self.prepare()
+        stepper = Stepper(world.manager(), "count")
+        self.action(world)
+        world.settled()
+        self.calls, _ = stepper.end()
+
+    @staticmethod
+    def code(result):
+        return None if result is None else result.returncode
+
+    def prepare(self):
+        """Where each round begins: everything as after `up`, but the task has run and `word` is up."""
+        for name in ("word",):
+            if self.world.services().get(name, {}).get("state") != "running":
+                until(lambda: self.world.instance.run("start", name).returncode == 0, 10)
+        self.world.settled()
+
+    def round(self, *words):
+        """One disturbed round.  (acted on call number or -1, why it is wrong or None)"""
+        world = self.world
+        self.prepare()
+        before = world.snapshot()
+        stepper = Stepper(world.manager(), *words)
+        try:
+            answer = self.code(self.action(world))
+        except subprocess.TimeoutExpired as late:
+            return stepper.end()[1], f"no answer: {late}"
+        _, number = stepper.end(0.05)
+        until(lambda: world.instance.run("status").returncode == 0, 10)
+        after = world.snapshot()
+        told = difference(before, after)
+        wrong = accepted(told, self.twin, answer, self.wanted) if words[0] == "kill" else tolerable(told, self.twin)
+        for name in ("api", "db"):
+            pid = after["services"][name].get("pid")
+            if wrong is None and mains_of(name) != [pid]:
+                wrong = f"{name} runs as {mains_of(name)}, status says {pid}"
+        if wrong is None and before["lines"] != after["lines"][:len(before["lines"])]:
+            wrong = "lines were lost"
+        check_events(world)
+        return number, wrong
+
+
+def recovery_round(world, at):
+    """The manager is killed, and the next one at a call of its recovery.  None when all is as before."""
+    before = world.snapshot()
+    stepper = Stepper(world.anchor(), "child", "kill", at)
+    os.kill(world.manager(), signal.SIGKILL)
+    calls, number = stepper.end(1.0)
+    until(lambda: world.instance.run("status").returncode == 0, 20)
+    told = difference(before, world.snapshot())
+    wrong = [f"{n}: {one}" for n, one in told.items() if n != "lines" and (one["process"] != "same" or one["runs"] != 0)]
+    if told["lines"]:
+        wrong.append(f"commands ran: {told['lines']}")
+    return calls, number, "; ".join(wrong) or None
+
+
+def error_number(name):
+    return getattr(errno, name)
+
+
+def sample(calls, count, draw):
+    return range(1, calls + 1) if count is None else sorted(draw.sample(range(1, calls + 1), min(count, calls)))
+
+
+def draw_of():
+    return random.Random(int(os.environ.get("ABIDE_SWEEP_SEED", "1")))

@@ -96,7 +96,7 @@ def torment(folder, can_upgrade):
             continue
         if can_upgrade and (kills + upgrades) % 5 == 4:
             upgrades += 1
-            lost += abide(folder, "upgrade").returncode != 0
+            lost += abide(folder, "upgrade", "--probation", "300ms").returncode != 0
             continue
         os.kill(json.loads(where.stdout)["manager_pid"], signal.SIGKILL)
         kills += 1

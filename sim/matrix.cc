@@ -39,9 +39,9 @@ using Client = std::optional<Verb>;
 std::vector<Client> clients() {
     std::vector<Client> all{std::nullopt};
     for (const Verb verb : all_of<Verb>()) {
-        // These are answered at once, or are not about one service.
+        // These are answered at once, or are not about one service (an upgrade is a How, not a client).
         const bool waits = verb != Verb::kill && verb != Verb::enable && verb != Verb::disable && verb != Verb::apply &&
-                           verb != Verb::cancel;
+                           verb != Verb::cancel && verb != Verb::upgrade && verb != Verb::upgrade_anchor;
         if (waits) all.emplace_back(verb);
     }
     return all;

@@ -138,6 +138,8 @@ class Columns {
         boost::mp11::mp_for_each<boost::describe::describe_enumerators<Verb>>([&](auto verb) {
             if (verb.value == Verb::apply || verb.value == Verb::cancel) return;  // they speak of other things
             // The end of all, and what only marks: the rows would be the same ones again.
+            if (verb.value == Verb::upgrade || verb.value == Verb::upgrade_anchor)
+                return;  // of the instance, not of it
             leads_on_ = verb.value != Verb::shutdown && verb.value != Verb::remove && verb.value != Verb::enable &&
                         verb.value != Verb::disable && verb.value != Verb::kill;
             put("`" + to_text(verb.value) + "`", request(verb.value));
@@ -206,6 +208,9 @@ class Columns {
     void add(const in::Frozen&) {
         if (run_ != nullptr) put("frozen", in::Frozen{kName, run_->number, true});
     }
+    void add(const in::UpgradeEnded&) {
+        put("an upgrade ends", in::UpgradeEnded{engine_.instance().last_operation, Outcome::done, ""});
+    }
     void add(const in::Ticked&) { put("the next deadline passes", in::Ticked{}, true); }
     void add(const in::Signalled&) {
         leads_on_ = false;
@@ -253,6 +258,7 @@ struct EffectText {
     std::string operator()(const out::Reply&) const { return {}; }  // whoever waits is told: in no table
     std::string operator()(const out::Publish&) const { return {}; }
     std::string operator()(const out::EndInstance&) const { return "end the instance"; }
+    std::string operator()(const out::Upgrade&) const { return "upgrade"; }
     template <class Effect>
     std::string operator()(const Effect&) const {
         return "another effect";

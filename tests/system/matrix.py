@@ -238,7 +238,7 @@ class Case:
             os.kill(manager, signal.SIGCONT)
             return
         if how == "upgrade":
-            upgrade = subprocess.Popen([*self.command(), "upgrade"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            upgrade = subprocess.Popen([*self.command(), "upgrade", "--probation", "100ms"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                        stderr=subprocess.STDOUT, text=True)
             self.meanwhile(then)
             told, _ = upgrade.communicate(timeout=30)

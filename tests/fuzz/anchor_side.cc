@@ -5,10 +5,24 @@
 
 namespace abide::anchor {
 
-// manager.cc starts processes and is not part of this: nothing is ever due.
+// manager.cc, swap.cc and renew.cc start and kill processes, and are not part of this: nothing is ever due, and no swap
+// begins.
 std::int64_t hang_deadline(const Anchor&) {
     return 0;
 }
+std::uint32_t begin_swap(Anchor&, const Swap&) {
+    return EINVAL;
+}
+std::uint32_t commit_swap(Anchor&, const Commit&) {
+    return EINVAL;
+}
+std::uint32_t begin_renewal(Anchor&, std::uint32_t) {
+    return EINVAL;
+}
+bool is_rehearsal(Anchor&, int) {
+    return false;
+}
+void answer_renewal(Anchor&) {}
 
 }  // namespace abide::anchor
 

@@ -41,6 +41,7 @@ class Machine {
     };
     static Gate start_gate(const Engine& e, Slot slot, std::vector<std::string>* all = nullptr);
     static Slot stop_blocker(const Engine& e, Slot slot);  // the slot itself: none
+    static bool still_needed(const model::Service& service, const model::Run& run, model::Role role);
     static const model::ServiceSpec& spec(const Engine& e, const Node& n) { return e.spec_of(n.service); }
 
   private:

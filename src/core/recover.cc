@@ -9,28 +9,6 @@ namespace abide::core {
 
 using namespace model;
 
-namespace {
-
-// Is the run still at the point at which this process is to be started?
-bool still_needed(const Service& service, const Run& run, Role role) {
-    const bool begins = run.state == State::starting && service.want == Want::up && !run.restart_after;
-    switch (role) {
-        case Role::main: return begins && run.stage == Stage::main;
-        case Role::pre_start: return begins && run.stage == Stage::pre_start;
-        case Role::post_start: return begins && run.stage == Stage::post_start;
-        case Role::pre_stop: return run.stage == Stage::pre_stop;
-        case Role::stop_command: return run.stage == Stage::stop_command;
-        case Role::post_stop: return run.stage == Stage::post_stop;
-        case Role::reload: return run.state == State::reloading;
-        case Role::ready_probe: return run.stage == Stage::ready_wait && run.state == State::starting;
-        case Role::health_probe: return run.ready && run.state != State::stopping;
-        case Role::action: return false;
-    }
-    return false;
-}
-
-}  // namespace
-
 void Machine::publish_coming(const in::Recovered& in) {
     Event event;
     event.type = EventType::supervisor_rescue;

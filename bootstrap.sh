@@ -8,7 +8,7 @@ set -euo pipefail
 
 build=(cmake ninja-build g++ ccache binutils libfmt-dev libtomlplusplus-dev libboost1.81-dev libboost-json1.81-dev
        libcli11-dev libgtest-dev libbenchmark-dev libcap-dev zlib1g-dev python3 util-linux procps libfuse3-dev
-       tini dumb-init)
+       tini dumb-init libuv1-dev pkg-config)
 demo=(postgresql nginx redis-server python3-psycopg2 curl wrk)
 bench=(s6 runit supervisor)
 lint=(clang-19 clang-format-19 clang-tidy-19 libclang-rt-19-dev)

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """The measurements behind the tables of README.md.  Called by bench/run.sh, inside a pid namespace.
 
-    bench.py BIN-DIR [SECTION...]        sections: start restart memory idle chain status scale gap init
+    bench.py BIN-DIR [SECTION...]        sections: start restart memory idle chain status scale gap init monitor
 
 Prints medians of several rounds, and ratios to the bare loop of the same round.
 """
@@ -19,7 +19,7 @@ import gap
 from subjects import Abide, AbideChain, AbideLean, BareLoop, Runit, S6, Supervisor
 
 SERVICES, MANY, MOST, ROUNDS = 500, 1000, 10_000, 5
-SECTIONS = ("start", "restart", "memory", "idle", "chain", "status", "scale", "gap", "init")
+SECTIONS = ("start", "restart", "memory", "idle", "chain", "status", "scale", "gap", "init", "monitor")
 PEERS = [(S6, "s6-svscan"), (Runit, "runsvdir"), (Supervisor, "supervisord")]
 
 
@@ -315,6 +315,56 @@ def section_init(bench):
         ours, theirs = (resident_kib([word if word != "/bin/true" else "/bin/sleep" for word in commands[name]] + ["5"])
                         for name in ("abide init", "tini-static"))
         bench.judge("resident, KiB, against tini-static's", ours, theirs, "{:.0f}")
+
+
+# ---- libabide --------------------------------------------------------------------------------------------------------
+
+MONITORS = (("ours", "libabide"), ("libuv", "libuv"), ("boost", "Boost.Process v2"))
+
+
+def section_monitor(bench):
+    """Children that end one by one while many others are watched; in bursts; starts of a large and a small parent."""
+    folder = Path(bench.abide).parent
+    program, mortal = str(folder / "abide-bench-monitor"), str(folder / "abide-mortal")
+
+    def measure(*words):
+        done = subprocess.run([program, *map(str, words)], capture_output=True, text=True, timeout=120)
+        if done.returncode != 0:
+            raise RuntimeError(f"monitor {' '.join(map(str, words))}: {done.stderr.strip()}")
+        return [float(word) for word in done.stdout.split()]
+
+    few, many, bursts = 10, int(os.environ.get("ABIDE_BENCH_WATCHED", MOST)), int(os.environ.get("ABIDE_BENCH_BURSTS", 1))
+    bench.heading(f"the process monitor: processor time of the watcher for each exit, {few} and {many} watched")
+    bench.row("", f"{few} watched", f"{many} watched", "ratio")
+    for kind, name in MONITORS:
+        # In turns, so that a busy machine hits both.
+        rounds = [(measure("exits", kind, mortal, few, 200)[0], measure("exits", kind, mortal, many, 200)[0])
+                  for _ in range(3 if kind == "ours" else 1)]
+        low, high = (statistics.median(column) for column in zip(*rounds))
+        bench.row(name, f"{low:.1f} us", f"{high:.1f} us", f"{high / low:.2f}")
+        if kind == "ours":
+            bench.judge(f"cost of an exit, {many} ÷ {few} watched", high / low, 1.5)
+
+    total, burst = 10_000, 1000
+    bench.heading(f"{total} children that end in bursts of {burst}, {bursts} round(s)")
+    bench.row("", "told", "wrong", "an exit")
+    for kind, name in MONITORS:
+        rounds = [measure("bursts", kind, mortal, total, burst) for _ in range(bursts if kind == "ours" else 1)]
+        told, wrong = (sum(int(r[at]) for r in rounds) for at in (0, 1))
+        bench.row(name, told, wrong, f"{statistics.median(r[3] for r in rounds):.1f} us")
+        if kind == "ours":
+            lost = abs(bursts * total - told) + wrong + sum(int(r[2]) for r in rounds)
+            bench.judge("notifications lost, doubled or wrong, or zombies", lost, 0, "{:.0f}")
+
+    bench.heading("start -> exec, by the memory that the parent uses")
+    bench.row("", "10 MiB", "2 GiB", "ratio")
+    for kind in ("ours", "fork"):
+        small, large = (statistics.median(measure("spawn", kind, mib, 100, "/bin/true")[0] for _ in range(3))
+                        for mib in (10, 2048))
+        bench.row({"ours": "libabide", "fork": "fork and exec"}[kind], f"{small:.0f} us", f"{large:.0f} us",
+                  f"{large / small:.2f}")
+        if kind == "ours":
+            bench.judge("start, 2 GiB ÷ 10 MiB", large / small, 1.2)
 
 
 def clear_namespace():

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes man pages from the pages in docs/, so that there is one source.
 
-    tools/man.py FOLDER        writes abide.1 and abide.toml.5 (where docs/abide.toml.md exists)
+    tools/man.py FOLDER        writes abide.1, abide.toml.5 and libabide.3
 
 Understands the Markdown that docs/ uses: headings, paragraphs, lists, tables, indented and fenced code, bold, italics, links.
 """
@@ -11,7 +11,8 @@ from pathlib import Path
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PAGES = {"abide.1": ("reference.md", "run services, and keep them running"),
-         "abide.toml.5": ("abide.toml.md", "what an abide.toml may contain")}
+         "abide.toml.5": ("abide.toml.md", "what an abide.toml may contain"),
+         "libabide.3": ("libabide.md", "start processes, and be told of each end exactly once")}
 
 
 def escape(text):

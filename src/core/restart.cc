@@ -4,6 +4,7 @@
 // `max`, with jitter.  A healthy period (reset-after, counted from ready) forgets the past.
 #include <algorithm>
 
+#include "base/backoff.hpp"
 #include "base/limits.hpp"
 #include "core/machine.hpp"
 
@@ -88,8 +89,7 @@ bool Machine::wants_restart(Slot slot, const Run& run) const {
 void Machine::schedule_restart(Slot slot, const Run& run) {
     Service& s = node(slot).service;
     const RestartSpec& rule = spec(e_, node(slot)).restart_delay.or_default();
-    std::erase_if(s.restart_times, [&](Boot t) { return now_.boot - t > rule.limit_within; });
-    if (rule.limit_count != 0 && s.restart_times.size() >= rule.limit_count) {
+    if (!restart_allowed(s.restart_times, now_.boot, rule.limit_within, rule.limit_count)) {
         s.last_reason = Reason::restart_limit;
         s.last_cause = std::to_string(rule.limit_count) + " restarts within the limit's window; last: " + run.cause;
         Run given_up = run;
@@ -97,18 +97,10 @@ void Machine::schedule_restart(Slot slot, const Run& run) {
         rest(slot, given_up);
         return;
     }
-    s.restart_times.push_back(now_.boot);
-    Duration delay{0};
-    if (s.backoff_step > 0) {
-        std::int64_t ns = rule.min.ns;
-        for (std::uint32_t i = 1; i < s.backoff_step && ns < rule.max.ns; ++i) {
-            ns = std::min<std::int64_t>(rule.max.ns,
-                                        ns / 1000 * rule.factor_milli + ns % 1000 * rule.factor_milli / 1000);
-        }
-        ns = std::min(ns, rule.max.ns);
-        const std::uint64_t spread = static_cast<std::uint64_t>(ns / 1000) * rule.jitter_milli;
-        delay.ns = ns + static_cast<std::int64_t>(random_below(spread + 1));
-    }
+    const BackoffRule backoff{rule.min, rule.max, rule.factor_milli, rule.jitter_milli};
+    Duration delay = backoff_delay(backoff, s.backoff_step);
+    // Nothing is drawn for an immediate restart.
+    if (s.backoff_step > 0) delay.ns += static_cast<std::int64_t>(random_below(backoff_spread(backoff, delay) + 1));
     if (s.backoff_step < UINT32_MAX) s.backoff_step += 1;
     s.backoff_delay = delay;
     if (delay.ns == 0) {

@@ -54,6 +54,16 @@ Status set_cloexec(int fd, bool on) {
     return {};
 }
 
+bool is_open(int number) {
+    return ::fcntl(number, F_GETFD) >= 0;
+}
+
+Result<Fd> duplicate(int number) {
+    Fd copy(::fcntl(number, F_DUPFD_CLOEXEC, 0));
+    if (!copy) return fail_errno(errno, "can't duplicate a descriptor");
+    return copy;
+}
+
 Result<Pipe> make_pipe(bool nonblocking) {
     int ends[2] = {-1, -1};
     if (::pipe2(ends, O_CLOEXEC | (nonblocking ? O_NONBLOCK : 0)) != 0) return fail_errno(errno, "can't make a pipe");

@@ -45,6 +45,10 @@ bool is_same_file(int a, int b);
 inline constexpr int kStagingEnd = 64;
 Status raise_above_staging(Fd& fd);
 
+// Of a number that somebody else owns: whether it is open, and a duplicate of our own.
+bool is_open(int number);
+Result<Fd> duplicate(int number);
+
 Status set_nonblocking(int fd, bool on = true);
 Status set_cloexec(int fd, bool on = true);
 

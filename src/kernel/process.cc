@@ -118,6 +118,18 @@ Result<Fd> open_pidfd(pid_t pid) {
     return fail_errno(errno, "can't open a pidfd");
 }
 
+Result<pid_t> pid_of(int pidfd) {
+    const Result<std::string> text = read_file("/proc/self/fdinfo/" + std::to_string(pidfd), kProcFileBytes);
+    if (!text) return std::unexpected(text.error());
+    const std::size_t at = text->find("\nPid:");
+    if (at == std::string::npos) return fail_errno(EBADF, "not a pidfd");
+    const std::size_t digits = text->find_first_of("-0123456789", at);
+    const pid_t pid = digits == std::string::npos ? -1 : number<pid_t>(std::string_view(*text).substr(digits));
+    // -1: reaped; 0: of a pid namespace that we can't see.
+    if (pid <= 0) return fail(ErrorKind::not_found, "the process has ended");
+    return pid;
+}
+
 Result<Fd> open_checked(pid_t pid, std::uint64_t ticks) {
     Result<Fd> fd = open_pidfd(pid);
     if (!fd) return fd;

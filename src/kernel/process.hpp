@@ -29,6 +29,8 @@ Result<std::string> cgroup_of(pid_t pid);
 Result<std::uint32_t> uid_of(pid_t pid);
 
 Result<Fd> open_pidfd(pid_t pid);
+// The number that a pidfd's process has, or had.
+Result<pid_t> pid_of(int pidfd);
 // Fails with not_found unless the process that has this pid now started at that time.
 Result<Fd> open_checked(pid_t pid, std::uint64_t start_ticks);
 // not_found when the process has ended (a zombie takes signals without effect, and counts as there).

@@ -163,13 +163,19 @@ std::vector<SpawnEvent> Spawner::Impl::drain() {
 }
 
 Result<std::unique_ptr<Spawner>> Spawner::create(const SpawnerOptions& options) {
-    Result<StagingArea> staging = StagingArea::create();
-    if (!staging) return std::unexpected(staging.error());
     Fd event(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!event) return fail_errno(errno, "no eventfd");
-    // One number of the area is the wake descriptor's for good.
-    const int low = staging->allocate(1);
-    if (Status s = staging->put(low, event.get()); !s) return std::unexpected(s.error());
+    int low = event.get();
+    if (!options.without_staging) {
+        if (Status s = raise_above_staging(event); !s) return std::unexpected(s.error());
+    }
+    Result<StagingArea> staging = options.without_staging ? StagingArea::none(std::move(event)) : StagingArea::create();
+    if (!staging) return std::unexpected(staging.error());
+    if (!options.without_staging) {
+        // One number of the area is the wake descriptor's for good.
+        low = staging->allocate(1);
+        if (Status s = staging->put(low, event.get()); !s) return std::unexpected(s.error());
+    }
     Result<Epoll> epoll = Epoll::create();
     if (!epoll) return std::unexpected(epoll.error());
     if (Status s = epoll->add(low, EPOLLIN, Spawner::Impl::kWakeToken); !s) return std::unexpected(s.error());

@@ -101,6 +101,10 @@ struct SpawnRequest {
     bool controlling_terminal = false;  // descriptor 0 of the child becomes it; needs new_session
     bool as_parents_child = false;      // CLONE_PARENT: child of our parent.  EINVAL from the kernel when we are PID 1.
     int cgroup_fd = -1;                 // a leaf of CgroupTree; borrowed until Started
+    // The child joins its group by itself instead of being born there.  Needed in a group that was ever killed by
+    // cgroup.kill: Linux 6.14 and later kill what is cloned into it (they compare its count of kills with the one of
+    // the parent's group; seen on 6.18).
+    bool joins_cgroup = false;
     // Exactly these are open in the program: {source here, target there}.  Targets are distinct and below kTargetsEnd.
     // Sources are borrowed until Started or Failed, so a queued request must not lose them: see SpawnRequest::owned.
     std::vector<std::pair<int, int>> descriptors;
@@ -133,6 +137,9 @@ struct SpawnerOptions {
     bool without_close_range = false;
     bool without_into_cgroup = false;
     bool without_clone_pidfd = false;
+    // For a guest in somebody else's program: reserve no descriptor numbers.  Each child then takes a copy of the whole
+    // table, whose cost grows with it.
+    bool without_staging = false;
     int hold_program = -1;        // O_PATH descriptor of abide-hold, borrowed; -1: requests with hold are refused
     std::size_t in_flight = 256;  // children between clone and exec
     std::size_t queued = 20'000;  // requests that wait

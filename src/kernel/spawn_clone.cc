@@ -117,9 +117,12 @@ Status Spawner::Impl::stage(Flight& flight, const Fd& outcome_end) {
     ChildPlan& plan = memory.plan;
     int begin = flight.block_begin;
     if (!flight.shares_table) {
-        plan.highest = highest_descriptor();
+        // Without close_range(2) the child must know where to end.  With it, only what it takes along matters: all
+        // other numbers of its copy may be overwritten.
+        plan.highest = have_close_range_ ? kStagingEnd : highest_descriptor();
         int top = plan.highest;
         for (const PlanDescriptor& d : memory.descriptors) top = std::max(top, d.target);
+        for (const std::int32_t source : memory.sources) top = std::max(top, source);
         begin = top + 1;
     }
     plan.has_close_range = have_close_range_;
@@ -144,6 +147,10 @@ Status Spawner::Impl::stage_cgroup(Flight& flight) {
     if (flight.shares_table) {
         if (Status s = staging_.put(number, procs.get()); !s) return s;
     } else {
+        // Above the block, or the child would overwrite it before it is staged.
+        Result<Fd> high = procs.duplicate(memory.plan.block_end);
+        if (!high) return std::unexpected(high.error());
+        procs = std::move(*high);
         memory.sources[static_cast<std::size_t>(memory.cgroup_place)] = procs.get();
     }
     memory.request.owned.push_back(std::move(procs));
@@ -191,7 +198,7 @@ long Spawner::Impl::clone_child(Flight& flight, int* pidfd, SpawnStage* stage) {
         return s ? 0 : -s.error().err;
     };
     const AllSignalsBlocked blocked;
-    const bool into = wants_cgroup && have_into_cgroup_ && have_clone3_;
+    const bool into = wants_cgroup && !flight.memory->request.joins_cgroup && have_into_cgroup_ && have_clone3_;
     if (wants_cgroup && !into) {
         if (const long r = join_by_itself(); r < 0) return r;
     }

@@ -47,6 +47,12 @@ Result<StagingArea> StagingArea::create() {
     return area;
 }
 
+StagingArea StagingArea::none(Fd other) {
+    StagingArea area;
+    area.kept_.push_back(std::move(other));
+    return area;
+}
+
 int StagingArea::allocate(int count) {
     int row = 0;
     for (int number = kStagingEnd - 1; number >= kFirst; --number) {

@@ -15,6 +15,8 @@ namespace abide::kernel {
 class StagingArea {
   public:
     static Result<StagingArea> create();
+    // One that reserves nothing and has room for nothing; keeps `other` open as long as it lives.
+    static StagingArea none(Fd other);
     StagingArea(StagingArea&& other) noexcept = default;
     StagingArea& operator=(StagingArea&& other) noexcept = default;
     ~StagingArea() = default;

@@ -1,0 +1,88 @@
+// monitor/keeping.cc -- processes that are started again: a command, a restart policy, and the process of the moment.
+#include <cerrno>
+
+#include "kernel/clock.hpp"
+#include "monitor/core.hpp"
+
+namespace abide::detail {
+
+result<std::uint64_t> core::keep(const command& what, const restart_rules& rules, leave policy, keep_handler handler) {
+    const std::uint64_t id = ++last_keeper_;
+    result<process> first = spawn(what, policy, {}, id);
+    if (!first) return first.error();
+    std::uint64_t seed = 0;
+    static_cast<void>(kernel::random_bytes(&seed, sizeof(seed)));
+    keepers_.emplace(
+        id, keep_record{id, what, restart_policy(rules, seed), policy, std::move(handler), first->release(), 0, false});
+    return id;
+}
+
+keep_record* core::find_keeper(std::uint64_t id) {
+    const auto found = keepers_.find(id);
+    return found == keepers_.end() ? nullptr : &found->second;
+}
+
+void core::kept_ended(std::uint64_t keeper, const exit_event& event) {
+    keep_record* k = find_keeper(keeper);
+    if (k == nullptr || k->current != event.id) return;
+    k->current = process_id{};
+    const restart_decision decision =
+        k->resting ? restart_decision{} : k->rules.next(event.status, event.started, event.seen);
+    follow_decision(*k, decision);
+    const keep_handler handler = k->handler;
+    if (handler && !silent_) handler(event, decision);
+}
+
+void core::follow_decision(keep_record& k, const restart_decision& decision) {
+    if (decision.what != restart_decision::action::restart) {
+        k.resting = true;
+        return;
+    }
+    const std::uint64_t id = k.id;
+    k.timer = after(Duration{decision.delay.count()}, [this, id] { start_kept(id); }, false);
+}
+
+void core::start_kept(std::uint64_t keeper) {
+    keep_record* k = find_keeper(keeper);
+    if (k == nullptr) return;
+    k->timer = 0;
+    const auto failed = [this, keeper] {
+        if (keep_record* kept = find_keeper(keeper)) {
+            kept->current = process_id{};
+            if (kept->resting) return;
+            follow_decision(*kept, kept->rules.next_after_failed_start(std::chrono::steady_clock::now()));
+        }
+    };
+    const result<process_id> begun = begin(k->what, k->policy, {}, false);
+    if (!begun) return failed();
+    k->current = *begun;
+    record* r = find(*begun);
+    r->keeper = keeper;
+    r->started = [failed](result<process> outcome) {
+        if (outcome) {
+            outcome->release();
+        } else {
+            failed();
+        }
+    };
+}
+
+result<void> core::stop_keeper(std::uint64_t id, stop_ladder ladder) {
+    keep_record* k = find_keeper(id);
+    if (k == nullptr) return error{start_stage::none, ESRCH, "it is not kept any more"};
+    k->resting = true;
+    if (k->timer != 0) cancel(std::exchange(k->timer, 0));
+    if (k->current == process_id{}) return {};
+    return stop_process(k->current, std::move(ladder));
+}
+
+void core::drop_keeper(std::uint64_t id) {
+    keep_record* k = find_keeper(id);
+    if (k == nullptr) return;
+    if (k->timer != 0) cancel(k->timer);
+    const process_id current = k->current;
+    keepers_.erase(id);
+    if (current != process_id{}) drop(current);
+}
+
+}  // namespace abide::detail

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """The measurements behind the tables of README.md.  Called by bench/run.sh, inside a pid namespace.
 
-    bench.py BIN-DIR [SECTION...]        sections: start restart memory idle chain status scale gap init monitor
+    bench.py BIN-DIR [SECTION...]        sections: start restart memory idle chain status scale gap init
+                                                    events monitor
 
 Prints medians of several rounds, and ratios to the bare loop of the same round.
 """
@@ -16,10 +17,11 @@ import time
 from pathlib import Path
 
 import gap
+from bench_events import section_events
 from subjects import Abide, AbideChain, AbideLean, BareLoop, Runit, S6, Supervisor
 
 SERVICES, MANY, MOST, ROUNDS = 500, 1000, 10_000, 5
-SECTIONS = ("start", "restart", "memory", "idle", "chain", "status", "scale", "gap", "init", "monitor")
+SECTIONS = ("start", "restart", "memory", "idle", "chain", "status", "scale", "gap", "init", "events", "monitor")
 PEERS = [(S6, "s6-svscan"), (Runit, "runsvdir"), (Supervisor, "supervisord")]
 
 
@@ -28,6 +30,7 @@ class Bench:
         programs = Path(programs).resolve()
         self.tools = (str(programs / "abide-bench-tiny"), str(programs / "abide-bench"))
         self.abide, self.folder, self.bad = str(programs / "abide"), folder, 0
+        self.events_tool = str(programs / "abide-bench-events")
         Abide.program = self.abide
 
     def subject(self, kind, count=SERVICES):

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Measures Abide beside a bare loop, s6, runit and supervisor.  One command, under two minutes, ends by itself.
 #   bench/run.sh                     everything
-#   bench/run.sh start restart …     only these sections: start restart memory idle chain status scale gap init monitor
+#   bench/run.sh start restart …     only these sections: start restart memory idle chain status scale gap init
+#                                    events monitor
 # Runs in a pid namespace of its own, so that nothing can be left behind.  bench/bench.py does the work.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
@@ -10,7 +11,7 @@ cd "$(dirname "$(readlink -f "$0")")/.."
 if [ -z "${ABIDE_BIN:-}" ]; then
     ./bootstrap.sh bench
     cmake --preset release >/dev/null
-    cmake --build --preset release --target abide abide-manager abide-bench abide-bench-tiny \
+    cmake --build --preset release --target abide abide-manager abide-bench abide-bench-tiny abide-bench-events \
         abide-bench-monitor abide-mortal | tail -n 1
     ABIDE_BIN=build/release/bin
 fi

@@ -12,8 +12,8 @@ struct Slot {
     std::int64_t first_ns;  // at the first instruction of the newest process
     std::int64_t ready_ns;  // when it told that it is ready; 0: it doesn't tell
     std::int32_t pid;
-    std::uint32_t starts;  // written last: who sees a new number sees the new times
-    std::int64_t unused;
+    std::uint32_t starts;   // written last: who sees a new number sees the new times
+    std::int64_t ended_ns;  // just before it ended by itself, as SIGUSR1 asks it to
 };
 static_assert(sizeof(Slot) == 32);
 

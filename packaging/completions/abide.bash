@@ -14,7 +14,7 @@ _abide_services() {
 _abide() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command='' i
     local commands='up down enable disable status start stop restart reload kill force-destroy pause unpause logs why check
-        plan graph reload-config add remove where upgrade generation state version help'
+        plan graph reload-config add remove where upgrade generation state version help events wait emit analyze'
     local globals='-C --user --system --runtime --json --help --version'
     COMPREPLY=()
     for ((i = 1; i < COMP_CWORD; i++)); do
@@ -28,7 +28,8 @@ _abide() {
         -C | --runtime) mapfile -t COMPREPLY < <(compgen -d -- "$current"); return ;;
         --signal | -s) mapfile -t COMPREPLY < <(compgen -W 'HUP INT QUIT KILL USR1 USR2 TERM CONT STOP' -- "$current"); return ;;
         --who) mapfile -t COMPREPLY < <(compgen -W 'main all' -- "$current"); return ;;
-        --timeout | --since | --lines | -n) return ;;
+        --for) mapfile -t COMPREPLY < <(compgen -W 'created started ready healthy stopped completed failed' -- "$current"); return ;;
+        --timeout | --since | --type | --service | --lines | -n) return ;;
     esac
     if [[ -z $command ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$commands $globals" -- "$current")
@@ -43,15 +44,19 @@ _abide() {
         kill) options+=' --signal --who' ;;
         logs) options+=' --follow --lines --since' ;;
         graph) options+=' --dot' ;;
+        events) options+=' --follow --since --snapshot --type --service' ;;
+        wait) options+=' --for --since --timeout' ;;
+        emit) options+=' --no-wait' ;;
     esac
     if [[ $current == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
         return
     fi
     case $command in
-        up | enable | disable | status | start | stop | restart | reload | kill | force-destroy | pause | unpause | logs | why | remove)
+        up | enable | disable | status | start | stop | restart | reload | kill | force-destroy | pause | unpause | logs | why | remove | wait)
             mapfile -t COMPREPLY < <(compgen -W "$(_abide_services)" -- "$current") ;;
         check | add) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+        analyze) mapfile -t COMPREPLY < <(compgen -W 'blame critical-chain plot' -- "$current") ;;
         help) mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$current") ;;
     esac
 }

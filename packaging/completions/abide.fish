@@ -1,6 +1,6 @@
 # Completion of abide for fish: commands, options, files, and the services of the instance that is meant.
 set -l commands up down enable disable status start stop restart reload kill force-destroy pause unpause logs why check plan \
-    graph reload-config add remove where upgrade generation state version help
+    graph reload-config add remove where upgrade generation state version help events wait emit analyze
 
 function __abide_services
     set -l words (commandline -opc)
@@ -49,14 +49,26 @@ complete -c abide -n $none -a graph -d 'who needs whom'
 complete -c abide -n $none -a reload-config -d 'apply edited files'
 complete -c abide -n $none -a add -d 'define services in the running instance'
 complete -c abide -n $none -a remove -d 'stop and forget services'
+complete -c abide -n $none -a events -d 'what happened, and what happens'
+complete -c abide -n $none -a wait -d 'until something is so of a service'
+complete -c abide -n $none -a emit -d 'make an event of your own'
+complete -c abide -n $none -a analyze -d 'how long the start took, and why'
 complete -c abide -n $none -a where -d 'the places of the instance'
 complete -c abide -n $none -a version -d 'the version of this program'
 complete -c abide -n $none -a help -d 'help of a command'
 
-set -l named up enable disable status start stop restart reload kill force-destroy pause unpause logs why remove
+set -l named up enable disable status start stop restart reload kill force-destroy pause unpause logs why remove wait
 complete -c abide -n "__fish_seen_subcommand_from $named" -a '(__abide_services)'
 complete -c abide -n '__fish_seen_subcommand_from check add' -F
 complete -c abide -n '__fish_seen_subcommand_from help' -a "$commands"
+complete -c abide -n '__fish_seen_subcommand_from wait' -l for -x -a 'created started ready healthy stopped completed failed'
+complete -c abide -n '__fish_seen_subcommand_from wait events' -l since -x
+complete -c abide -n '__fish_seen_subcommand_from wait' -l timeout -x
+complete -c abide -n '__fish_seen_subcommand_from events' -s f -l follow -d 'go on with what happens'
+complete -c abide -n '__fish_seen_subcommand_from events' -l snapshot -d 'first the last event of each service'
+complete -c abide -n '__fish_seen_subcommand_from events' -l type -x
+complete -c abide -n '__fish_seen_subcommand_from events' -l service -x -a '(__abide_services)'
+complete -c abide -n '__fish_seen_subcommand_from analyze' -a 'blame critical-chain plot'
 complete -c abide -n '__fish_seen_subcommand_from up' -s d -l detach -d 'return when all are ready'
 complete -c abide -n '__fish_seen_subcommand_from up' -l init -d 'become the init of this container'
 complete -c abide -n '__fish_seen_subcommand_from down start stop restart reload force-destroy pause unpause' -l timeout -x

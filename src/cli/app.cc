@@ -26,6 +26,10 @@ struct CommandLine {
     KillOptions kill;
     LogsOptions logs;
     UpgradeOptions upgrade;
+    EventsOptions events;
+    EmitOptions emit;
+    WaitOptions wait;
+    AnalyzeOptions analyze;
     std::vector<std::string> names, files;
     std::string name, file, topic;
     bool dot = false;
@@ -110,6 +114,35 @@ void add_questions(CLI::App& app, CommandLine& line) {
     logs->add_flag("--follow,-f", line.logs.follow, "go on with what they write");
     logs->add_option("--lines,-n", line.logs.lines, "the last so many lines (100)");
     logs->add_option("--since", line.logs.since, "from a time on, or so long ago (10m)");
+}
+
+void add_events(CLI::App& app, CommandLine& line) {
+    CLI::App* events = add_command(app, line, "events", "what happened, and what happens",
+                                   [&line](Context& context) { return events_command(context, line.events); });
+    events->add_flag("--follow,-f", line.events.follow, "go on with what happens");
+    events->add_option("--since", line.events.since, "start, the id of an event, or so long ago (10m)");
+    events->add_flag("--snapshot", line.events.snapshot, "first the last event of each service");
+    events->add_option("--type", line.events.types, "only these (service, process.exited, ready); may be repeated")
+        ->expected(1);
+    events->add_option("--service", line.events.services, "only of these, with * and ?; may be repeated")->expected(1);
+    CLI::App* emit = add_command(app, line, "emit", "make an event of your own",
+                                 [&line](Context& context) { return emit_command(context, line.emit); });
+    emit->add_option("EVENT", line.emit.name, "its name: abide.user.EVENT")->required();
+    emit->add_option("KEY=VALUE", line.emit.fields, "what it tells");
+    emit->add_flag("--no-wait", line.emit.no_wait, "return as soon as it is written");
+    CLI::App* wait = add_command(app, line, "wait", "until something is so of a service",
+                                 [&line](Context& context) { return wait_command(context, line.wait); });
+    wait->add_option("NAME", line.wait.name, "a service")->required();
+    wait->add_option("--for", line.wait.goal,
+                     "created, started, ready, healthy, stopped, completed, failed or an event")
+        ->required();
+    wait->add_option("--since", line.wait.since, "count what happened since: start, an id, or so long ago");
+    wait->add_option("--timeout", line.wait.timeout, "stop waiting after this (10s; 0: only look)");
+    CLI::App* analyze = add_command(app, line, "analyze", "how long the start took, and why",
+                                    [&line](Context& context) { return analyze_command(context, line.analyze); });
+    analyze->add_option("WHAT", line.analyze.what, "blame (default), critical-chain or plot")
+        ->check(CLI::IsMember({"blame", "critical-chain", "plot"}));
+    analyze->add_option("FILE", line.analyze.file, "of plot: an SVG file to be written");
 }
 
 void add_configuration(CLI::App& app, CommandLine& line) {
@@ -240,6 +273,7 @@ int run(int argc, char** argv) {
     add_instance(app, line);
     add_operations(app, line);
     add_questions(app, line);
+    add_events(app, line);
     add_configuration(app, line);
     add_supervisor(app, line);
     add_command(app, line, "help", "this text, or that of a command", [&](Context& context) {

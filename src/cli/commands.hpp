@@ -68,6 +68,31 @@ struct LogsOptions {
 };
 CommandResult logs_command(Context& context, const LogsOptions& options);
 
+// Events (commands_events.cc, commands_wait.cc, commands_analyze.cc): read from the files of the event log.
+struct EventsOptions {
+    bool follow = false, snapshot = false;
+    std::string since;
+    std::vector<std::string> types, services;
+};
+CommandResult events_command(Context& context, const EventsOptions& options);
+
+struct EmitOptions {
+    std::string name;
+    std::vector<std::string> fields;
+    bool no_wait = false;
+};
+CommandResult emit_command(Context& context, const EmitOptions& options);
+
+struct WaitOptions {
+    std::string name, goal, since, timeout;
+};
+CommandResult wait_command(Context& context, const WaitOptions& options);
+
+struct AnalyzeOptions {
+    std::string what = "blame", file;
+};
+CommandResult analyze_command(Context& context, const AnalyzeOptions& options);
+
 // Starting an instance (up.cc).
 struct UpOptions {
     std::vector<std::string> names;

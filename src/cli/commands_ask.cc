@@ -1,9 +1,9 @@
 // cli/commands_ask.cc -- status, why, where, version: what only reads.
 #include "base/version.hpp"
 #include "cli/commands.hpp"
-
-#include "base/version.hpp"
+#include "cli/event_view.hpp"
 #include "cli/status_view.hpp"
+#include "events/history.hpp"
 #include "kernel/clock.hpp"
 #include "logger/read.hpp"
 
@@ -23,6 +23,34 @@ std::vector<std::string> last_lines(const Places& places, const std::string& nam
     return out;
 }
 
+constexpr std::size_t kStoryEvents = 12;
+constexpr std::size_t kCauses = 16;
+
+// What the event log says of the service; nothing where it can't be read.
+std::vector<std::string> history(const Context& context, const Places& places, const std::string& name) {
+    std::vector<std::string> out;
+    const auto folder = open_events(places);
+    if (!folder) return out;
+    const auto events = events::last_events(folder->get(), name, kStoryEvents);
+    if (!events) return out;
+    for (const events::Event& event : *events) {
+        const std::string remark = event_remark(event);
+        out.push_back(event_time(event) + "  " + short_type(event) + (event.run != 0 ? " run " : "") +
+                      (event.run != 0 ? std::to_string(event.run) : "") +
+                      (remark.empty() ? "" : ", " + context.foreign(remark)));
+    }
+    return out;
+}
+
+// The newest event of the service and what led to it, one event after the other back to the first cause.
+std::vector<events::Event> causes(const Places& places, const std::string& name) {
+    const auto folder = open_events(places);
+    if (!folder) return {};
+    const auto newest = events::last_events(folder->get(), name, 1);
+    if (!newest || newest->empty()) return {};
+    return events::causes(folder->get(), newest->front().id, kCauses).value_or(std::vector<events::Event>{});
+}
+
 CommandResult story(Context& context, Client& client, const std::string& name) {
     const auto reply = client.call<control::StatusReply>(control::Method::status, control::StatusRequest{{name}, true});
     if (!reply) return std::unexpected(reply.error());
@@ -32,7 +60,8 @@ CommandResult story(Context& context, Client& client, const std::string& name) {
     const Look look{context.coloured(), context.columns()};
     for (const control::ServiceStatus& one : reply->services) {
         const auto log = places ? last_lines(*places, one.name) : std::vector<std::string>{};
-        context.print(status_story(one, why->lines, log, kernel::now().wall, look));
+        const auto past = places ? history(context, *places, one.name) : std::vector<std::string>{};
+        context.print(status_story(one, why->lines, past, log, kernel::now().wall, look));
     }
     return 0;
 }
@@ -86,11 +115,18 @@ CommandResult why_command(Context& context, const std::string& name) {
     if (!client) return std::unexpected(client.error());
     const auto reply = client->call<control::WhyReply>(control::Method::why, control::NameRequest{name});
     if (!reply) return std::unexpected(reply.error());
+    auto places = context.places();
+    const auto chain = places ? causes(*places, name) : std::vector<events::Event>{};
     if (context.json()) {
-        context.print(control::write(*reply) + "\n");
+        std::string out = control::write(*reply);
+        out.pop_back();
+        out += ",\"events\":[";
+        for (const events::Event& event : chain) out += (out.ends_with('[') ? "" : ",") + event.line;
+        context.print(out + "]}\n");
         return 0;
     }
     for (const std::string& line : reply->lines) context.print(context.foreign(line) + "\n");
+    for (const events::Event& event : chain) context.print("  " + event_text(context, event));
     return 0;
 }
 

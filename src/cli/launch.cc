@@ -97,6 +97,7 @@ Result<std::string> journal_of(const Places& places, Wishes& wishes) {
         return std::unexpected(drawn.error());
     }
     seed.random |= 1;
+    seed.events = reserve_event_ids(places, seed.now.wall, seed.random);
     return seed_journal(std::move(seed));
 }
 

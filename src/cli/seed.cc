@@ -72,6 +72,9 @@ Result<std::string> seed_journal(Seed seed) {
     instance.spec = seed.configuration.instance;
     instance.configuration = 1;
     instance.random = seed.random;
+    instance.last_event = EventId{seed.events.last};
+    instance.reserved_events = EventId{seed.events.reserved};
+    instance.stream = seed.events.stream;
     writer.append_instance(instance);
     return std::string(writer.take());
 }

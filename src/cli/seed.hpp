@@ -9,6 +9,7 @@
 #include "base/result.hpp"
 #include "base/time.hpp"
 #include "cli/enabled.hpp"
+#include "cli/event_ids.hpp"
 #include "journal/records.hpp"
 #include "model/spec.hpp"
 
@@ -21,6 +22,7 @@ struct Seed {
     journal::BootRecord boot;
     std::uint64_t random = 1;  // not 0; the jitter of this instance
     Now now;
+    EventIds events;
 };
 
 // Instances of templates that `chosen` names and the configuration lacks are made.  not_found: a chosen name that

@@ -136,7 +136,8 @@ std::string status_table(const std::vector<control::ServiceStatus>& services, Wa
 }
 
 std::string status_story(const control::ServiceStatus& service, const std::vector<std::string>& why,
-                         const std::vector<std::string>& log, Wall now, const Look& look) {
+                         const std::vector<std::string>& history, const std::vector<std::string>& log, Wall now,
+                         const Look& look) {
     std::string out = paint(safe(service.name), Colour::bold, look.coloured) + " (" + safe(service.kind) + ")";
     if (!service.description.empty()) out += ": " + safe(service.description);
     out += '\n';
@@ -150,6 +151,7 @@ std::string status_story(const control::ServiceStatus& service, const std::vecto
         for (const std::string& line : lines) out += "  " + safe(line) + "\n";
     };
     section("why:", why);
+    section("history:", history);
     section("last lines:", log);
     return out;
 }

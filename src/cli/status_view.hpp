@@ -17,9 +17,10 @@ struct Look {
 
 // name, state, condition, pid, since, restarts, and what it waits for or how it ended last.
 std::string status_table(const std::vector<control::ServiceStatus>& services, Wall now, const Look& look);
-// The whole story of one service; `why` and `log` are lines, the latter raw.
+// The whole story of one service; `why`, `history` (its last events) and `log` are lines, the last ones raw.
 std::string status_story(const control::ServiceStatus& service, const std::vector<std::string>& why,
-                         const std::vector<std::string>& log, Wall now, const Look& look);
+                         const std::vector<std::string>& history, const std::vector<std::string>& log, Wall now,
+                         const Look& look);
 // "exit code 1", "killed by KILL (core dumped)", "unknown".
 std::string exit_text(const control::LastExit& exit);
 Colour colour_of_state(const control::ServiceStatus& service);

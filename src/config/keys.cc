@@ -23,6 +23,7 @@ std::vector<TableInfo> gather_all() {
         gather("control", "[control]",
                "Who may do what. The owner and root may do everything, others only what their groups are given.",
                kControlKeys));
+    tables.push_back(gather("events", "[events]", "How much of the event log is kept.", kEventsKeys));
     tables.push_back(gather("service", "[services.NAME]", "One service.", kServiceKeys));
     tables.push_back(gather("dependency", "A dependency", "The long form of `\"NAME:STAGE\"`.", kDependencyKeys));
     tables.push_back(

@@ -148,6 +148,20 @@ constexpr Key<model::InstanceSpec> kControl[] = {
      into<model::InstanceSpec, &model::InstanceSpec::operate>},
 };
 
+constexpr Key<model::EventsSpec> kEvents[] = {
+    {{.name = "max-size",
+      .shape = Shape::size,
+      .fallback = "\"64M\"",
+      .doc = "So much of the event log is kept; the oldest part goes first.",
+      .positive = true},
+     into<model::EventsSpec, &model::EventsSpec::max_size>},
+    {{.name = "max-age",
+      .shape = Shape::duration,
+      .fallback = "\"7d\"",
+      .doc = "Events older than this are forgotten; 0 is never."},
+     into<model::EventsSpec, &model::EventsSpec::max_age>},
+};
+
 constexpr Key<Draft> kService[] = {
     {{.name = "kind",
       .shape = Shape::choice,
@@ -352,6 +366,7 @@ constexpr Key<Draft> kService[] = {
 
 constinit const std::span<const Key<ProjectDraft>> kProjectKeys = kProject;
 constinit const std::span<const Key<model::InstanceSpec>> kControlKeys = kControl;
+constinit const std::span<const Key<model::EventsSpec>> kEventsKeys = kEvents;
 constinit const std::span<const Key<Draft>> kServiceKeys = kService;
 
 }  // namespace abide::config

@@ -62,6 +62,12 @@ class Load {
             const Reader::Nest nest(reader_, "control");
             read_table(reader_, key, kControlKeys, sources_.control(), project.instance);
         }
+        if (!sources_.events().members.empty()) {
+            const Reader::Nest nest(reader_, "events");
+            model::EventsSpec events;
+            read_table(reader_, key, kEventsKeys, sources_.events(), events);
+            if (events != model::EventsSpec{}) project.instance.events.ensure() = events;
+        }
         runtime = std::move(project.runtime);
         common_ = std::move(project.environment);
         return std::move(project.instance);

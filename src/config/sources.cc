@@ -18,6 +18,7 @@ constexpr KeyInfo kDocument[] = {
      .shape = Shape::table,
      .doc = "Who, besides the owner and root, may do what.",
      .table = "control"},
+    {.name = "events", .shape = Shape::table, .doc = "How much of the event log is kept.", .table = "events"},
     {.name = "include",
      .shape = Shape::texts,
      .doc = "More files of the same form, relative to the file that names them."},
@@ -163,6 +164,7 @@ void Sources::add_document(Value root, Role role, const std::string& path) {
         if (member.key == "services") add_services(std::move(member.value), role);
         if (member.key == "project") merge(kProjectKeys, project_, std::move(member.value), role);
         if (member.key == "control") merge(kControlKeys, control_, std::move(member.value), role);
+        if (member.key == "events") merge(kEventsKeys, events_, std::move(member.value), role);
     }
     if (includes != nullptr) add_includes(*includes, role, path);
 }

@@ -39,6 +39,7 @@ class Sources {
     bool complete() const { return complete_; }
     const Value& project() const { return project_; }
     const Value& control() const { return control_; }
+    const Value& events() const { return events_; }
     const std::map<std::string, ServiceTable>& services() const { return services_; }
 
   private:
@@ -60,7 +61,7 @@ class Sources {
     const LoadContext& context_;
     Report& report_;
     Reader reader_;
-    Value project_, control_;
+    Value project_, control_, events_;
     std::map<std::string, ServiceTable> services_;
     std::set<std::string> seen_;          // paths, folded
     std::vector<std::string> including_;  // the chain of files being read

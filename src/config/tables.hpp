@@ -37,6 +37,7 @@ struct ProjectDraft {
 
 extern const std::span<const Key<ProjectDraft>> kProjectKeys;
 extern const std::span<const Key<model::InstanceSpec>> kControlKeys;
+extern const std::span<const Key<model::EventsSpec>> kEventsKeys;
 extern const std::span<const Key<Draft>> kServiceKeys;
 extern const std::span<const Key<model::Dependency>> kDependencyKeys;
 extern const std::span<const Key<model::ReadySpec>> kReadyKeys;

@@ -61,8 +61,8 @@ class Machine {
     void on(const model::in::UpgradeEnded& in);
     void on(const model::in::Ticked& in);
     void on(const model::in::Signalled& in);
-    void publish_coming(const model::in::Recovered& in);
     void on(const model::in::Recovered& in);
+    void on(const model::in::Emitted& in);
     void settle();
     void advance(Slot slot);
     void queue(Slot slot);
@@ -76,8 +76,14 @@ class Machine {
     model::Run* run_of(Node& n) { return n.service.runs.empty() ? nullptr : &n.service.runs.back(); }
     model::Run* run_named(std::string_view service, RunNumber run, Slot& slot);
     const model::ServiceSpec& run_spec(const model::Run& run) const { return e_.spec_of(run); }
+
+    // publish.cc: events, and which event led to each
     void publish(Slot slot, model::EventType type, const model::Run* run = nullptr);
-    void publish(model::Event event);
+    EventId publish(model::Event event);
+    void announce(const model::in::Recovered& in);
+    EventId cause_of_wish(model::Reason reason, const std::string& cause, const model::Service& service);
+    EventId cause_of_start(Slot slot);
+    EventId cause_of(Slot slot, model::EventType type, const model::Run* run);
     void set_state(Slot slot, model::State state);
     std::uint64_t random_below(std::uint64_t bound);
 

@@ -29,7 +29,8 @@ Permission needed(Verb verb) {
         case Verb::remove:
         case Verb::upgrade:
         case Verb::upgrade_anchor:
-        case Verb::shutdown: return Permission::administer;
+        case Verb::shutdown:
+        case Verb::emit: return Permission::administer;
     }
     return Permission::administer;
 }
@@ -159,6 +160,7 @@ void Machine::carry_out(Operation& op, TargetResult& target, const in::Requested
         case Verb::shutdown:
         case Verb::upgrade:
         case Verb::upgrade_anchor:
+        case Verb::emit:
         case Verb::cancel: return end(Outcome::refused, "");
     }
 }
@@ -257,6 +259,7 @@ void Machine::review_target(Operation& op, TargetResult& target) {
         case Verb::shutdown:
         case Verb::upgrade:
         case Verb::upgrade_anchor:
+        case Verb::emit:
         case Verb::cancel: return end(Outcome::done);
     }
 }

@@ -9,16 +9,8 @@ namespace abide::core {
 
 using namespace model;
 
-void Machine::publish_coming(const in::Recovered& in) {
-    Event event;
-    event.type = EventType::supervisor_rescue;
-    if (in.rescue) publish(event);
-    event.type = in.first ? EventType::supervisor_started : EventType::supervisor_recovered;
-    publish(std::move(event));
-}
-
 void Machine::on(const in::Recovered& in) {
-    publish_coming(in);
+    announce(in);
     if (e_.instance_.ended) {
         fx_.push_back(out::EndInstance{e_.instance_.exit_status});  // decided, but perhaps not done
         return;

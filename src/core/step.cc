@@ -169,41 +169,6 @@ void Machine::set_state(Slot slot, State state) {
     queue(slot);
 }
 
-void Machine::publish(Slot slot, EventType type, const Run* run) {
-    Event event;
-    event.type = type;
-    const Service& s = node(slot).service;
-    event.subject = s.name;
-    if (run != nullptr) {
-        event.run = run->number;
-        for (const Process& process : run->processes) {
-            if (process.role == Role::main) event.pid = process.pid;
-        }
-    }
-    const bool ending = type == EventType::service_stopped || type == EventType::service_failed ||
-                        type == EventType::service_completed || type == EventType::service_backoff;
-    if (ending) {
-        event.reason = s.last_reason;
-        event.detail = s.last_cause;
-        event.exit = run != nullptr ? run->main_exit : s.last_exit;
-    } else if (type == EventType::service_stopping && run != nullptr) {
-        event.reason = run->stop_reason;
-        event.detail = run->cause;
-    } else if (type == EventType::service_starting && run != nullptr) {
-        event.reason = run->start_reason;
-    }
-    if (type == EventType::service_backoff) event.delay = s.backoff_delay;
-    publish(std::move(event));
-}
-
-void Machine::publish(Event event) {
-    e_.instance_.last_event.value += 1;
-    e_.instance_changed_ = true;
-    event.id = e_.instance_.last_event;
-    event.time = now_.wall;
-    fx_.push_back(out::Publish{std::move(event)});
-}
-
 // xorshift64*: the generator's state is part of the journal, so a drawn delay is never drawn again.
 std::uint64_t Machine::random_below(std::uint64_t bound) {
     std::uint64_t x = e_.instance_.random;
@@ -307,7 +272,8 @@ void Machine::on(const in::Exited& in) {
     event.pid = gone.pid;
     event.exit = in.status;
     event.reason = now_run.stop_reason;
-    publish(std::move(event));
+    event.cause = node(slot).service.last_event;
+    node(slot).service.last_event = publish(std::move(event));
     const ServiceSpec& s = run_spec(now_run);
     const bool success = is_success(s, now_run, in.status);
     const bool daemonizes = s.ready.or_default().probe.kind == ProbeKind::pidfile;

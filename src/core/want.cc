@@ -37,6 +37,7 @@ bool Machine::wish_up(Slot slot, Reason reason, const std::string& cause) {
         s.want = Want::up;
         s.want_reason = reason;
         s.want_cause = cause;
+        s.wish_event = e_.instance_.last_event;
         s.restarts = 0;
         s.backoff_step = 0;
         s.restart_times.clear();
@@ -176,7 +177,8 @@ void Machine::shut_down(Reason reason, const std::string& cause, std::int32_t ex
     event.type = EventType::supervisor_stopping;
     event.reason = reason;
     event.detail = cause;
-    publish(std::move(event));
+    if (reason == Reason::essential_ended) event.cause = e_.instance_.last_event;  // of its end, just published
+    e_.instance_.stopping_event = publish(std::move(event));
     for (Slot slot = 0; slot < e_.nodes_.size(); ++slot) {
         if (node(slot).live) set_down(slot, Reason::shutdown, cause, node(slot).service.held);
     }

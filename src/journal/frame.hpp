@@ -38,6 +38,7 @@ enum class RecordType : std::uint16_t {
     pid = 7,          // key: spawn id
     descriptor = 8,   // key: the anchor's key of a kept descriptor
     boot = 9,         // which boot, when the instance started
+    events = 10,      // lines of the event log that were made with this batch; an image without its past has none
 };
 // Set in the type of a record that takes back the earlier one with the same type and key.  Its payload is only for
 // people.

@@ -21,6 +21,7 @@ std::string_view type_name(RecordType type) {
         case RecordType::pid: return "pid";
         case RecordType::descriptor: return "descriptor";
         case RecordType::boot: return "boot";
+        case RecordType::events: return "events";
     }
     return {};
 }
@@ -53,6 +54,7 @@ class Meaning {
             case RecordType::environment:
                 result_.environment = decode<Environment>(id, record).value_or(Environment{});
                 return;
+            case RecordType::events: result_.events = decode<EventLines>(id, record).value_or(EventLines{}); return;
             case RecordType::boot: result_.boot = decode<BootRecord>(id, record); return;
             case RecordType::descriptor:
                 if (auto descriptor =

@@ -43,6 +43,7 @@ struct Recovered {
     std::optional<model::Instance> instance;
     Environment environment;
     std::optional<BootRecord> boot;
+    EventLines events;  // of the last batch that had any
     std::map<FdKey, Descriptor> descriptors;
     std::map<SpawnId, PidEntry> pids;  // the last word of each spawn
     Kept kept;

@@ -40,6 +40,14 @@ struct BootRecord {
 };
 BOOST_DESCRIBE_STRUCT(BootRecord, (), (boot_id, started, started_boot, runtime, cgroup))
 
+// Lines of the event log, each with its end.  They are journaled with the change that they speak of and written to the
+// log after it: a manager that came back completes the log from here.
+struct EventLines {
+    std::string lines;
+    bool operator==(const EventLines&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(EventLines, (), (lines))
+
 // What the anchor keeps under a key.
 struct Descriptor {
     FdKey key;

@@ -67,6 +67,9 @@ void Writer::append_instance(const model::Instance& instance) {
 void Writer::append_environment(const Environment& environment) {
     append(RecordType::environment, 0, environment);
 }
+void Writer::append_events(const EventLines& events) {
+    append(RecordType::events, 0, events);
+}
 void Writer::append_boot(const BootRecord& boot) {
     append(RecordType::boot, 0, boot);
 }

@@ -30,6 +30,7 @@ class Writer {
     void append_operation(const model::Operation& operation);
     void append_instance(const model::Instance& instance);
     void append_environment(const Environment& environment);
+    void append_events(const EventLines& events);
     void append_boot(const BootRecord& boot);
     void append_descriptor(const Descriptor& descriptor);
     // A pid record as its child wrote it, into a compacted image.

@@ -7,6 +7,7 @@
 #include <optional>
 #include <variant>
 
+#include "kernel/event_watch.hpp"
 #include "kernel/files.hpp"
 #include "kernel/log_files.hpp"
 #include "logger/line_file.hpp"
@@ -60,6 +61,9 @@ void Logger::handle(const wire::ToLogger& message, std::vector<kernel::Fd> fds) 
         void operator()(const wire::Pattern& m) const { logger.handle_pattern(m); }
         void operator()(const wire::Configure&) const { logger.configure(std::move(fds)); }
         void operator()(const wire::DrainAndExit&) const { logger.begin_exit(); }
+        void operator()(const wire::Ring&) const {
+            for (const kernel::Fd& doorbell : fds) static_cast<void>(kernel::ring(doorbell.get()));
+        }
     };
     std::visit(Visitor{*this, fds}, message);
 }

@@ -100,6 +100,7 @@ void Control::close(std::uint64_t id) {
     if (it == connections_.end()) return;
     static_cast<void>(epoll_.remove(it->second.socket.get()));
     if (it->second.stalled != kNever) --writing_;
+    if (it->second.feed) --feeds_;
     if (--per_user_[it->second.caller.uid] == 0) per_user_.erase(it->second.caller.uid);
     connections_.erase(it);
     if (!accepting_) accept_again();
@@ -141,7 +142,7 @@ void Control::read_from(Connection& connection, const Now& now) {
 
 // Takes calls as long as none of them waits and the replies leave.
 void Control::serve(std::uint64_t id, Connection& connection, const Now& now) {
-    while (!connection.closing && !connection.waiting && connection.out.empty()) {
+    while (!connection.closing && !connection.waiting && !connection.feed && connection.out.empty()) {
         const std::optional<std::string_view> message = connection.reader.next();
         if (!message) break;
         take(id, connection, *message, now);
@@ -168,6 +169,7 @@ void Control::take(std::uint64_t id, Connection& connection, std::string_view me
     }
     Answer given = answer(*call, requester, engine_, places_, now);
     if (given.vouch && vouch_) vouch_(*given.vouch);
+    if (given.subscribe && !call->oneway) return subscribe(connection, given, now);
     if (given.inputs.empty() && !given.operation) {
         if (!call->oneway) connection.out += given.message;
         return;
@@ -258,9 +260,41 @@ void Control::flush(const Now& now) {
         Connection& connection = it->second;
         ++it;  // serve may close it
         if (progress && connection.waiting && connection.waiting->operation) tell_progress(connection);
+        if (connection.feed) feed(connection);
         if (connection.out.empty()) continue;
         write_to(connection, now);
         serve(id, connection, now);
+    }
+}
+
+void Control::subscribe(Connection& connection, const Answer& answer, const Now& now) {
+    Result<EventFeed> made = event_folder_ < 0
+                                 ? fail(ErrorKind::failed, "the event log can't be read at the moment")
+                                 : EventFeed::make(*answer.subscribe, event_folder_, last_event_, now.wall.ns);
+    if (!made) {
+        connection.out += control::error_message(made.error());
+        return;
+    }
+    connection.feed = std::make_unique<EventFeed>(std::move(*made));
+    ++feeds_;
+}
+
+// The next piece for one that is behind; it waits until the piece before has left.
+void Control::feed(Connection& connection) {
+    if (!connection.out.empty() || connection.closing || !connection.feed->behind(last_event_)) return;
+    if (const Status fed = connection.feed->catch_up(event_folder_, last_event_, connection.out); !fed) {
+        connection.out += control::error_message(fed.error());
+        connection.closing = true;
+    }
+}
+
+void Control::published(int folder, std::uint64_t last_id, std::string_view lines) {
+    event_folder_ = folder;
+    last_event_ = last_id;
+    if (feeds_ == 0 || lines.empty()) return;
+    const EventBatch batch = make_batch(lines);
+    for (auto& [id, connection] : connections_) {
+        if (connection.feed && connection.out.empty()) connection.feed->take(batch, connection.out);
     }
 }
 
@@ -290,14 +324,16 @@ void Control::update(std::uint64_t id, Connection& connection) {
     std::uint32_t wanted = 0;
     if (!connection.out.empty()) wanted |= EPOLLOUT;
     // While a call waits nothing more is read: EPOLLHUP still tells when the client leaves.
-    else if (!connection.waiting && !connection.closing)
+    else if (!connection.waiting && !connection.feed && !connection.closing)
         wanted |= EPOLLIN;
     if (wanted != connection.watched) {
         // One that can't be listened to is closed: its client comes again.
         if (!epoll_.modify(connection.socket.get(), wanted, token_of(Watched::connection, id))) return close(id);
         connection.watched = wanted;
     }
-    const bool hurries = !connection.out.empty() || (!connection.waiting && !connection.reader.pending().empty());
+    // Who subscribed may read as slowly as he likes: what he has not read yet lies in the files.
+    const bool hurries =
+        !connection.feed && (!connection.out.empty() || (!connection.waiting && !connection.reader.pending().empty()));
     if (!hurries && connection.stalled != kNever) {
         connection.stalled = kNever;
         --writing_;
@@ -307,6 +343,7 @@ void Control::update(std::uint64_t id, Connection& connection) {
 Mono Control::next_deadline() const {
     Mono next = accept_again_;
     for (const auto& [id, connection] : connections_) {
+        if (connection.feed && connection.out.empty() && connection.feed->behind(last_event_)) return Mono{};
         next = std::min(next, connection.stalled);
         if (connection.waiting && connection.waiting->answer.until)
             next = std::min(next, *connection.waiting->answer.until);

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,6 +19,7 @@
 #include "core/engine.hpp"
 #include "kernel/epoll.hpp"
 #include "kernel/fd.hpp"
+#include "manager/event_feed.hpp"
 #include "manager/inbox.hpp"
 #include "manager/methods.hpp"
 #include "manager/permissions.hpp"
@@ -48,6 +50,8 @@ class Control {
     void refuse(const Ticket& ticket);
     // An operation ended.
     void ended(OperationId operation, const Now& now);
+    // The folder of the event log and its newest id, for those who subscribe; `batch`: what was just written to it.
+    void published(int folder, std::uint64_t last_id, std::string_view batch);
     // The end of a turn: progress, and what can be written.
     void flush(const Now& now);
 
@@ -72,9 +76,10 @@ class Control {
         std::string out;
         std::size_t sent = 0;
         std::optional<Waiting> waiting;
-        Mono stalled = kNever;      // half a call, or a reply that is not taken: closed then
-        std::uint32_t watched = 0;  // as registered with epoll
-        bool closing = false;       // after `out` has left
+        std::unique_ptr<EventFeed> feed;  // its call is a Subscribe: it goes on until the client leaves
+        Mono stalled = kNever;            // half a call, or a reply that is not taken: closed then
+        std::uint32_t watched = 0;        // as registered with epoll
+        bool closing = false;             // after `out` has left
     };
     void serve(std::uint64_t id, Connection& connection, const Now& now);
     void take(std::uint64_t id, Connection& connection, std::string_view message, const Now& now);
@@ -82,6 +87,8 @@ class Control {
     void write_to(Connection& connection, const Now& now);
     void settle(Connection& connection, const model::Operation& operation);
     void tell_progress(Connection& connection);
+    void subscribe(Connection& connection, const Answer& answer, const Now& now);
+    void feed(Connection& connection);
     void update(std::uint64_t id, Connection& connection);
     void close(std::uint64_t id);
     [[nodiscard]] std::uint32_t greediest() const;  // the user with the most connections
@@ -105,7 +112,10 @@ class Control {
     std::string cached_status_;  // the reply to Status without names and detail
     bool accepting_ = true;
     Mono accept_again_ = kNever;
-    std::size_t writing_ = 0;  // connections with a stall deadline
+    int event_folder_ = -1;
+    std::uint64_t last_event_ = 0;  // in the log
+    std::size_t feeds_ = 0;         // connections with one
+    std::size_t writing_ = 0;       // connections with a stall deadline
 };
 
 }  // namespace abide::manager

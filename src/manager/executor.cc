@@ -193,8 +193,8 @@ void Executor::run(const out::DropStored& effect) {
 void Executor::run(const out::Reply& effect) {
     replies_.push_back(effect.operation);
 }
-void Executor::run(const out::Publish& effect) {
-    uses_.events.append(effect.event);
+void Executor::run(const out::Publish&) {
+    // Told already: its line went into the journal with the change that it speaks of (Loop::decide).
 }
 void Executor::run(const out::Upgrade& effect) {
     uses_.upgrader.begin(effect, *now_);

@@ -11,7 +11,6 @@
 #include "core/engine.hpp"
 #include "kernel/epoll.hpp"
 #include "manager/anchor_link.hpp"
-#include "manager/event_log.hpp"
 #include "manager/inbox.hpp"
 #include "manager/launcher.hpp"
 #include "manager/probes.hpp"
@@ -36,7 +35,6 @@ class Executor {
         Tracking& tracking;
         Launcher& launcher;
         Probes& probes;
-        EventLog& events;
         Stored& stored;
         Upgrader& upgrader;
     };

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdlib>
 
+#include "base/limits.hpp"
 #include "base/version.hpp"
 #include "kernel/files.hpp"
 #include "manager/complain.hpp"
@@ -62,6 +63,7 @@ Result<core::Snapshot> JournalStore::open(kernel::Fd memfd, std::uint64_t epoch,
     untouched_ = !recovered.last_epoch;
     environment_ = std::move(recovered.environment);
     boot_ = std::move(recovered.boot);
+    event_lines_ = std::move(recovered.events.lines);
     descriptors_ = std::move(recovered.descriptors);
     problems_ = recovered.problems;
     if (recovered.header && recovered.header->format < journal_format().format) older_ = recovered.header;
@@ -108,7 +110,7 @@ Status JournalStore::fence(const core::Engine& engine, AnchorLink& anchor) {
     return anchor.put_now(static_cast<std::uint64_t>(anchor::Key::journal), share(std::move(*copy)));
 }
 
-void JournalStore::write(const core::Engine& engine, const core::Changes& changes) {
+void JournalStore::write(const core::Engine& engine, const core::Changes& changes, std::string_view event_lines) {
     if (changes.empty()) return;
     journal::Writer& writer = *writer_;
     for (const std::uint64_t hash : changes.specs) {
@@ -125,6 +127,9 @@ void JournalStore::write(const core::Engine& engine, const core::Changes& change
     }
     for (const OperationId id : changes.dropped_operations) writer.append_removed_operation(id);
     if (changes.instance) writer.append_instance(engine.instance());
+    // More than a record takes is not journaled: after a crash just now the log would tell a gap.
+    if (!event_lines.empty() && event_lines.size() <= limits::kRecordBytes / 2)
+        writer.append_events({std::string(event_lines)});
     if (writer.empty()) return;
     const std::string_view batch = writer.take();
     const Result<std::size_t> written = kernel::write_some(file_.get(), batch.data(), batch.size());

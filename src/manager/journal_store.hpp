@@ -29,8 +29,11 @@ class JournalStore {
     // `cursor` is told of each record before it is looked at, and says which ones are not to be.
     Result<core::Snapshot> open(kernel::Fd memfd, std::uint64_t epoch, bool sealed, AnchorLink& anchor, Cursor& cursor);
 
-    // Everything that changed, as one batch.  Does not return when it can't be written.
-    void write(const core::Engine& engine, const core::Changes& changes);
+    // Everything that changed, as one batch, with the lines of the event log that tell of it.  Does not return when it
+    // can't be written.
+    void write(const core::Engine& engine, const core::Changes& changes, std::string_view event_lines);
+    // The lines of the last batch of a predecessor.
+    [[nodiscard]] const std::string& event_lines() const { return event_lines_; }
     // Only while no child may be writing its own record, which would go to the old image.
     void compact_when_due(const core::Engine& engine, AnchorLink& anchor, bool children_writing);
 
@@ -70,6 +73,7 @@ class JournalStore {
     std::size_t size_ = 0, live_size_ = 0;
     bool untouched_ = false;
     journal::Environment environment_;
+    std::string event_lines_;
     std::optional<journal::BootRecord> boot_;
     std::map<FdKey, journal::Descriptor> descriptors_;
     std::map<SpawnId, std::int32_t> children_;

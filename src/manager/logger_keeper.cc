@@ -211,6 +211,13 @@ void LoggerKeeper::flush() {
     must(epoll_.modify(socket_.get(), EPOLLIN | (waits ? EPOLLOUT : 0u), token_of(Watched::logger)), "logger");
 }
 
+bool LoggerKeeper::ring(int doorbell) {
+    if (pid_ == 0 || !queue_.empty()) return false;
+    static const std::string kRing = wire::encode(wire::ToLogger{wire::Ring{}});
+    const Result<bool> sent = kernel::send(socket_.get(), std::as_bytes(std::span(kRing)), {{doorbell}});
+    return sent && *sent;
+}
+
 void LoggerKeeper::hang_up() {
     if (socket_) static_cast<void>(epoll_.remove(socket_.get()));
     socket_.reset();

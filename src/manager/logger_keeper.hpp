@@ -53,6 +53,8 @@ class LoggerKeeper {
     // The socket is ready: lines that matched.
     std::vector<protocol::log::Matched> on_ready(std::uint32_t events);
     void flush();
+    // Rings the doorbell of the event log for us.  False: there is no logger, or it is busy.
+    bool ring(int doorbell);
 
     // Duplicates of what the next manager finds it by.
     std::pair<SharedFd, SharedFd> share_link() const;

@@ -20,6 +20,12 @@ constexpr Duration kPatienceWithAnchor = milliseconds(1);
 constexpr std::size_t kBurst = 1000;    // inputs
 constexpr std::size_t kManyEnded = 16;  // more than that at once: most of their signals were lost
 
+// The anchor looked at the clock when it saw the process ended.
+Wall time_of(const anchor::Exit& exit, const Now& now) {
+    const auto seen = static_cast<std::int64_t>(exit.seen_ns);
+    return seen == 0 || seen > now.mono.ns ? now.wall : Wall{now.wall.ns - (now.mono.ns - seen)};
+}
+
 }  // namespace
 
 Loop::Loop(kernel::Epoll epoll, std::unique_ptr<kernel::Spawner> spawner, AnchorLink anchor)
@@ -34,8 +40,7 @@ Loop::Loop(kernel::Epoll epoll, std::unique_ptr<kernel::Spawner> spawner, Anchor
       upgrader_({engine_, epoll_, *spawner_, anchor_, inbox_, journal_}),
       launcher_(
           {engine_, epoll_, *spawner_, anchor_, inbox_, processes_, runs_, tracking_, logger_, journal_, upgrader_}),
-      executor_({engine_, epoll_, anchor_, inbox_, processes_, runs_, tracking_, launcher_, probes_, events_, stored_,
-                 upgrader_}),
+      executor_({engine_, epoll_, anchor_, inbox_, processes_, runs_, tracking_, launcher_, probes_, stored_, upgrader_}),
       control_(epoll_, engine_, inbox_) {}
 
 namespace {
@@ -98,7 +103,8 @@ void Loop::turn() {
 
 Mono Loop::deadline() const {
     return std::min({engine_.next_deadline(), probes_.next_deadline(), control_.next_deadline(), tracking_.next_look(),
-                     logger_.next_deadline(), peek_at_, end_deadline_, upgrader_.next_deadline()});
+                     logger_.next_deadline(), events_.next_deadline(), peek_at_, end_deadline_,
+                     upgrader_.next_deadline()});
 }
 
 void Loop::on_ready(const kernel::Ready& ready, const Now& now) {
@@ -153,7 +159,9 @@ void Loop::on_exit(const anchor::Exit& exit, const Now& now) {
     }
     const bool spawning = spawner_->in_flight() + spawner_->queued() != 0;
     const std::optional<Processes::Ended> ended = processes_.ended(exit, spawning);
-    if (ended) inbox_.push(InputClass::process, model::in::Exited{ended->spawn, exit_status_of(ended->exit, now.wall)});
+    if (!ended) return;
+    inbox_.push(InputClass::process,
+                model::in::Exited{ended->spawn, exit_status_of(ended->exit, time_of(ended->exit, now))});
 }
 
 // A process has ended.  Usually the anchor is about to say so; it is asked when it does not, since its signals
@@ -199,6 +207,9 @@ void Loop::decide(const Now& now) {
         }
         cursor_.enter(Phase::stepping, kind, subject, words_of(item.input));
         std::vector<model::Effect> effects = engine_.step(item.input, now);
+        for (const model::Effect& effect : effects) {
+            if (const auto* told = std::get_if<model::out::Publish>(&effect)) events_.append(told->event);
+        }
         std::ranges::move(effects, std::back_inserter(effects_));
         if (item.ticket.connection != 0) stepped_.emplace_back(item.ticket, engine_.instance().last_operation);
     }
@@ -206,11 +217,15 @@ void Loop::decide(const Now& now) {
     taken_ += items.size();
     control_.changed();
     const core::Changes changes = engine_.take_changes();
-    journal_.write(engine_, changes);
+    journal_.write(engine_, changes, events_.fresh());
     tracking_.follow(engine_, changes.services);
+    events_.configure(engine_.instance().spec);
 }
 
 void Loop::act(const Now& now) {
+    // Who waits for an event is woken first.
+    events_.flush(now);
+    control_.published(events_.folder_fd(), events_.written().value, events_.batch());
     executor_.carry_out(effects_, now);
     effects_.clear();
     launcher_.spawn_prepared();
@@ -223,7 +238,6 @@ void Loop::act(const Now& now) {
 void Loop::speak(const Now& now) {
     anchor_.flush();
     logger_.flush();
-    events_.flush();
     for (const auto& [ticket, operation] : stepped_) control_.stepped(ticket, operation, now);
     stepped_.clear();
     for (const OperationId operation : executor_.take_replies()) control_.ended(operation, now);

@@ -58,6 +58,7 @@ class Loop {
     Status take_places();
     Status take_tracking();
     Status take_runtime();
+    void take_event_log();
     Status recover();
     [[nodiscard]] bool has_unheard_children() const;
     void note_rederived(const model::in::Recovered::Found& found);
@@ -109,6 +110,7 @@ class Loop {
     Places places_;
     kernel::Fd home_;  // the control group that the instance was started in
     kernel::Fd runtime_;
+    EventId newest_event_;  // in the log, when this manager came
     std::vector<model::Effect> effects_;
     std::vector<std::pair<Ticket, OperationId>> stepped_;
     std::vector<SpawnId> unheard_;  // ended, and the anchor has not said how

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 
+#include "base/limits.hpp"
+#include "base/text.hpp"
 #include "base/version.hpp"
 #include "config/load.hpp"
 #include "journal/compact.hpp"
@@ -283,6 +285,36 @@ Answer configure(const Asked& asked, bool apply) {
     return answer;
 }
 
+Answer subscribe(const Asked& asked) {
+    auto request = control::read<control::SubscribeRequest>(asked.call.parameters);
+    if (!request) return say(varlink::invalid_parameter(request.error()));
+    if (!asked.call.more) return say(varlink::expected_more());
+    Answer answer;
+    answer.subscribe = std::move(*request);
+    return answer;
+}
+
+Answer emit(const Asked& asked) {
+    const auto request = control::read<control::EmitRequest>(asked.call.parameters);
+    if (!request) return say(varlink::invalid_parameter(request.error()));
+    if (!is_plain_name(request->name)) return say(varlink::invalid_parameter("name"));
+    model::in::Emitted input{request->name, {}, asked.requester};
+    std::size_t bytes = 0;
+    for (const control::EventField& field : request->fields) {
+        if (!is_plain_name(field.name) || !is_utf8(field.value)) return say(varlink::invalid_parameter("fields"));
+        bytes += field.name.size() + field.value.size();
+        input.fields.push_back({field.name, field.value});
+    }
+    if (request->fields.size() > limits::kEventFields || bytes > limits::kEventBytes) {
+        return say_error(ErrorKind::refused, "an event has at most " + std::to_string(limits::kEventFields) +
+                                                 " fields of " + std::to_string(limits::kEventBytes) +
+                                                 " bytes together");
+    }
+    Answer answer;
+    answer.inputs.emplace_back(std::move(input));
+    return answer;
+}
+
 Answer dispatch(const Asked& asked, Method method) {
     switch (method) {
         case Method::ping: return ping(asked);
@@ -292,6 +324,7 @@ Answer dispatch(const Asked& asked, Method method) {
         case Method::operations: return operations(asked);
         case Method::wait: return wait_for(asked);
         case Method::generation: return say_value(asked.places.generation);
+        case Method::subscribe: return subscribe(asked);
         case Method::start: return targets(asked, Verb::start);
         case Method::stop: return targets(asked, Verb::stop);
         case Method::restart: return targets(asked, Verb::restart);
@@ -310,6 +343,7 @@ Answer dispatch(const Asked& asked, Method method) {
         case Method::upgrade: return upgrade(asked);
         case Method::vouch: return vouch(asked);
         case Method::state: return state(asked);
+        case Method::emit: return emit(asked);
     }
     return say(varlink::method_not_implemented(asked.call.method));
 }

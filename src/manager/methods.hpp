@@ -35,6 +35,7 @@ struct Answer {
     bool progress = false;             // tell what it waits for meanwhile (`more`)
     std::optional<Mono> until;         // of the answer only: the operation goes on
     bool is_apply = false;             // answered by a ChangesReply
+    std::optional<control::SubscribeRequest> subscribe;
     std::vector<control::Change> changes;
     std::optional<control::VouchRequest> vouch;  // to be passed on to whoever upgrades
 };

@@ -63,11 +63,10 @@ Result<std::unique_ptr<Loop>> Loop::create(kernel::Fd anchor_socket) {
     const Result<anchor::HelloAnswer> hello = anchor.hello_now();
     if (!hello) return std::unexpected(hello.error());
     anchor.working(kRecoveryMs);
-    Result<AnchorLink::Kept> kept =
-        anchor.get_now({key(anchor::Key::journal), key(anchor::Key::control), key(anchor::Key::runtime),
-                        key(anchor::Key::environment), key(anchor::Key::cgroup), key(anchor::Key::event_log),
-                        key(anchor::Key::places), key(anchor::Key::hold_program), key(anchor::Key::cursor),
-                        anchor_key(Keep::logger, 1), anchor_key(Keep::logger, 2)});
+    Result<AnchorLink::Kept> kept = anchor.get_now(
+        {key(anchor::Key::journal), key(anchor::Key::control), key(anchor::Key::runtime), key(anchor::Key::environment),
+         key(anchor::Key::cgroup), key(anchor::Key::places), key(anchor::Key::hold_program), key(anchor::Key::cursor),
+         anchor_key(Keep::logger, 1), anchor_key(Keep::logger, 2)});
     if (!kept) return std::unexpected(kept.error());
     for (auto& [number, fd] : *kept) {
         if (Status raised = kernel::raise_above_staging(fd); !raised) return std::unexpected(raised.error());
@@ -189,16 +188,19 @@ Status Loop::take_runtime() {
     const Result<std::string> path = kernel::real_path("/proc/self/fd/" + std::to_string(notify->get()));
     if (!path) return std::unexpected(path.error());
     runs_.set_notify_directory(*path, std::move(*notify));
-    auto events = kept_.extract(key(anchor::Key::event_log));
-    Result<kernel::Fd> folder = events ? Result<kernel::Fd>(std::move(events.mapped()))
-                                       : kernel::make_directory_beneath(runtime_.get(), "events", 0750);
-    if (!folder) return std::unexpected(folder.error());
-    if (const Status opened = events_.open(std::move(*folder), engine_.instance().spec.name); !opened) {
-        complain("events: " + describe(opened.error()));
-    }
+    take_event_log();
     auto control = kept_.extract(key(anchor::Key::control));
     if (!control) return fail(ErrorKind::failed, "the anchor keeps no control socket");
     return control_.listen(std::move(control.mapped()));
+}
+
+void Loop::take_event_log() {
+    events_.set_folder([this] { return kernel::make_directory_beneath(runtime_.get(), "events", 0750); });
+    events_.set_ringer([this](int doorbell) { return logger_.ring(doorbell); });
+    events_.set_source(engine_.instance().spec.name, engine_.instance().stream);
+    events_.reserve(places_.where.log, engine_.instance().stream, engine_.instance().reserved_events);
+    events_.configure(engine_.instance().spec);
+    newest_event_ = events_.take_over(journal_.event_lines(), engine_.instance().last_event, kernel::now());
 }
 
 Status Loop::recover() {
@@ -231,6 +233,7 @@ Status Loop::recover() {
     const Result<anchor::Generation> told = anchor_.generation_now();
     if (!told) return std::unexpected(told.error());
     for (const model::in::Recovered::Found& found : recovered.processes) note_rederived(found);
+    recovered.last_event = newest_event_;
     inbox_.push(InputClass::process, std::move(recovered));
     upgrader_.set_places(places_.where.control, hello_.epoch);
     control_.set_vouch([this](const control::VouchRequest& request) { upgrader_.vouch(request); });

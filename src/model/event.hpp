@@ -14,7 +14,7 @@ BOOST_DEFINE_ENUM_CLASS(EventType, service_created, service_starting, service_st
                         service_stopped, service_backoff, service_completed, service_failed, service_paused,
                         service_unpaused, service_removed, process_exited, process_orphan, supervisor_started,
                         supervisor_recovered, supervisor_stopping, supervisor_upgraded, supervisor_rolled_back,
-                        supervisor_rescue)
+                        supervisor_rescue, user, stream_gap)
 
 struct Event {
     EventId id;
@@ -27,7 +27,10 @@ struct Event {
     Reason reason = Reason::none;
     std::string detail;
     std::optional<ExitStatus> exit;
-    Duration delay{};  // backoff
+    Duration delay{};              // backoff
+    std::string name;              // user: what follows "abide.user."
+    std::vector<Variable> fields;  // user
+    EventId gap_from;              // stream_gap: the first id that is missing; the last is the event's own
 };
 
 }  // namespace abide::model

@@ -52,6 +52,10 @@ class Members {
         return out_;
     }
     void text(std::string_view name, std::string_view value) { json::append_text(next(name), value); }
+    void cursor(std::string_view name, EventId id) {
+        append_cursor(next(name) += '"', id);
+        out_ += '"';
+    }
     template <class Int>
     void number(std::string_view name, Int value) {
         json::append_number(next(name), value);
@@ -67,16 +71,27 @@ void append_data(std::string& out, const Event& event) {
     Members data(out);
     if (event.run) data.number("run", event.run.value);
     if (event.pid != 0) data.number("pid", event.pid);
-    if (event.cause) {
-        append_cursor(data.next("cause") += '"', event.cause);
-        out += '"';
-    }
+    if (event.cause) data.cursor("cause", event.cause);
     if (event.reason != Reason::none) data.text("reason", enum_name(event.reason));
     if (event.exit) append_exit(data.next("exit"), *event.exit);
     // Rounded up: a delay that is there is never shown as none.
     if (event.delay.ns > 0)
         data.number("delay_ms", event.delay.ns / 1'000'000 + (event.delay.ns % 1'000'000 != 0 ? 1 : 0));
     if (!event.detail.empty()) data.text("detail", event.detail);
+    if (event.gap_from) {
+        data.cursor("from", event.gap_from);
+        data.cursor("to", event.id);
+        data.number("count", event.id.value - event.gap_from.value + 1);
+    }
+    if (event.type == EventType::user) {
+        std::string& fields = data.next("fields") += '{';
+        for (const Variable& field : event.fields) {
+            if (fields.back() != '{') fields += ',';
+            json::append_text(fields, field.name);
+            json::append_text(fields += ':', field.value);
+        }
+        fields += '}';
+    }
     data.end();
 }
 
@@ -88,6 +103,7 @@ std::string event_type_name(EventType type) {
     // service_restart_x is written service.restart-x: only the first word is a part of its own.
     const std::size_t first = name.find('-');
     if (first != std::string::npos) name[first] = '.';
+    if (type == EventType::user) name += '.';
     return name;
 }
 
@@ -143,7 +159,7 @@ void encode_event(std::string& out, const Event& event, std::string_view source)
     append_cursor(line.next("id") += '"', event.id);
     out += '"';
     line.text("source", source);
-    line.text("type", event_type_name(event.type));
+    line.text("type", event_type_name(event.type) + event.name);
     if (!event.subject.empty()) line.text("subject", event.subject);
     append_rfc3339(line.next("time") += '"', event.time);
     out += '"';

@@ -10,7 +10,7 @@
 
 namespace abide::model {
 
-// "abide.service.ready".
+// "abide.service.ready"; of a user's event what its name follows: "abide.user.".
 std::string event_type_name(EventType type);
 
 // 20 digits.

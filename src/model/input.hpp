@@ -106,6 +106,12 @@ struct UpgradeEnded {
     std::string detail;
 };
 struct Ticked {};
+// Somebody emitted an event of their own.  The name and the fields were checked by the shell.
+struct Emitted {
+    std::string name;
+    std::vector<Variable> fields;
+    Requester requester;
+};
 // A signal sent to the anchor.
 struct Signalled {
     std::int32_t signal = 0;
@@ -122,12 +128,13 @@ struct Recovered {
     std::vector<Found> processes;
     bool first = false;   // nothing was running before: the instance starts
     bool rescue = false;  // managers before this one could not work, only rescue
+    EventId last_event;   // the newest in the event log: no later one may have its id
 };
 
 }  // namespace in
 
 using Input = std::variant<in::Requested, in::Configured, in::Spawned, in::Executed, in::SpawnFailed, in::Exited,
                            in::Emptied, in::Notified, in::StoredLost, in::Probed, in::BecameReady, in::Frozen,
-                           in::UpgradeEnded, in::Ticked, in::Signalled, in::Recovered>;
+                           in::UpgradeEnded, in::Ticked, in::Signalled, in::Recovered, in::Emitted>;
 
 }  // namespace abide::model

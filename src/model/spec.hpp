@@ -237,15 +237,24 @@ BOOST_DESCRIBE_STRUCT(ServiceSpec, (),
                        sockets, identity, hooks, ready, health, stop, restart_delay, reload, limits, sandbox, log,
                        watchdog, fd_store_max, restart, autostart, essential, is_template, source))
 
+// How much of the event log is kept.
+struct EventsSpec {
+    std::uint64_t max_size = 64u << 20;
+    Duration max_age = seconds(7 * 86'400);  // 0: for ever
+    bool operator==(const EventsSpec&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(EventsSpec, (), (max_size, max_age))
+
 // What is said of the instance as a whole.
 struct InstanceSpec {
     std::string name;
     std::string directory;                   // absolute; services start here unless they say otherwise
     std::uint32_t parallel = 0;              // services starting at once; 0: no limit
     std::vector<std::string> read, operate;  // groups of [control]
+    Box<EventsSpec> events;
     bool operator==(const InstanceSpec&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(InstanceSpec, (), (name, directory, parallel, read, operate))
+BOOST_DESCRIBE_STRUCT(InstanceSpec, (), (name, directory, parallel, read, operate, events))
 
 // A whole configuration: checked by config/, applied by the core all or nothing.
 struct Configuration {

@@ -114,6 +114,7 @@ struct Run {
     std::int32_t error_number = 0;              // ERRNO=
     Duration watchdog{};                        // WATCHDOG_USEC= overrides
     std::vector<Session> sessions;              // without a cgroup: where its processes are looked for
+    EventId started_event, ready_event;         // what those who waited for it name as their cause
     bool operator==(const Run&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(Run, (),
@@ -121,7 +122,8 @@ BOOST_DESCRIBE_STRUCT(Run, (),
                        was_ready, degraded, draining, cgroup, failed, killed, term_sent, restart_after, paused, frozen,
                        start_reason, stop_reason, cause, started_at, state_since, ready_at, started, stage_deadline,
                        ready_probe_at, health_probe_at, probe_deadline, watchdog_at, health_streak, probe, step,
-                       log_key, notify_key, status_text, error_number, watchdog, sessions))
+                       log_key, notify_key, status_text, error_number, watchdog, sessions, started_event,
+                       ready_event))
 
 // One line of a service's past, for `status NAME` and `why`.
 struct PastRun {
@@ -158,15 +160,17 @@ struct Service {
     std::vector<Boot> restart_times;  // within the limit's window
     std::vector<PastRun> past;
     std::vector<StoredDescriptor> stored;  // oldest first
+    EventId last_event;  // about this service
+    EventId wish_event;  // the newest of the instance when the present wish was made
     bool operator==(const Service&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(Service, (),
                       (name, spec, want, want_reason, want_cause, enabled, held, removed, dynamic, state, since,
                        last_run, runs, last_exit, last_reason, last_cause, restarts, backoff_step, backoff_delay,
-                       backoff_until, restart_times, past, stored))
+                       backoff_until, restart_times, past, stored, last_event, wish_event))
 
 BOOST_DEFINE_ENUM_CLASS(Verb, start, stop, restart, reload, kill, force_destroy, pause, unpause, enable, disable, apply,
-                        remove, shutdown, cancel, upgrade, upgrade_anchor)
+                        remove, shutdown, cancel, upgrade, upgrade_anchor, emit)
 BOOST_DEFINE_ENUM_CLASS(Permission, none, read, read_logs, operate, administer)
 
 // Who asks, by the kernel's word.
@@ -219,10 +223,14 @@ struct Instance {
     std::uint64_t last_probe = 0;
     std::uint64_t random = 0x9e3779b97f4a7c15;  // state of the generator that draws jitter
     std::uint64_t strays = 0;                   // inputs about a past run, or out of place: counted and dropped
+    std::string stream;                         // of the event log; empty: the first one of the instance
+    EventId reserved_events;                    // no other life of the instance uses ids up to this one
+    EventId begun_event, stopping_event;        // of the supervisor: the causes of every start and stop by it
     bool operator==(const Instance&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(Instance, (),
                       (spec, configuration, shutting_down, shutdown_deadline, exit_status, ended, last_spawn,
-                       last_operation, last_event, last_probe, random, strays))
+                       last_operation, last_event, last_probe, random, strays, stream, reserved_events, begun_event,
+                       stopping_event))
 
 }  // namespace abide::model

@@ -20,6 +20,7 @@ constexpr std::array kMethods = {
     MethodInfo{Method::operations, "io.abide.Control.Operations", Permission::read, false},
     MethodInfo{Method::wait, "io.abide.Control.Wait", Permission::read, true},
     MethodInfo{Method::generation, "io.abide.Control.Generation", Permission::read, false},
+    MethodInfo{Method::subscribe, "io.abide.Control.Subscribe", Permission::read, true},
     MethodInfo{Method::start, "io.abide.Control.Start", Permission::operate, true},
     MethodInfo{Method::stop, "io.abide.Control.Stop", Permission::operate, true},
     MethodInfo{Method::restart, "io.abide.Control.Restart", Permission::operate, true},
@@ -38,6 +39,7 @@ constexpr std::array kMethods = {
     MethodInfo{Method::upgrade, "io.abide.Control.Upgrade", Permission::administer, true},
     MethodInfo{Method::vouch, "io.abide.Control.Vouch", Permission::administer, false},
     MethodInfo{Method::state, "io.abide.Control.State", Permission::administer, false},
+    MethodInfo{Method::emit, "io.abide.Control.Emit", Permission::administer, false},
 };
 
 // An error's name on the wire.
@@ -241,6 +243,8 @@ ABIDE_CONTROL_STRUCT(VouchRequest)
 ABIDE_CONTROL_STRUCT(GenerationReply)
 ABIDE_CONTROL_STRUCT(StateReply)
 ABIDE_CONTROL_STRUCT(RehearsalReport)
+ABIDE_CONTROL_STRUCT(SubscribeRequest)
+ABIDE_CONTROL_STRUCT(EmitRequest)
 ABIDE_CONTROL_STRUCT(Usage)
 ABIDE_CONTROL_STRUCT(LastExit)
 ABIDE_CONTROL_STRUCT(ProcessStatus)

@@ -37,7 +37,8 @@ enum class Method {
     where,
     operations,
     wait,
-    generation,  // read
+    generation,
+    subscribe,  // read
     start,
     stop,
     restart,
@@ -55,7 +56,8 @@ enum class Method {
     remove,
     upgrade,
     vouch,
-    state,  // administer
+    state,
+    emit,  // administer
 };
 
 struct MethodInfo {
@@ -146,6 +148,24 @@ struct OperationRequest {  // Wait, Cancel
     std::optional<std::int64_t> timeout_ms;  // Wait only
 };
 BOOST_DESCRIBE_STRUCT(OperationRequest, (), (operation, timeout_ms))
+
+struct SubscribeRequest {
+    std::vector<std::string> types, services;  // alternatives each; empty: all
+    std::optional<std::string> since;          // "start", a cursor, or a duration back; absent: from now on
+};
+BOOST_DESCRIBE_STRUCT(SubscribeRequest, (), (types, services, since))
+
+struct EventField {
+    std::string name, value;
+    bool operator==(const EventField&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(EventField, (), (name, value))
+
+struct EmitRequest {
+    std::string name;  // what follows "abide.user."
+    std::vector<EventField> fields;
+};
+BOOST_DESCRIBE_STRUCT(EmitRequest, (), (name, fields))
 
 // ---- replies
 // -----------------------------------------------------------------------------------------------------------------

@@ -137,6 +137,12 @@ method Generation() -> (
   rescue: bool
 )
 
+# read.  Tells each event, one a reply, as it stands in the event log (docs/events.md); only with `more`.  types: whole
+# words of a type, such as "service", "process.exited", "ready"; services: names with * and ?; both are alternatives,
+# none: all.  since: "start", an id, or a duration back ("10m"); absent: from now on.  A gap is told as an event of the
+# type abide.stream.gap whatever the filters.  A caller that reads slowly is told from the files: nothing is left out.
+method Subscribe(types: ?[]string, services: ?[]string, since: ?string) -> (event: object)
+
 # request: a name that the caller draws (up to 64 bytes).  Asking again with the same name is waiting for the operation
 # of the first time, so a caller that lost its connection asks again.
 
@@ -222,6 +228,13 @@ method Vouch(operation: int, final: bool) -> ()
 
 # administer.  The whole state, a fact a line; secrets are left out.
 method State() -> (state: string)
+
+type EventField (name: string, value: string)
+
+# administer.  An event abide.user.NAME; detail of the reply is its id.
+method Emit(name: string, fields: ?[]EventField) -> (
+  operation: int, verb: string, outcome: string, detail: string, targets: []Target, progress: []string
+)
 
 error NotFound (message: string, advice: string)
 

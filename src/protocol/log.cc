@@ -22,6 +22,7 @@ enum class Verb : std::uint16_t {
     pattern = 3,
     configure = 4,
     drain_and_exit = 5,
+    ring = 6,
     matched = 64,
     drained = 65,
     dropped = 66,
@@ -175,6 +176,7 @@ struct Encoder {
     }
     std::string operator()(const Configure&) const { return Packet(Verb::configure).finish(); }
     std::string operator()(const DrainAndExit&) const { return Packet(Verb::drain_and_exit).finish(); }
+    std::string operator()(const Ring&) const { return Packet(Verb::ring).finish(); }
     std::string operator()(const Matched& m) const {
         std::string item;
         put(item, m.key);
@@ -302,6 +304,7 @@ std::optional<ToLogger> decode_to_logger(std::string_view packet) {
         case static_cast<unsigned>(Verb::pattern): return read_one<Pattern>(*raw, read_pattern);
         case static_cast<unsigned>(Verb::configure): return Configure{};
         case static_cast<unsigned>(Verb::drain_and_exit): return DrainAndExit{};
+        case static_cast<unsigned>(Verb::ring): return Ring{};
         default: return Unknown{raw->verb};
     }
 }

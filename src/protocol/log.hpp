@@ -73,6 +73,11 @@ struct Configure {
 struct DrainAndExit {
     bool operator==(const DrainAndExit&) const = default;
 };
+// Ring the doorbell of the event log, which is the one descriptor beside this message: its watchers are woken within
+// the write, and with many of them the manager has no time for it.
+struct Ring {
+    bool operator==(const Ring&) const = default;
+};
 
 // ---- logger -> manager ---------------------------------------------------------------------------------------------
 
@@ -118,7 +123,7 @@ struct Unknown {
     bool operator==(const Unknown&) const = default;
 };
 
-using ToLogger = std::variant<Unknown, Open, Close, Pattern, Configure, DrainAndExit>;
+using ToLogger = std::variant<Unknown, Open, Close, Pattern, Configure, DrainAndExit, Ring>;
 using ToManager = std::variant<Unknown, Matched, Drained, Dropped, Problem, Refused>;
 
 // One packet of at most kMessageBytes.  The caller keeps Open and Close within kItems (CHECKed); texts are cut to their

@@ -108,7 +108,7 @@ TEST(StatusStory, Golden) {
                     {{9, "main", "alive", false}}}};
     detail.past = {{1, "2026-11-21T08:00:00Z", "2026-11-21T08:59:59Z", "exited", "", api.last_exit}};
     api.detail = detail;
-    EXPECT_EQ(status_story(api, {"it was started by hand"}, {"line \x07"}, kNow, {}),
+    EXPECT_EQ(status_story(api, {"it was started by hand"}, {"09:00 ready"}, {"line \x07"}, kNow, {}),
               "api (service): the API\n"
               "state:       running, since 1h 2min\n"
               "condition:   ready\n"
@@ -127,6 +127,8 @@ TEST(StatusStory, Golden) {
               "run 1:       2026-11-21 08:00:00 to 2026-11-21 08:59:59, exited, exit code 1\n"
               "why:\n"
               "  it was started by hand\n"
+              "history:\n"
+              "  09:00 ready\n"
               "last lines:\n"
               "  line \\x07\n");
 }

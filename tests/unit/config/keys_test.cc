@@ -59,7 +59,8 @@ std::string sample(const KeyInfo& key, std::string_view inside) {
 
 std::string document(std::string_view inside, const std::string& row) {
     const std::string peer = "[services.peer]\ncommand = [\"p\"]\n";
-    if (inside == "project" || inside == "control") return "[" + std::string(inside) + "]\n" + row + "\n";
+    if (inside == "project" || inside == "control" || inside == "events")
+        return "[" + std::string(inside) + "]\n" + row + "\n";
     std::string body = "[services.it]\n";
     if (row.starts_with("instances")) body = "[services.\"it@\"]\n";
     if (inside == "service") {

@@ -25,10 +25,9 @@ TEST(EventJson, LineAsInTheContract) {
     event.cause = EventId{1840};
     std::string line;
     encode_event(line, event, "/abide/shop");
-    EXPECT_EQ(
-        line,
-        R"({"specversion":"1.0","id":"00000000000000001842","source":"/abide/shop","type":"abide.service.ready",)"
-        R"("subject":"api","time":"2026-11-21T09:00:00.000123456Z",)"
+    EXPECT_EQ(line,
+              R"({"specversion":"1.0","id":"00000000000000001842","source":"/abide/shop","type":"abide.service.ready",)"
+              R"("subject":"api","time":"2026-11-21T09:00:00.000123456Z",)"
               R"("data":{"run":3,"pid":4711,"cause":"00000000000000001840"}})");
 }
 
@@ -46,7 +45,7 @@ TEST(EventJson, ExitReasonDelayAndForeignBytes) {
         line,
         R"({"specversion":"1.0","id":"18446744073709551615","source":"/abide/x","type":"abide.supervisor.recovered",)"
         R"("time":"1970-01-01T00:00:00.000000000Z","data":{"reason":"start-timeout",)"
-              R"("exit":{"signal":"KILL","core_dumped":true,)"
+        R"("exit":{"signal":"KILL","core_dumped":true,)"
         R"("time":"1970-01-01T00:00:00.000000001Z","rusage":{"user_us":1,"system_us":2,"max_rss_kib":3}},"delay_ms":2,)"
         "\"detail\":\"bad \xef\xbf\xbd byte\"}}");
 }
@@ -61,10 +60,33 @@ TEST(EventJson, EveryTypeHasAName) {
     boost::mp11::mp_for_each<boost::describe::describe_enumerators<EventType>>([](auto d) {
         const std::string name = event_type_name(d.value);
         EXPECT_TRUE(name.starts_with("abide.service.") || name.starts_with("abide.process.") ||
-                    name.starts_with("abide.supervisor."))
+                    name.starts_with("abide.supervisor.") || name == "abide.user." || name == "abide.stream.gap")
             << name;
     });
     EXPECT_EQ(event_type_name(EventType::process_exited), "abide.process.exited");
+}
+
+TEST(EventJson, AUsersEventHasItsFields) {
+    Event event;
+    event.id = {7};
+    event.type = EventType::user;
+    event.name = "deployed";
+    event.fields = {{"version", "7"}, {"note", "a \"b\" \n"}};
+    std::string text;
+    encode_event(text, event, "/abide/shop");
+    EXPECT_NE(text.find(R"("type":"abide.user.deployed")"), std::string::npos) << text;
+    EXPECT_TRUE(text.ends_with(R"("data":{"fields":{"version":"7","note":"a \"b\" \n"}}})")) << text;
+}
+
+TEST(EventJson, AGapSaysFromWhereToWhere) {
+    Event event;
+    event.id = {9};
+    event.gap_from = {5};
+    event.type = EventType::stream_gap;
+    std::string text;
+    encode_event(text, event, "/abide/shop");
+    EXPECT_TRUE(text.ends_with(R"("data":{"from":"00000000000000000005","to":"00000000000000000009","count":5}})"))
+        << text;
 }
 
 TEST(EventJson, DatesAgreeWithTheLibrary) {

@@ -1,0 +1,217 @@
+// bench/events.cc -- measures the event log: how fast the manager's own writer appends, what readers cost it, and how
+// long it takes from the end of a process to the line in a reader that follows.
+//
+//   abide-bench-events append FOLDER COUNT         events/s, one a batch and 100 a batch
+//   abide-bench-events paced FOLDER COUNT READERS  us of one append: median, 99 %, longest, with so many that follow
+//   abide-bench-events exits FOLDER COUNT SLOTS    us from exit_group(2) of an abide-bench-tiny to its process.exited:
+//                                                  median, 99 %, longest; the same until the anchor saw it, and until
+//                                                  the manager's turn began
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <csignal>
+#include <cstdio>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "abide/events.hpp"
+#include "events/line.hpp"
+#include "kernel/clock.hpp"
+#include "kernel/files.hpp"
+#include "kernel/process.hpp"
+#include "kernel/program.hpp"
+#include "kernel/socket.hpp"
+#include "manager/event_log.hpp"
+#include "slots.hpp"
+
+namespace {
+
+using namespace abide;
+
+constexpr Duration kPace = milliseconds(4);
+constexpr std::chrono::milliseconds kRest{8};
+
+model::Event event(std::uint64_t id, Wall now) {
+    model::Event out;
+    out.id = {id};
+    out.type = model::EventType::service_ready;
+    out.subject = "service-" + std::to_string(id % 1000);
+    out.time = now;
+    out.run = {id};
+    out.pid = 4711;
+    out.cause = {id == 1 ? 0 : id - 1};
+    return out;
+}
+
+manager::EventLog open_log(const std::string& folder) {
+    manager::EventLog log([folder] { return kernel::open_directory(folder); });
+    log.set_source("bench", "");
+    log.configure({});
+    log.take_over({}, {}, kernel::now());
+    return log;
+}
+
+double us(Duration duration) {
+    return static_cast<double>(duration.ns) / 1000;
+}
+
+void print_parts(std::vector<double>& times) {
+    std::sort(times.begin(), times.end());
+    const auto part = [&](std::size_t percent) {
+        return times[std::min(times.size() - 1, times.size() * percent / 100)];
+    };
+    std::printf("%.1f %.1f %.1f\n", part(50), part(99), times.back());
+}
+
+// The lines are made by the manager's code for each effect and written by one write a batch.
+int append(const std::string& folder, std::uint64_t count) {
+    manager::EventLog log = open_log(folder);
+    std::uint64_t id = 0;
+    for (const std::uint64_t batch : {std::uint64_t{1}, std::uint64_t{100}}) {
+        const Mono begin = kernel::mono_now();
+        for (std::uint64_t done = 0; done < count; done += batch) {
+            const Now now = kernel::now();
+            for (std::uint64_t i = 0; i < batch; ++i) log.append(event(++id, now.wall));
+            log.flush(now);
+        }
+        const double seconds = static_cast<double>((kernel::mono_now() - begin).ns) / 1e9;
+        std::printf("%.0f\n", static_cast<double>(count) / seconds);
+    }
+    return 0;
+}
+
+// Follows from now on until it is killed.
+[[noreturn]] void follow(const std::string& folder, int ready) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    auto reader = events::Reader::open(folder);
+    if (!reader || ::write(ready, "x", 1) != 1) ::_exit(1);
+    for (;;) {
+        if (!reader->wait(std::chrono::hours(1))) ::_exit(1);
+    }
+}
+
+// As the logger does it for the manager.
+[[noreturn]] void ring_for_others(int socket) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    std::byte buffer[64];
+    for (;;) {
+        auto got = kernel::receive(socket, buffer);
+        if (!got || got->end_of_stream) ::_exit(0);
+        for (const kernel::Fd& doorbell : got->fds) static_cast<void>(kernel::ring(doorbell.get()));
+    }
+}
+
+int paced(const std::string& folder, std::uint64_t count, std::uint64_t readers) {
+    manager::EventLog log = open_log(folder);
+    log.append(event(1, kernel::now().wall));
+    log.flush(kernel::now());
+    auto pair = kernel::make_socket_pair(SOCK_SEQPACKET);
+    int ready[2];
+    if (!pair || ::pipe2(ready, O_CLOEXEC) != 0) return 1;
+    std::vector<pid_t> children;
+    for (std::uint64_t i = 0; i <= readers; ++i) {
+        const pid_t pid = ::fork();
+        if (pid == 0 && i == readers) ring_for_others(pair->second.get());
+        if (pid == 0) follow(folder, ready[1]);
+        children.push_back(pid);
+    }
+    for (std::uint64_t i = 0; i < readers; ++i) {
+        char byte = 0;
+        if (::read(ready[0], &byte, 1) != 1) return 1;
+    }
+    const std::byte packet{1};
+    log.set_ringer([&](int doorbell) {
+        const auto sent = kernel::send(pair->first.get(), {&packet, 1}, {{doorbell}});
+        return sent && *sent;
+    });
+    std::vector<double> times;
+    Mono next = kernel::mono_now();
+    for (std::uint64_t id = 2; id < count + 2; ++id) {
+        next = next + kPace;
+        kernel::sleep_for(next - kernel::mono_now());
+        const Now now = kernel::now();
+        const Mono begin = kernel::mono_now();
+        log.append(event(id, now.wall));
+        log.flush(now);
+        times.push_back(us(kernel::mono_now() - begin));
+    }
+    for (const pid_t pid : children) ::kill(pid, SIGKILL);
+    for (const pid_t pid : children) ::waitpid(pid, nullptr, 0);
+    print_parts(times);
+    return 0;
+}
+
+// What the measured programs write.
+const bench::Slot* map_slots(const std::string& path) {
+    const auto file = kernel::open_file(path, O_RDONLY);
+    if (!file) return nullptr;
+    const auto status = kernel::fd_status(file->get());
+    void* map = status ? ::mmap(nullptr, status->size, PROT_READ, MAP_SHARED, file->get(), 0) : MAP_FAILED;
+    if (map == MAP_FAILED) return nullptr;
+    return reinterpret_cast<const bench::Slot*>(static_cast<const char*>(map) + sizeof(bench::Header));
+}
+
+int exits(const std::string& folder, std::uint64_t count, const std::string& slots_path) {
+    const bench::Slot* slots = map_slots(slots_path);
+    events::Options options;
+    options.start = events::Start::beginning;
+    auto reader = events::Reader::open(folder, options);
+    if (slots == nullptr || !reader) return 1;
+    std::map<std::string, pid_t> pids;
+    for (auto event = reader->next(); event && *event; event = reader->next()) {
+        if ((*event)->type == "abide.service.started") pids[(*event)->subject] = static_cast<pid_t>((*event)->pid);
+    }
+    std::vector<double> whole, seen, turned;
+    for (const auto& [service, pid] : pids) {
+        if (whole.size() >= count) break;
+        // What the last round still does has an end.
+        for (auto event = reader->wait(kRest); event && *event;) event = reader->wait(kRest);
+        std::uint64_t index = 0;
+        std::from_chars(service.data() + 1, service.data() + service.size(), index);
+        const auto pidfd = kernel::open_pidfd(pid);
+        if (!pidfd || !kernel::send_signal(pidfd->get(), SIGUSR1)) return 1;
+        for (;;) {
+            const auto event = reader->wait(std::chrono::seconds(5));
+            if (!event || !*event) return 1;
+            if ((*event)->type != "abide.process.exited" || (*event)->subject != service) continue;
+            const Now now = kernel::now();
+            const std::int64_t ended = __atomic_load_n(&slots[index].ended_ns, __ATOMIC_ACQUIRE);
+            const std::int64_t offset = now.wall.ns - now.mono.ns;
+            const auto line = events::parse_line((*event)->line);
+            const auto exit_time =
+                events::parse_time(events::unescape(events::member(events::member(line->data, "exit"), "time")));
+            whole.push_back(us({now.mono.ns - ended}));
+            if (exit_time) seen.push_back(us({*exit_time - offset - ended}));
+            turned.push_back(us({(*event)->time_ns - offset - ended}));
+            break;
+        }
+    }
+    if (whole.empty() || seen.empty()) return 1;
+    print_parts(whole);
+    print_parts(seen);
+    print_parts(turned);
+    return 0;
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+    const std::vector<std::string> arguments(words + 1, words + count);
+    const auto number = [&](std::size_t at) {
+        std::uint64_t value = 0;
+        if (at < arguments.size())
+            std::from_chars(arguments[at].data(), arguments[at].data() + arguments[at].size(), value);
+        return value;
+    };
+    if (arguments.size() >= 3 && arguments[0] == "append") return append(arguments[1], number(2));
+    if (arguments.size() >= 4 && arguments[0] == "paced") return paced(arguments[1], number(2), number(3));
+    if (arguments.size() >= 4 && arguments[0] == "exits") return exits(arguments[1], number(2), arguments[3]);
+    std::fputs("usage: abide-bench-events append|paced|exits FOLDER COUNT [READERS|SLOTS]\n", stderr);
+    return 2;
+}

@@ -1,0 +1,230 @@
+// cli/commands_wait.cc -- wait: until something is so of a service, from the event log.
+//
+// Theory.  What is so of the current run follows from its events, oldest first: each makes the goal true or takes it
+// back.  The files tell the past up to an id and the same files tell what follows it, so nothing falls between: it does
+// not matter whether the event or the wait came first.
+#include "abide/events.hpp"
+#include "base/text.hpp"
+#include "cli/commands.hpp"
+#include "cli/event_view.hpp"
+#include "events/filter.hpp"
+#include "events/history.hpp"
+#include "kernel/clock.hpp"
+#include "kernel/files.hpp"
+
+namespace abide::cli {
+
+namespace {
+
+constexpr Duration kLook = seconds(1);    // whether there is a supervisor at all
+constexpr Duration kReturn = seconds(3);  // for one to come (back)
+constexpr std::string_view kService = "abide.service.", kUser = "abide.user.";
+
+struct Goal {
+    std::string_view name;
+    std::vector<std::string_view> by, until;  // events that make it true, that take it back
+};
+
+// "stopped" is told of every end that stays: nobody of the run is left.  A run that ended by itself was created and
+// started all the same; one that was stopped has made room for the next.
+const Goal* find_goal(std::string_view name) {
+    static const std::vector<Goal> kGoals = {
+        {"created", {"created", "started", "ready"}, {"stopped", "removed"}},
+        {"started", {"started", "ready"}, {"created", "starting", "stopped", "removed"}},
+        {"ready",
+         {"ready"},
+         {"created", "starting", "unready", "stopping", "stopped", "completed", "failed", "backoff", "removed"}},
+        {"healthy",
+         {"healthy"},
+         {"created", "starting", "unhealthy", "stopping", "stopped", "completed", "failed", "backoff", "removed"}},
+        {"stopped", {"stopped", "completed", "failed", "removed"}, {"created", "starting"}},
+        {"completed", {"completed"}, {"created", "starting"}},
+        {"failed", {"failed"}, {"created", "starting"}},
+    };
+    const auto found = std::ranges::find(kGoals, name, &Goal::name);
+    return found == kGoals.end() ? nullptr : &*found;
+}
+
+class Wait {
+  public:
+    Wait(std::string service, const Goal* goal, std::string type)
+        : service_(std::move(service)), goal_(goal), type_(std::move(type)) {}
+
+    // True: this event makes it so.
+    bool see(const events::Event& event) {
+        const bool is_service = event.type.starts_with(kService);
+        const std::string_view word = is_service ? std::string_view(event.type).substr(kService.size()) : "";
+        bool makes = false;
+        if (goal_ == nullptr) {
+            makes = event.type == type_ && (event.subject == service_ || event.subject.empty());
+        } else if (is_service && event.subject == service_) {
+            makes = std::ranges::find(goal_->by, word) != goal_->by.end();
+            if (std::ranges::find(goal_->until, word) != goal_->until.end()) held_.reset();
+        }
+        if (makes && !held_) held_ = event;
+        return makes;
+    }
+    void forget() { held_.reset(); }
+    [[nodiscard]] const std::optional<events::Event>& held() const { return held_; }
+
+    [[nodiscard]] events::Options options(std::uint64_t after) const {
+        events::Options out;
+        out.start = events::Start::after;
+        out.after.id = after;
+        // An event of a user belongs to no service.
+        if (goal_ == nullptr && type_.starts_with(kUser))
+            out.types = {type_};
+        else
+            out.services = {service_};
+        return out;
+    }
+
+  private:
+    std::string service_;
+    const Goal* goal_;
+    std::string type_;
+    std::optional<events::Event> held_;
+};
+
+class Waiter {
+  public:
+    Waiter(Context& context, Places places, std::string folder, std::string name, Wait wait,
+           std::optional<Mono> deadline)
+        : context_(context),
+          places_(std::move(places)),
+          folder_(std::move(folder)),
+          name_(std::move(name)),
+          wait_(std::move(wait)),
+          deadline_(deadline) {}
+
+    CommandResult run(const std::string& since) {
+        if (const Status known = since.empty() ? look_back() : open_since(since); !known)
+            return std::unexpected(known.error());
+        if (wait_.held()) return tell();
+        if (const Status exists = check_name(); !exists) return std::unexpected(exists.error());
+        return follow();
+    }
+
+  private:
+    int tell() {
+        context_.print(event_text(context_, *wait_.held()));
+        return 0;
+    }
+
+    // What is so of the current run; then what follows.
+    Status look_back() {
+        reader_.reset();
+        wait_.forget();
+        const auto opened = kernel::open_directory(folder_);
+        if (!opened) {
+            if (opened.error().err != ENOENT) return std::unexpected(opened.error());
+            return open_reader({});  // no instance yet
+        }
+        auto run = events::newest_run(opened->get(), name_);
+        if (!run) return std::unexpected(run.error());
+        known_ = !run->events.empty();
+        for (const events::Event& event : run->events) (void)wait_.see(event);
+        if (wait_.held()) return {};
+        events::Options options = wait_.options(run->end);
+        // A user's event is looked for since the run began.
+        if (known_ && !options.types.empty()) options.after.id = run->events.front().id - 1;
+        return open_reader(options);
+    }
+
+    Status open_since(const std::string& since) {
+        events::Options options = wait_.options(0);
+        if (const auto read = read_since(since, options); !read) return std::unexpected(read.error());
+        return open_reader(options);
+    }
+
+    Status open_reader(events::Options options) {
+        if (options.types.empty() && options.services.empty()) {
+            options = wait_.options(0);
+            options.start = events::Start::now;
+        }
+        auto reader = events::Reader::open(folder_, options);
+        if (!reader) return std::unexpected(error_of(reader.error()));
+        reader_.emplace(std::move(*reader));
+        return {};
+    }
+
+    // A name that nobody knows can't become anything.
+    Status check_name() const {
+        if (known_) return {};
+        Client client(places_.control);
+        const auto status =
+            client.call<control::StatusReply>(control::Method::status, control::StatusRequest{{name_}, false});
+        if (status || status.error().kind != ErrorKind::not_found) return {};
+        return std::unexpected(status.error());
+    }
+
+    bool supervised() const {
+        if (places_.forced_socket) return true;
+        const auto locked = kernel::is_locked(places_.lock_file());
+        return !locked ? answers(places_.control) : *locked;
+    }
+
+    CommandResult follow() {
+        Mono seen = kernel::mono_now();
+        for (;;) {
+            const Mono now = kernel::mono_now();
+            const Duration left = deadline_ ? *deadline_ - now : kForever;
+            const auto event = reader_->wait(std::chrono::nanoseconds(std::clamp<std::int64_t>(left.ns, 0, kLook.ns)));
+            if (!event) return std::unexpected(error_of(event.error()));
+            if (*event && (*event)->is_gap()) {
+                // What was missed may have made it so.
+                context_.note("abide: " + event_remark(**event) + " in the event log");
+                if (const Status again = look_back(); !again) return std::unexpected(again.error());
+            } else if (*event) {
+                (void)wait_.see(**event);
+            }
+            if (wait_.held()) return tell();
+            if (*event && (!deadline_ || kernel::mono_now() < *deadline_)) continue;
+            if (const std::string why = reader_->polling(); !why.empty() && !std::exchange(told_, true))
+                context_.note("abide: events are looked for four times a second: " + why);
+            const bool supervisor = supervised();
+            const Mono later = kernel::mono_now();
+            if (supervisor) seen = later;
+            const bool late = deadline_ && later >= *deadline_;
+            if (late && supervisor) return fail(ErrorKind::timed_out, name_ + ": not true in time");
+            if (late || (!deadline_ && later - seen > kReturn))
+                return fail(ErrorKind::unreachable, "no supervisor is there to make it true",
+                            "start it with `abide up`");
+        }
+    }
+
+    Context& context_;
+    Places places_;
+    std::string folder_, name_;
+    Wait wait_;
+    std::optional<Mono> deadline_;
+    std::optional<events::Reader> reader_;
+    bool known_ = false, told_ = false;
+};
+
+}  // namespace
+
+CommandResult wait_command(Context& context, const WaitOptions& options) {
+    std::optional<Mono> deadline;
+    if (!options.timeout.empty()) {
+        const auto timeout = duration_option(options.timeout, "--timeout");
+        if (!timeout) return std::unexpected(timeout.error());
+        deadline = kernel::mono_now() + *timeout;
+    }
+    std::string type;
+    const Goal* goal = find_goal(options.goal);
+    if (goal == nullptr) {
+        Result<std::string> full = events::full_type(options.goal);
+        if (!full) return std::unexpected(full.error());
+        type = std::move(*full);
+    }
+    auto places = context.places();
+    if (!places) return std::unexpected(places.error());
+    auto folder = events_folder(*places);
+    if (!folder) return std::unexpected(folder.error());
+    Waiter waiter(context, std::move(*places), std::move(*folder), options.name, Wait(options.name, goal, type),
+                  deadline);
+    return waiter.run(options.since);
+}
+
+}  // namespace abide::cli

@@ -39,15 +39,31 @@ void World::on(const out::Spawn& fx) {
     process.run = fx.run;
     process.role = fx.role;
     process.pid = next_pid_++;
-    process.ignores_term = random_.percent(faults_.ignores_term);
+    process.ignores_term = !fx.hold && random_.percent(faults_.ignores_term);
+    process.hold = fx.hold;
     FakeProcess& kept = processes_[fx.spawn] = process;
     later(Duration{1000}, in::Spawned{fx.spawn, kept.pid, static_cast<std::uint64_t>(kept.pid)});
     if (random_.percent(faults_.dies_before_exec)) {
         die(kept, signal_exit(SIGKILL));
         return;
     }
+    if (fx.hold) {
+        later(kSoon, in::Held{fx.spawn});
+        return;
+    }
     later(kSoon, in::Executed{fx.spawn});
     started(kept);
+}
+
+void World::on(const out::LetGo& fx) {
+    const auto it = processes_.find(fx.spawn);
+    if (it == processes_.end() || !it->second.alive || it->second.let_go) return;
+    FakeProcess& process = it->second;
+    process.let_go = true;
+    process.ignores_term = random_.percent(faults_.ignores_term);
+    if (random_.percent(faults_.dies_before_exec)) return die(process, signal_exit(SIGKILL));
+    later(kSoon, in::Executed{fx.spawn});
+    started(process);
 }
 
 // What a program does with its life is drawn when it starts.

@@ -98,7 +98,8 @@ bool World::advance() {
 void World::give(const Input& input) {
     if (ended_ || !violation_.empty()) return;
     if (std::holds_alternative<in::Exited>(input) || std::holds_alternative<in::Emptied>(input) ||
-        std::holds_alternative<in::Spawned>(input) || std::holds_alternative<in::Executed>(input)) {
+        std::holds_alternative<in::Spawned>(input) || std::holds_alternative<in::Held>(input) ||
+        std::holds_alternative<in::Executed>(input)) {
         history_.push_back(input);
         if (history_.size() > 64) history_.pop_front();
     }
@@ -188,7 +189,7 @@ void World::crash_manager() {
     engine_ = core::Engine(written_);
     watched_.clear();
     in::Recovered recovered;
-    std::vector<Input> exits;
+    std::vector<Input> exits, said;
     for (const Service* service : engine_.services()) {
         for (const Run& run : service->runs) {
             for (const Process& process : run.processes) {
@@ -201,6 +202,13 @@ void World::crash_manager() {
                 } else {
                     found.alive = it->second.alive;
                     found.pid = it->second.pid;
+                    // One that is held says again where it is.
+                    if (found.alive && it->second.hold) {
+                        if (it->second.executed)
+                            said.push_back(in::Executed{process.spawn});
+                        else
+                            said.push_back(in::Held{process.spawn});
+                    }
                     if (!found.alive) exits.push_back(in::Exited{process.spawn, it->second.exit});
                 }
                 recovered.processes.push_back(found);
@@ -210,7 +218,7 @@ void World::crash_manager() {
     // What was on its way to the dead manager is lost; the kernel's facts are not.
     std::erase_if(pending_, [](const auto& entry) {
         return std::holds_alternative<in::Exited>(entry.second) || std::holds_alternative<in::Emptied>(entry.second) ||
-               std::holds_alternative<in::Spawned>(entry.second) ||
+               std::holds_alternative<in::Spawned>(entry.second) || std::holds_alternative<in::Held>(entry.second) ||
                std::holds_alternative<in::Executed>(entry.second) ||
                std::holds_alternative<in::SpawnFailed>(entry.second) ||
                std::holds_alternative<in::Probed>(entry.second);
@@ -218,6 +226,7 @@ void World::crash_manager() {
     const Faults kept = faults_;
     faults_.crash = 0;
     give(recovered);
+    for (const Input& word : said) give(word);
     for (const Input& exit : exits) give(exit);
     // What was not told before the crash is found out by the next manager; the second of two answers is a stray.
     for (const auto& [id, operation] : engine_.operations()) {

@@ -56,6 +56,7 @@ struct FakeProcess {
     std::int32_t pid = 0;
     bool alive = true, executed = false, reported = false;
     bool ignores_term = false;
+    bool hold = false, let_go = false;
     Mono dies_at = kNever;  // by itself
     model::ExitStatus exit;
 };
@@ -104,6 +105,7 @@ class World {
   private:
     void carry_out(const std::vector<model::Effect>& effects);
     void on(const model::out::Spawn& fx);
+    void on(const model::out::LetGo& fx);
     void on(const model::out::Signal& fx);
     void on(const model::out::KillAll& fx);
     void on(const model::out::KillProcess& fx);

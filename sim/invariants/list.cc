@@ -24,6 +24,7 @@ const std::vector<Invariant>& invariants() {
         {"states_agree", states_agree},
         {"exits_told", exits_told},
         {"released", released},
+        {"held", held},
     };
     return kAll;
 }

@@ -48,6 +48,7 @@ class Machine {
     void on(const model::in::Requested& in);
     void on(const model::in::Configured& in);
     void on(const model::in::Spawned& in);
+    void on(const model::in::Held& in);
     void on(const model::in::Executed& in);
     void on(const model::in::SpawnFailed& in);
     void on(const model::in::Exited& in);
@@ -101,6 +102,13 @@ class Machine {
     void fail_start(Slot slot, model::Reason reason, const std::string& cause);
     void readiness_lost(Slot slot, model::Await level);
     void readiness_gained(Slot slot, model::Await level);
+
+    // create.cc: prepared up to the exec, and let go
+    void create(Slot slot, model::TargetResult& target, const std::string& cause);
+    void review_create(Slot slot, model::TargetResult& target);
+    void start_beyond(Slot slot);
+    void let_go(Slot slot);
+    void recover_held(Slot slot, model::Process& process, const model::in::Recovered::Found& found);
 
     // watch.cc: conditions of a running service
     void probe_ready(Slot slot);

@@ -49,7 +49,11 @@ void Machine::on(const in::Recovered& in) {
             }
             if (found.never_ran) {
                 const std::string& name = node(slot).service.name;
-                fx_.push_back(out::Spawn{name, run.number, process.spawn, process.role, process.step});
+                const bool hold = process.role == Role::main && run.hold;
+                fx_.push_back(out::Spawn{name, run.number, process.spawn, process.role, process.step, hold});
+            } else if (process.role == Role::main && run.hold && process.state != ProcessState::alive) {
+                recover_held(slot, process, found);
+                break;
             } else if (found.alive) {
                 process.pid = found.pid;
                 process.start_ticks = found.start_ticks;

@@ -54,6 +54,7 @@ void Machine::next_step(Slot slot) {
         run.step = 0;
         run.stage = Stage::main;
         run.stage_deadline.reset();
+        run.hold = mine.create_only;
         const bool waits = s.kind != Kind::task || s.ready;
         if (waits) run.stage_deadline = now_.mono + s.ready.or_default().timeout;
         spawn(slot, Role::main, 0);
@@ -83,7 +84,8 @@ void Machine::spawn(Slot slot, Role role, std::uint32_t step) {
     e_.spawns_[process.spawn] = slot;
     touch(slot);
     queue(slot);
-    fx_.push_back(out::Spawn{node(slot).service.name, run.number, process.spawn, role, step});
+    fx_.push_back(
+        out::Spawn{node(slot).service.name, run.number, process.spawn, role, step, role == Role::main && run.hold});
 }
 
 void Machine::became_started(Slot slot) {

@@ -210,10 +210,12 @@ void Machine::on(const in::Executed& in) {
     const Slot slot = it->second;
     Run& run = *run_of(node(slot));
     for (Process& process : run.processes) {
-        if (process.spawn != in.spawn || process.state != ProcessState::asked) continue;
+        const bool before = process.state == ProcessState::asked || process.state == ProcessState::held;
+        if (process.spawn != in.spawn || !before) continue;
         process.state = ProcessState::alive;
         touch(slot);
         if (process.role == Role::main && run.stage == Stage::main) {
+            if (run.state == State::created) set_state(slot, State::starting);  // it did not wait for us
             became_started(slot);
             return;
         }
@@ -265,7 +267,7 @@ void Machine::on(const in::Exited& in) {
         return;
     }
     // It lived and died before anybody told us that its exec was done: it was started all the same.
-    if (gone.state == ProcessState::asked && run.stage == Stage::main) became_started(slot);
+    if (gone.state == ProcessState::asked && run.stage == Stage::main && !run.hold) became_started(slot);
     Run& now_run = *run_of(node(slot));
     now_run.main_exit = in.status;
     node(slot).service.last_exit = in.status;

@@ -92,6 +92,10 @@ void Machine::stop_stage(Slot slot, Stage stage) {
     }
     if (stage == Stage::signal) {
         run.stage_deadline = now_.mono + stop.timeout;
+        // What is still held has no way of its own to end.
+        for (const Process& process : run.processes) {
+            if (process.state == ProcessState::held) fx_.push_back(out::KillProcess{process.spawn});
+        }
         const std::string& name = node(slot).service.name;
         if (main_of(run) == nullptr) fx_.push_back(out::WatchEmpty{name, run.number});
         if (run.populated && !run.term_sent) {

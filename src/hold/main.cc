@@ -90,9 +90,11 @@ bool decode(std::byte* base, std::uint64_t size, SetupPlan& setup) {
     if (!relocate(base, size, h->argv, &setup.argv) || !relocate(base, size, h->envp, &setup.envp) ||
         !relocate(base, size, h->candidates, &setup.candidates) ||
         !relocate_array(base, size, h->limits, h->limit_count, &setup.limits) ||
-        !relocate_array(base, size, h->groups, h->group_count, &setup.groups) || h->directory >= size) {
+        !relocate_array(base, size, h->groups, h->group_count, &setup.groups) || h->directory >= size ||
+        h->pid_text + kPidTextBytes > size) {
         return false;
     }
+    if (h->pid_text != 0) raw::write_pid_text(reinterpret_cast<char*>(base + h->pid_text));
     setup.directory = h->directory == 0 ? nullptr : reinterpret_cast<const char*>(base + h->directory);
     setup.keep_capabilities = h->keep_capabilities;
     setup.limit_count = h->limit_count;
@@ -162,7 +164,11 @@ void wait_for_release(Hold& hold) {
     char byte = 0;
     for (;;) {
         const long n = call(__NR_read, hold.release, address(&byte), 1);
-        if (n == 1) break;
+        if (n == 1 && byte == kHoldGo) break;
+        if (n == 1) {
+            say(hold, kHoldHeld, 0);
+            continue;
+        }
         if (n == -EINTR) continue;
         give_up(hold, n < 0 ? error_of(n) : EPIPE);
     }
@@ -177,6 +183,7 @@ void wait_for_release(Hold& hold) {
     if (argc < 3) raw::leave(kStatusFailed);
     // The manager that reads the outcome may be gone.
     raw::set_disposition(kSigpipe, 1);
+    call(__NR_prctl, PR_SET_NAME, address(kHoldComm));
     call(__NR_fcntl, hold.outcome, F_SETFD, FD_CLOEXEC);
     say(hold, kHoldRunning, 0);
     read_request(hold, parse_number(argv[1]));

@@ -87,7 +87,7 @@ inline constexpr std::size_t kPidRecordBytes = 512;
 struct SpawnRequest {
     std::vector<std::string> argv;
     std::vector<std::string> envp;  // "NAME=VALUE"
-    // The entry of envp ("LISTEN_PID=") behind whose '=' the child writes its own pid in decimal; not with hold.
+    // The entry of envp ("LISTEN_PID=") behind whose '=' the child writes its own pid in decimal.
     std::optional<std::size_t> pid_variable;
     std::vector<std::string> candidates;  // programs, tried in order; empty: argv[0] as it is.  See search_candidates.
     std::string directory;                // empty: ours.  Relative candidates are seen from it.
@@ -150,6 +150,11 @@ class Spawner {
     // Starts a child now, or queues it.  An Error is a bad request (usage) or a full queue (refused); all that the
     // kernel has to say comes as an event.  Afterwards fd() is readable.
     Status spawn(SpawnRequest request, std::uint64_t token);
+
+    // Goes on with a child of a predecessor that went through abide-hold with HoldRequest::told_read: `held` and the
+    // outcome are told as for an own child.  `told` is a copy of that end; `pidfd` is borrowed.  `let_go`: it may have
+    // executed already.
+    Status resume(std::uint64_t token, pid_t pid, int pidfd, Fd told, bool let_go);
 
     // Readable (EPOLLIN) whenever drain() has something to do.
     [[nodiscard]] int fd() const;

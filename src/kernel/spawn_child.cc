@@ -95,15 +95,6 @@ ABIDE_RAW int write_record(ChildPlan* plan) {
     return static_cast<std::uint64_t>(r) == plan->record_size ? 0 : EIO;
 }
 
-// The child's own copy of a variable that only it can know, such as LISTEN_PID.
-ABIDE_RAW void write_pid_text(char* to) {
-    const long pid = call(__NR_getpid);
-    long power = 1;
-    while (pid / power >= 10) power *= 10;
-    for (; power > 0; power /= 10) *to++ = static_cast<char>('0' + pid / power % 10);
-    *to = 0;
-}
-
 // Moves everything staged out of the way of the targets.
 ABIDE_RAW int raise_block(ChildPlan* plan) {
     const int distance = plan->raise_to - plan->block_begin;
@@ -146,7 +137,7 @@ ABIDE_RAW void run_steps(ChildPlan* plan, raw::Progress progress) {
         progress.at(SpawnStage::record);
         if ((err = write_record(plan)) != 0) give_up(plan, err, kStatusFenced);
     }
-    if (plan->pid_text != nullptr) write_pid_text(plan->pid_text);
+    if (plan->pid_text != nullptr) raw::write_pid_text(plan->pid_text);
     if (plan->new_session) {
         progress.at(SpawnStage::session);
         if ((err = raw::error_of(call(__NR_setsid))) != 0) give_up(plan, err, kStatusFailed);

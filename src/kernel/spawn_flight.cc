@@ -117,8 +117,6 @@ std::uint64_t ignored_signals() {
     return mask;
 }
 
-constexpr std::size_t kPidTextBytes = 12;
-
 }  // namespace
 
 Status check_request(const SpawnRequest& request, int hold_program) {

@@ -29,6 +29,15 @@ ABIDE_RAW_INLINE int error_of(long result) {
     return result < 0 ? static_cast<int>(-result) : 0;
 }
 
+// The child's own copy of a variable that only it can know, such as LISTEN_PID.
+ABIDE_RAW_INLINE void write_pid_text(char* to) {
+    const long pid = call(__NR_getpid);
+    long power = 1;
+    while (pid / power >= 10) power *= 10;
+    for (; power > 0; power /= 10) *to++ = static_cast<char>('0' + pid / power % 10);
+    *to = 0;
+}
+
 ABIDE_RAW_INLINE int set_limits(const SetupPlan* plan) {
     for (std::uint32_t i = 0; i < plan->limit_count; ++i) {
         const PlanLimit* limit = &plan->limits[i];

@@ -4,6 +4,7 @@
 #include "base/text.hpp"
 #include "kernel/exit_info.hpp"
 #include "kernel/files.hpp"
+#include "kernel/hold.hpp"
 #include "kernel/process.hpp"
 #include "manager/complain.hpp"
 #include "manager/token.hpp"
@@ -39,6 +40,12 @@ const Run* Executor::run_of(const std::string& service, RunNumber number) const 
 
 void Executor::run(const out::Spawn& effect) {
     uses_.launcher.launch(effect, *now_);
+}
+
+void Executor::run(const out::LetGo& effect) {
+    const RunThings* things = uses_.runs.find(effect.service, effect.run);
+    if (things == nullptr || !things->release) return;  // it executed, or ended, meanwhile
+    static_cast<void>(kernel::write_some(things->release.get(), &kernel::kHoldGo, 1));
 }
 
 void Executor::signal_process(SpawnId spawn, int signal, const std::string& service) {

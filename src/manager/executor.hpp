@@ -51,6 +51,7 @@ class Executor {
 
   private:
     void run(const model::out::Spawn& effect);
+    void run(const model::out::LetGo& effect);
     void run(const model::out::Signal& effect);
     void run(const model::out::KillAll& effect);
     void run(const model::out::KillProcess& effect);

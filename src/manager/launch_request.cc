@@ -148,6 +148,11 @@ std::expected<kernel::SpawnRequest, LaunchError> launch_request(const core::Engi
     apply_limits(request, spec.limits.or_default(), things.descriptor_limit);
     if (std::optional<LaunchError> wrong = apply_sandbox(request, spec.sandbox.or_default()))
         return std::unexpected(*wrong);
+    if (things.hold != nullptr) {
+        request.hold.release_fd = things.hold->release_read.get();
+        request.hold.told_read = things.hold->told_read.get();
+        request.hold.told_write = things.hold->told_write.get();
+    }
     request.as_parents_child = true;
     return request;
 }

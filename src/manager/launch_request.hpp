@@ -14,6 +14,7 @@
 #include "kernel/spawn.hpp"
 #include "kernel/users.hpp"
 #include "manager/environment.hpp"
+#include "manager/hold_pipes.hpp"
 #include "model/state.hpp"
 
 namespace abide::manager {
@@ -42,6 +43,7 @@ struct LaunchThings {
     int null = -1;               // /dev/null
     int output = -1;             // write end of the log pipe; -1: by the log mode
     int ready = -1;              // write end for `ready.fd`, of the main process only
+    HoldEnds* hold = nullptr;    // of a main process that is to be held; borrowed
     std::vector<int> listeners;  // in the order of facts.listen_names
     const std::vector<model::Variable>* environment = nullptr;
     kernel::ResourceLimitValue descriptor_limit;  // as it was before the manager raised its own

@@ -149,6 +149,13 @@ void Launcher::launch_with(const model::out::Spawn& effect, AnchorLink::Kept kep
     for (const model::Process& process : owner.run->processes) {
         if (process.role == Role::main) facts.main_pid = process.pid;
     }
+    HoldEnds hold;
+    if (effect.hold) {
+        Result<HoldEnds> made = uses_.runs.make_hold(*things);
+        if (!made) return fail(effect, "descriptors", made.error());
+        hold = std::move(*made);
+        given.hold = &hold;
+    }
     auto request = launch_request(uses_.engine, owner, std::move(facts), given, identities_);
     if (!request) return fail(effect, request.error().stage, request.error().error);
     Result<kernel::Fd> leaf = uses_.tracking.leaf_for_spawn(effect.service, effect.run);
@@ -157,6 +164,10 @@ void Launcher::launch_with(const model::out::Spawn& effect, AnchorLink::Kept kep
     if (*leaf && spec.limits) set_cgroup_limits(leaf->get(), spec);
     request->owned.push_back(std::move(*output));
     if (*leaf) request->owned.push_back(std::move(*leaf));
+    if (effect.hold) {
+        for (kernel::Fd* end : {&hold.release_read, &hold.told_read, &hold.told_write})
+            request->owned.push_back(std::move(*end));
+    }
     if (is_main && things->ready_write) request->owned.push_back(std::move(things->ready_write));
     for (kernel::Fd& one : listening) request->owned.push_back(std::move(one));
     request->pid_record = uses_.journal.pid_record(effect.spawn);
@@ -201,6 +212,14 @@ void Launcher::report_failure(SpawnId spawn, const kernel::SpawnEvent& event) co
              std::strerror(event.err));
 }
 
+// The process is not held any more; true when it may have been.
+bool Launcher::drop_hold(SpawnId spawn) {
+    const core::Engine::Owner owner = uses_.engine.owner_of(spawn);
+    if (owner.run == nullptr || !owner.run->hold || owner.process->role != Role::main) return false;
+    uses_.runs.drop_hold(owner.service->name, owner.run->number);
+    return true;
+}
+
 void Launcher::on_spawner(const Now& now) {
     for (kernel::SpawnEvent& event : uses_.spawner.drain()) {
         if (event.token == kLoggerToken) {
@@ -215,12 +234,17 @@ void Launcher::on_spawner(const Now& now) {
         std::optional<Processes::Ended> ended;
         switch (event.kind) {
             case kernel::SpawnEventKind::started: started(spawn, event); break;
-            case kernel::SpawnEventKind::held: break;
+            case kernel::SpawnEventKind::held: uses_.inbox.push(InputClass::process, model::in::Held{spawn}); break;
             case kernel::SpawnEventKind::executed:
                 uses_.inbox.push(InputClass::process, model::in::Executed{spawn});
+                drop_hold(spawn);
                 ended = uses_.processes.settle(spawn, false);
                 break;
             case kernel::SpawnEventKind::failed:
+                if (drop_hold(spawn) && event.stage == kernel::SpawnStage::killed) {
+                    ended = uses_.processes.settle(spawn, false);  // somebody ended what was held: its exit says how
+                    break;
+                }
                 report_failure(spawn, event);
                 uses_.inbox.push(
                     InputClass::process,

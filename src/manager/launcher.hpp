@@ -63,6 +63,7 @@ class Launcher {
     void fail(const model::out::Spawn& effect, std::string stage, const Error& error);
     void report_failure(SpawnId spawn, const kernel::SpawnEvent& event) const;
     void started(SpawnId spawn, kernel::SpawnEvent& event);
+    bool drop_hold(SpawnId spawn);
 
     Uses uses_;
     kernel::Fd null_;

@@ -42,6 +42,10 @@ std::optional<Processes::Ended> Processes::settle(SpawnId spawn, bool failed) {
     return failed ? std::nullopt : std::optional(ended);
 }
 
+void Processes::unsettle(SpawnId spawn) {
+    if (const auto it = by_spawn_.find(spawn); it != by_spawn_.end()) it->second.settled = false;
+}
+
 const Processes::Tracked* Processes::find(SpawnId spawn) const {
     const auto it = by_spawn_.find(spawn);
     return it == by_spawn_.end() ? nullptr : &it->second;

@@ -37,6 +37,8 @@ class Processes {
     void add(SpawnId spawn, std::int32_t pid, kernel::Fd pidfd, bool child, bool settled);
     // The exec succeeded or failed; an exit that came before is given back now.
     std::optional<Ended> settle(SpawnId spawn, bool failed);
+    // News about its exec come after all.
+    void unsettle(SpawnId spawn);
     const Tracked* find(SpawnId spawn) const;
     [[nodiscard]] std::optional<SpawnId> by_pid(std::int32_t pid) const;
     // The engine takes another process instead (MAINPID): forget this one, its exit is an unknown process's.

@@ -3,6 +3,8 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
+
 #include "kernel/files.hpp"
 #include "kernel/process.hpp"
 #include "kernel/socket.hpp"
@@ -31,6 +33,13 @@ protocol::log::OpenItem log_item(std::uint64_t key, const std::string& service, 
 
 protocol::log::Pattern log_pattern(std::uint64_t key, RunNumber run, const model::ServiceSpec& spec, Wall since) {
     return {anchor_key(Keep::log_pipe, key), run.value, false, spec.ready->probe.target, since.ns};
+}
+
+// Its main process is, or may be, still before its exec.
+bool is_held(const model::Run& run) {
+    return run.hold && std::ranges::any_of(run.processes, [](const model::Process& process) {
+               return process.role == model::Role::main && process.state != model::ProcessState::alive;
+           });
 }
 
 std::string hexadecimal(std::uint64_t key) {
@@ -122,6 +131,10 @@ std::vector<std::uint64_t> Runs::keys_of(const model::Service& service, const mo
     std::vector<std::uint64_t> keys;
     if (wants_notify(spec)) keys.push_back(anchor_key(Keep::notify, key));
     if (readiness(spec) == model::ProbeKind::fd) keys.push_back(anchor_key(Keep::ready_pipe, key));
+    if (is_held(run)) {
+        keys.push_back(anchor_key(Keep::hold_release, key));
+        keys.push_back(anchor_key(Keep::hold_told, key));
+    }
     return keys;
 }
 
@@ -150,6 +163,10 @@ void Runs::recover(const model::Service& service, const model::Run& run, const m
         things.ready_read = std::move(pipe.mapped());
         static_cast<void>(epoll_.add(things.ready_read.get(), EPOLLIN, token_of(Watched::ready_pipe, key)));
     }
+    if (auto pipe = kept.extract(anchor_key(Keep::hold_release, key))) things.release = std::move(pipe.mapped());
+    if (auto pipe = kept.extract(anchor_key(Keep::hold_told, key))) things.told = std::move(pipe.mapped());
+    things.hold = run.hold;
+    if (!is_held(run)) drop_hold(things);  // it executed, and its predecessor had no time to clean up
     runs_.insert_or_assign(key, std::move(things));
 }
 
@@ -165,6 +182,35 @@ void Runs::find_log_again(const model::Run& run, std::uint64_t key) {
         anchor_.put(anchor_key(Keep::log_pipe, key), share(std::move(*pipe)), true);
         return;
     }
+}
+
+Result<HoldEnds> Runs::make_hold(RunThings& things) {
+    Result<kernel::Pipe> release = kernel::make_pipe();
+    if (!release) return std::unexpected(release.error());
+    Result<kernel::Pipe> told = kernel::make_pipe(true);
+    if (!told) return std::unexpected(told.error());
+    Result<kernel::Fd> release_copy = release->write.duplicate();
+    if (!release_copy) return std::unexpected(release_copy.error());
+    Result<kernel::Fd> told_copy = told->read.duplicate();
+    if (!told_copy) return std::unexpected(told_copy.error());
+    const std::uint64_t key = run_key(things.service, things.run);
+    anchor_.put(anchor_key(Keep::hold_release, key), share(std::move(*release_copy)), true);
+    anchor_.put(anchor_key(Keep::hold_told, key), share(std::move(*told_copy)), true);
+    things.release = std::move(release->write);
+    things.hold = true;
+    return HoldEnds{std::move(release->read), std::move(told->read), std::move(told->write)};
+}
+
+void Runs::drop_hold(std::string_view service, RunNumber run) {
+    if (RunThings* things = find(service, run)) drop_hold(*things);
+}
+
+void Runs::drop_hold(RunThings& things) {
+    if (!std::exchange(things.hold, false)) return;
+    const std::uint64_t key = run_key(things.service, things.run);
+    things.release.reset();
+    anchor_.drop(anchor_key(Keep::hold_release, key), true);
+    anchor_.drop(anchor_key(Keep::hold_told, key), true);
 }
 
 void Runs::release(std::string_view service, RunNumber run) {
@@ -185,6 +231,7 @@ void Runs::release(std::string_view service, RunNumber run) {
         static_cast<void>(epoll_.remove(things.ready_read.get()));
         anchor_.drop(anchor_key(Keep::ready_pipe, key), true);
     }
+    drop_hold(things);
 }
 
 }  // namespace abide::manager

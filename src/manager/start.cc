@@ -213,7 +213,8 @@ Status Loop::recover() {
             if (Status fenced = journal_.fence(engine_, anchor_); !fenced) return fenced;
         }
         Result<model::in::Recovered> found = manager::recover(
-            {engine_, epoll_, anchor_, processes_, runs_, tracking_, hello_.anchor_pid}, journal_.children());
+            {engine_, epoll_, anchor_, processes_, runs_, tracking_, *spawner_, hello_.anchor_pid},
+            journal_.children());
         if (!found) return std::unexpected(found.error());
         recovered = std::move(*found);
     } else {

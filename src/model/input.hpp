@@ -39,6 +39,10 @@ struct Spawned {
     std::uint64_t start_ticks = 0;
     bool cgroup = false;  // in a control group of its run, from birth
 };
+// Everything up to the exec is done; it waits to be let go (out::Spawn::hold).
+struct Held {
+    SpawnId spawn;
+};
 // exec succeeded.
 struct Executed {
     SpawnId spawn;
@@ -109,6 +113,7 @@ struct Recovered {
         bool never_ran = false;  // asked, and no trace of it: safe to ask again
         std::int32_t pid = 0;
         std::uint64_t start_ticks = 0;
+        bool executed = false;  // one that was to be held: it runs its program already
     };
     std::vector<Found> processes;
     bool first = false;   // nothing was running before: the instance starts
@@ -117,7 +122,7 @@ struct Recovered {
 
 }  // namespace in
 
-using Input = std::variant<in::Requested, in::Configured, in::Spawned, in::Executed, in::SpawnFailed, in::Exited,
+using Input = std::variant<in::Requested, in::Configured, in::Spawned, in::Held, in::Executed, in::SpawnFailed, in::Exited,
                            in::Emptied, in::Notified, in::Probed, in::BecameReady, in::Frozen, in::UpgradeEnded,
                            in::Ticked, in::Signalled, in::Recovered>;
 

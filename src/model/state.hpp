@@ -25,8 +25,9 @@ BOOST_DEFINE_ENUM_CLASS(Stage, none, pre_start, main, ready_wait, post_start, pr
                         post_stop)
 BOOST_DEFINE_ENUM_CLASS(Role, main, pre_start, post_start, pre_stop, stop_command, post_stop, reload, ready_probe,
                         health_probe, action)
-// asked: the intent is journaled, the child may or may not exist.  alive: exec succeeded.
-BOOST_DEFINE_ENUM_CLASS(ProcessState, asked, alive, exited)
+// asked: the intent is journaled, the child may or may not exist.  alive: exec succeeded.  held: set up, and waiting to
+// be let go before its exec.
+BOOST_DEFINE_ENUM_CLASS(ProcessState, asked, alive, exited, held)
 
 struct ResourceUsage {
     std::int64_t user_us = 0, system_us = 0, max_rss_kib = 0;
@@ -82,6 +83,8 @@ struct Run {
     bool term_sent = false;
     bool restart_after = false;  // a restart was asked: start again when this run has ended
     bool paused = false;
+    bool hold = false;    // its main process is held before its exec (`create`)
+    bool let_go = false;  // and was let go; the effect may be repeated
     Reason start_reason = Reason::none, stop_reason = Reason::none;
     std::string cause;  // the service, operation or process behind the reason
     Wall started_at{}, state_since{}, ready_at{};
@@ -99,10 +102,10 @@ struct Run {
 };
 BOOST_DESCRIBE_STRUCT(Run, (),
                       (number, state, stage, spec, processes, main_exit, populated, ready, healthy, unhealthy,
-                       was_ready, degraded, draining, cgroup, failed, killed, term_sent, restart_after, paused,
-                       start_reason, stop_reason, cause, started_at, state_since, ready_at, started, stage_deadline,
-                       ready_probe_at, health_probe_at, probe_deadline, watchdog_at, health_streak, probe, step,
-                       log_key, notify_key, status_text, error_number, watchdog))
+                       was_ready, degraded, draining, cgroup, failed, killed, term_sent, restart_after, paused, hold,
+                       let_go, start_reason, stop_reason, cause, started_at, state_since, ready_at, started,
+                       stage_deadline, ready_probe_at, health_probe_at, probe_deadline, watchdog_at, health_streak,
+                       probe, step, log_key, notify_key, status_text, error_number, watchdog))
 
 // One line of a service's past, for `status NAME` and `why`.
 struct PastRun {
@@ -121,10 +124,11 @@ struct Service {
     Want want = Want::down;
     Reason want_reason = Reason::none;
     std::string want_cause;
-    bool enabled = true;   // autostart, after enable/disable
-    bool held = false;     // a manual stop: stays down until a manual start
-    bool removed = false;  // forgotten as soon as its last run has ended
-    bool dynamic = false;  // defined at run time by `add`: a reloaded configuration does not forget it
+    bool enabled = true;       // autostart, after enable/disable
+    bool held = false;         // a manual stop: stays down until a manual start
+    bool removed = false;      // forgotten as soon as its last run has ended
+    bool dynamic = false;      // defined at run time by `add`: a reloaded configuration does not forget it
+    bool create_only = false;  // wanted up to `created` and not beyond, until somebody starts it
     State state = State::inactive;
     Wall since{};
     RunNumber last_run;
@@ -141,12 +145,12 @@ struct Service {
     bool operator==(const Service&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(Service, (),
-                      (name, spec, want, want_reason, want_cause, enabled, held, removed, dynamic, state, since,
-                       last_run, runs, last_exit, last_reason, last_cause, restarts, backoff_step, backoff_delay,
+                      (name, spec, want, want_reason, want_cause, enabled, held, removed, dynamic, create_only, state,
+                       since, last_run, runs, last_exit, last_reason, last_cause, restarts, backoff_step, backoff_delay,
                        backoff_until, restart_times, past))
 
 BOOST_DEFINE_ENUM_CLASS(Verb, start, stop, restart, reload, kill, force_destroy, pause, unpause, enable, disable, apply,
-                        remove, shutdown, cancel, upgrade, upgrade_anchor)
+                        remove, shutdown, cancel, upgrade, upgrade_anchor, create)
 BOOST_DEFINE_ENUM_CLASS(Permission, none, read, read_logs, operate, administer)
 
 // Who asks, by the kernel's word.

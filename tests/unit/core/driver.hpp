@@ -120,6 +120,7 @@ class Driver {
     std::vector<Effect> effects;
     Permission permission = Permission::administer;
     bool dies_of_term = true, hooks_succeed = true, execs = true;
+    bool holds = true, goes = true;  // what is to be held is; what is let go executes
 
   private:
     void advance(Duration d) {
@@ -134,10 +135,16 @@ class Driver {
                 return;
             }
             inputs.push_back(in::Spawned{fx->spawn, static_cast<std::int32_t>(1000 + fx->spawn.value), 1});
+            if (fx->hold) {
+                if (holds) inputs.push_back(in::Held{fx->spawn});
+                return;
+            }
             inputs.push_back(in::Executed{fx->spawn});
             if (fx->role != Role::main) {
                 inputs.push_back(in::Exited{fx->spawn, {ExitKind::code, hooks_succeed ? 0 : 1, false, {}, {}}});
             }
+        } else if (const auto* go = std::get_if<out::LetGo>(&effect)) {
+            if (goes) inputs.push_back(in::Executed{go->spawn});
         } else if (const auto* term = std::get_if<out::Signal>(&effect)) {
             if (dies_of_term && term->signal != 1 && term->signal != 18) kill(term->service, term->signal, inputs);
         } else if (const auto* all = std::get_if<out::KillAll>(&effect)) {

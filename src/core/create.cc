@@ -29,10 +29,8 @@ void Machine::create(Slot slot, TargetResult& target, const std::string& cause) 
 
 // Somebody wants it up, not only created.
 void Machine::start_beyond(Slot slot) {
-    Service& s = node(slot).service;
-    if (!s.create_only) return;
-    s.create_only = false;
-    touch(slot);
+    // A stop that waited for others may have taken the wish back, and not yet the run.
+    if (std::exchange(node(slot).service.create_only, false)) touch(slot);
     let_go(slot);
 }
 

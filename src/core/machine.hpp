@@ -108,6 +108,7 @@ class Machine {
     void review_create(Slot slot, model::TargetResult& target);
     void start_beyond(Slot slot);
     void let_go(Slot slot);
+    void recover_process(const model::in::Recovered::Found& found);
     void recover_held(Slot slot, model::Process& process, const model::in::Recovered::Found& found);
 
     // watch.cc: conditions of a running service

@@ -9,6 +9,36 @@ namespace abide::core {
 
 using namespace model;
 
+void Machine::recover_process(const in::Recovered::Found& found) {
+    const auto it = e_.spawns_.find(found.spawn);
+    if (it == e_.spawns_.end()) return;
+    const Slot slot = it->second;
+    Run& run = *run_of(node(slot));
+    for (Process& process : run.processes) {
+        if (process.spawn != found.spawn) continue;
+        const bool starts =
+            process.role == Role::main || process.role == Role::pre_start || process.role == Role::post_start;
+        if (found.never_ran && starts && node(slot).service.want == Want::down) {
+            on(in::SpawnFailed{found.spawn, "not needed any more", 0});
+            break;  // the list may have changed
+        }
+        if (found.never_ran) {
+            const std::string& name = node(slot).service.name;
+            const bool hold = process.role == Role::main && run.hold;
+            fx_.push_back(out::Spawn{name, run.number, process.spawn, process.role, process.step, hold});
+        } else if (process.role == Role::main && run.hold && process.state != ProcessState::alive) {
+            recover_held(slot, process, found);
+            break;
+        } else if (found.alive) {
+            process.pid = found.pid;
+            process.start_ticks = found.start_ticks;
+            touch(slot);
+            if (process.state == ProcessState::asked) on(in::Executed{found.spawn});
+            break;  // the list may have changed
+        }
+    }
+}
+
 void Machine::publish_coming(const in::Recovered& in) {
     Event event;
     event.type = EventType::supervisor_rescue;
@@ -34,35 +64,7 @@ void Machine::on(const in::Recovered& in) {
         }
         return;
     }
-    for (const in::Recovered::Found& found : in.processes) {
-        const auto it = e_.spawns_.find(found.spawn);
-        if (it == e_.spawns_.end()) continue;
-        const Slot slot = it->second;
-        Run& run = *run_of(node(slot));
-        for (Process& process : run.processes) {
-            if (process.spawn != found.spawn) continue;
-            const bool starts =
-                process.role == Role::main || process.role == Role::pre_start || process.role == Role::post_start;
-            if (found.never_ran && starts && node(slot).service.want == Want::down) {
-                on(in::SpawnFailed{found.spawn, "not needed any more", 0});
-                break;  // the list may have changed
-            }
-            if (found.never_ran) {
-                const std::string& name = node(slot).service.name;
-                const bool hold = process.role == Role::main && run.hold;
-                fx_.push_back(out::Spawn{name, run.number, process.spawn, process.role, process.step, hold});
-            } else if (process.role == Role::main && run.hold && process.state != ProcessState::alive) {
-                recover_held(slot, process, found);
-                break;
-            } else if (found.alive) {
-                process.pid = found.pid;
-                process.start_ticks = found.start_ticks;
-                touch(slot);
-                if (process.state == ProcessState::asked) on(in::Executed{found.spawn});
-                break;  // the list may have changed
-            }
-        }
-    }
+    for (const in::Recovered::Found& found : in.processes) recover_process(found);
     for (Slot slot = 0; slot < e_.nodes_.size(); ++slot) {
         if (!node(slot).live) continue;
         queue(slot);

@@ -177,6 +177,19 @@ TEST(Create, ARestartGoesOnToTheEnd) {
     EXPECT_EQ(d.state("a"), "running");
 }
 
+TEST(Create, AStartAfterAStopThatStillWaitsLetsItGo) {
+    // The stop of `a` waits for that of `b`, which takes its time.
+    ServiceSpec b = by_hand("b");
+    b.dependencies = {{Relation::after, "a", Await::ready, OnLoss::ignore}};
+    Driver d({by_hand("a"), b});
+    d.ask(Verb::create, {"a"});
+    d.ask(Verb::start, {"b"});
+    d.dies_of_term = false;
+    d.ask(Verb::stop, {"a", "b"});
+    d.ask(Verb::start, {"a"});
+    EXPECT_EQ(d.state("a"), "running");
+}
+
 // It was said to be done, and the service stayed down.
 TEST(Start, WhileStoppingStartsAgain) {
     Driver d({by_hand("a")});

@@ -66,6 +66,7 @@ std::vector<Input> alphabet(const core::Engine& engine) {
                 all.push_back(in::Executed{p.spawn});
                 all.push_back(in::SpawnFailed{p.spawn, "exec", 2});
             }
+            if (p.role != Role::main) all.push_back(in::Exited{p.spawn, {ExitKind::code, 0, false, {}, {}}});
             all.push_back(in::Exited{p.spawn, {ExitKind::code, 1, false, {}, {}}});
         }
         all.push_back(in::Emptied{name, run.number});

@@ -196,14 +196,19 @@ void World::crash_manager() {
                 const auto it = processes_.find(process.spawn);
                 in::Recovered::Found found;
                 found.spawn = process.spawn;
-                if (it == processes_.end()) {
+                if (it == processes_.end() && process.adopted) {
+                    // The journal knew of it before the effect was carried out.
+                    on(out::Adopt{service->name, run.number, process.spawn, process.pid, process.start_ticks});
+                    found.alive = processes_.at(process.spawn).alive;
+                    found.pid = process.pid;
+                } else if (it == processes_.end()) {
                     // Asked, and no trace: a hook or a main process may be asked for again.
                     found.never_ran = true;
                 } else {
                     found.alive = it->second.alive;
                     found.pid = it->second.pid;
                     // One that is held says again where it is.
-                    if (found.alive && it->second.hold) {
+                    if (found.alive && it->second.hold && !process.adopted) {
                         if (it->second.executed)
                             said.push_back(in::Executed{process.spawn});
                         else
@@ -221,7 +226,7 @@ void World::crash_manager() {
                std::holds_alternative<in::Spawned>(entry.second) || std::holds_alternative<in::Held>(entry.second) ||
                std::holds_alternative<in::Executed>(entry.second) ||
                std::holds_alternative<in::SpawnFailed>(entry.second) ||
-               std::holds_alternative<in::Probed>(entry.second);
+               std::holds_alternative<in::FoundMain>(entry.second) || std::holds_alternative<in::Probed>(entry.second);
     });
     const Faults kept = faults_;
     faults_.crash = 0;

@@ -10,7 +10,7 @@ std::string held(const World& world, const Step& step) {
     for (const Service* s : step.after.services()) {
         if (s->state != State::created) continue;
         const Run& run = s->runs.back();
-        if (!run.hold || run.let_go) return s->name + " is created, and is not held";
+        if (!(run.hold || run.container) || run.let_go) return s->name + " is created, and is not held";
         if (!s->create_only && s->want == Want::up) return s->name + " is held though it is wanted up";
     }
     for (const out::LetGo& fx : effects_of<out::LetGo>(step)) {

@@ -25,6 +25,7 @@ const std::vector<Invariant>& invariants() {
         {"exits_told", exits_told},
         {"released", released},
         {"held", held},
+        {"container", container},
     };
     return kAll;
 }

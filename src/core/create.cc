@@ -41,6 +41,7 @@ void Machine::let_go(Slot slot) {
     run->let_go = true;
     if (s.kind != Kind::task || s.ready) run->stage_deadline = now_.mono + s.ready.or_default().timeout;
     set_state(slot, State::starting);
+    if (run->container) return spawn(slot, Role::container_start, 0);
     for (const Process& process : run->processes) {
         if (process.role != Role::main) continue;
         fx_.push_back(out::LetGo{node(slot).service.name, run->number, process.spawn});
@@ -54,21 +55,24 @@ void Machine::on(const in::Held& in) {
     Run& run = *run_of(node(slot));
     if (!run.hold) return stray();
     for (Process& process : run.processes) {
-        if (process.spawn != in.spawn || process.state != ProcessState::asked) continue;
-        process.state = ProcessState::held;
-        touch(slot);
-        if (run.state == State::stopping) {
-            fx_.push_back(out::KillProcess{process.spawn});
-            return;
-        }
-        if (run.state != State::starting || run.stage != Stage::main) return;
-        run.stage_deadline.reset();
-        set_state(slot, State::created);
-        publish(slot, EventType::service_created, &run);
-        queue_neighbours(slot);
-        if (!node(slot).service.create_only) let_go(slot);  // started meanwhile
+        if (process.spawn == in.spawn && process.state == ProcessState::asked) return became_held(slot, process);
+    }
+}
+
+void Machine::became_held(Slot slot, Process& process) {
+    Run& run = *run_of(node(slot));
+    process.state = ProcessState::held;
+    touch(slot);
+    if (run.state == State::stopping) {
+        fx_.push_back(out::KillProcess{process.spawn});
         return;
     }
+    if (run.state != State::starting || run.stage != Stage::main) return;
+    run.stage_deadline.reset();
+    set_state(slot, State::created);
+    publish(slot, EventType::service_created, &run);
+    queue_neighbours(slot);
+    if (!node(slot).service.create_only) let_go(slot);  // started, or started meanwhile
 }
 
 // The process was asked for and has not executed, as far as the journal knows.  How far it is, the kernel tells by Held

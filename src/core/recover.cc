@@ -16,8 +16,9 @@ void Machine::recover_process(const in::Recovered::Found& found) {
     Run& run = *run_of(node(slot));
     for (Process& process : run.processes) {
         if (process.spawn != found.spawn) continue;
-        const bool starts =
-            process.role == Role::main || process.role == Role::pre_start || process.role == Role::post_start;
+        const bool starts = process.role == Role::main || process.role == Role::pre_start ||
+                            process.role == Role::post_start || process.role == Role::container_create ||
+                            process.role == Role::container_start;
         if (found.never_ran && starts && node(slot).service.want == Want::down) {
             on(in::SpawnFailed{found.spawn, "not needed any more", 0});
             break;  // the list may have changed
@@ -81,6 +82,7 @@ void Machine::on(const in::Recovered& in) {
                 run->health_probe_at = now_.mono;
             touch(slot);
         }
+        recover_container(slot);
         // Pings that came in the gap may be lost: the period starts anew.
         if (run->watchdog_at) arm_watchdog(slot);
         if (run->paused) fx_.push_back(out::Freeze{name, run->number, true});

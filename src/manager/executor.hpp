@@ -37,6 +37,7 @@ class Executor {
         Probes& probes;
         EventLog& events;
         Upgrader& upgrader;
+        const std::int32_t& anchor_pid;
     };
     explicit Executor(Uses uses) : uses_(uses) {}
 
@@ -56,6 +57,7 @@ class Executor {
     void run(const model::out::KillAll& effect);
     void run(const model::out::KillProcess& effect);
     void run(const model::out::Adopt& effect);
+    void run(const model::out::FindMain& effect);
     void run(const model::out::Freeze& effect);
     void run(const model::out::Probe& effect);
     void run(const model::out::WatchEmpty& effect);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -64,6 +65,7 @@ class Launcher {
     void report_failure(SpawnId spawn, const kernel::SpawnEvent& event) const;
     void started(SpawnId spawn, kernel::SpawnEvent& event);
     bool drop_hold(SpawnId spawn);
+    std::optional<model::Command> runtime_command(const core::Engine::Owner& owner) const;
 
     Uses uses_;
     kernel::Fd null_;

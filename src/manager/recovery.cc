@@ -6,6 +6,7 @@
 
 #include "kernel/hold.hpp"
 #include "kernel/process.hpp"
+#include "kernel/socket.hpp"
 #include "manager/complain.hpp"
 #include "manager/token.hpp"
 
@@ -32,6 +33,7 @@ class Search {
         } else {
             unrecorded(service, run, found);
         }
+        if (process.role == model::Role::container_create) uses_.processes.expect_child_of(process.spawn);
         const bool may_be_held = process.role == model::Role::main && run.hold;
         if (may_be_held && process.state != model::ProcessState::alive && !found.never_ran)
             held(service, run, process, found);
@@ -86,7 +88,7 @@ class Search {
                                                         std::move(things->told), run.let_go);
             if (!resumed) return complain(service.name + ": " + describe(resumed.error()));
             uses_.processes.unsettle(process.spawn);
-            static_cast<void>(kernel::write_some(things->release.get(), &kernel::kHoldAsk, 1));
+            static_cast<void>(kernel::send_some(things->release.get(), &kernel::kHoldAsk, 1));
             return;
         }
         const Result<kernel::ProcessStat> stat = kernel::process_stat(found.pid);
@@ -137,7 +139,9 @@ Result<model::in::Recovered> recover(const RecoveryUses& uses, const std::map<Sp
     for (const model::Service* service : services) {
         for (const model::Run& run : service->runs) {
             uses.runs.recover(*service, run, uses.engine.spec_of(run), *kept);
-            for (const model::Process& process : run.processes) search.process(*service, run, process);
+            for (const model::Process& process : run.processes) {
+                if (process.state != model::ProcessState::exited) search.process(*service, run, process);
+            }
         }
     }
     return search.take();

@@ -10,6 +10,7 @@
 #include "kernel/socket.hpp"
 #include "manager/complain.hpp"
 #include "manager/token.hpp"
+#include "oci/bundle.hpp"
 
 namespace abide::manager {
 
@@ -58,6 +59,13 @@ void Runs::set_kept(const std::vector<std::uint64_t>& keys) {
 
 std::string Runs::notify_path(std::uint64_t key) const {
     return notify_path_ + "/" + hexadecimal(key);
+}
+
+std::string Runs::container_id(std::string_view service) const {
+    return oci::container_id(runtime_folder_, service);
+}
+std::string Runs::container_folder(std::string_view service) const {
+    return runtime_folder_ + "/oci/" + container_id(service);
 }
 
 RunThings* Runs::find(std::uint64_t key) {
@@ -185,20 +193,21 @@ void Runs::find_log_again(const model::Run& run, std::uint64_t key) {
 }
 
 Result<HoldEnds> Runs::make_hold(RunThings& things) {
-    Result<kernel::Pipe> release = kernel::make_pipe();
+    // A socket: a byte for one that has executed meanwhile is an error then, not a signal to us.
+    auto release = kernel::make_socket_pair(SOCK_STREAM);
     if (!release) return std::unexpected(release.error());
     Result<kernel::Pipe> told = kernel::make_pipe(true);
     if (!told) return std::unexpected(told.error());
-    Result<kernel::Fd> release_copy = release->write.duplicate();
+    Result<kernel::Fd> release_copy = release->first.duplicate();
     if (!release_copy) return std::unexpected(release_copy.error());
     Result<kernel::Fd> told_copy = told->read.duplicate();
     if (!told_copy) return std::unexpected(told_copy.error());
     const std::uint64_t key = run_key(things.service, things.run);
     anchor_.put(anchor_key(Keep::hold_release, key), share(std::move(*release_copy)), true);
     anchor_.put(anchor_key(Keep::hold_told, key), share(std::move(*told_copy)), true);
-    things.release = std::move(release->write);
+    things.release = std::move(release->first);
     things.hold = true;
-    return HoldEnds{std::move(release->read), std::move(told->read), std::move(told->write)};
+    return HoldEnds{std::move(release->second), std::move(told->read), std::move(told->write)};
 }
 
 void Runs::drop_hold(std::string_view service, RunNumber run) {

@@ -43,6 +43,10 @@ class Runs {
         notify_path_ = std::move(path);
         notify_directory_ = std::move(directory);
     }
+    // Where the runtime folder is, below which each container has a folder of its own.
+    void set_runtime_folder(std::string path) { runtime_folder_ = std::move(path); }
+    [[nodiscard]] std::string container_id(std::string_view service) const;
+    [[nodiscard]] std::string container_folder(std::string_view service) const;
     // Keys that the anchor holds from before.
     void set_kept(const std::vector<std::uint64_t>& keys);
 
@@ -79,6 +83,7 @@ class Runs {
     kernel::Epoll& epoll_;
     AnchorLink& anchor_;
     LoggerKeeper& logger_;
+    std::string runtime_folder_;
     std::string notify_path_;
     kernel::Fd notify_directory_;
     std::map<std::uint64_t, RunThings> runs_;  // by run key

@@ -52,6 +52,11 @@ struct Adopt {
     std::int32_t pid = 0;
     std::uint64_t start_ticks = 0;
 };
+// Which process is the first one of the container that the runtime has created?  Answered by FoundMain, at once.
+struct FindMain {
+    std::string service;
+    RunNumber run;
+};
 struct Freeze {
     std::string service;
     RunNumber run;
@@ -96,8 +101,8 @@ struct EndInstance {
 
 }  // namespace out
 
-using Effect =
-    std::variant<out::Spawn, out::LetGo, out::Signal, out::KillAll, out::KillProcess, out::Adopt, out::Freeze,
-                 out::Probe, out::WatchEmpty, out::Release, out::Reply, out::Publish, out::Upgrade, out::EndInstance>;
+using Effect = std::variant<out::Spawn, out::LetGo, out::Signal, out::KillAll, out::KillProcess, out::Adopt,
+                            out::FindMain, out::Freeze, out::Probe, out::WatchEmpty, out::Release, out::Reply,
+                            out::Publish, out::Upgrade, out::EndInstance>;
 
 }  // namespace abide::model

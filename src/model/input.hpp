@@ -56,6 +56,14 @@ struct Exited {
     SpawnId spawn;
     ExitStatus status;
 };
+// The answer to out::FindMain: the first process of a container, which has not executed the program yet.
+struct FoundMain {
+    std::string service;
+    RunNumber run;
+    std::int32_t pid = 0;  // 0: none; `detail` says why
+    std::uint64_t start_ticks = 0;
+    std::string detail;
+};
 // Nobody of the run is left.
 struct Emptied {
     std::string service;
@@ -122,8 +130,8 @@ struct Recovered {
 
 }  // namespace in
 
-using Input = std::variant<in::Requested, in::Configured, in::Spawned, in::Held, in::Executed, in::SpawnFailed, in::Exited,
-                           in::Emptied, in::Notified, in::Probed, in::BecameReady, in::Frozen, in::UpgradeEnded,
-                           in::Ticked, in::Signalled, in::Recovered>;
+using Input = std::variant<in::Requested, in::Configured, in::Spawned, in::Held, in::Executed, in::SpawnFailed,
+                           in::Exited, in::FoundMain, in::Emptied, in::Notified, in::Probed, in::BecameReady,
+                           in::Frozen, in::UpgradeEnded, in::Ticked, in::Signalled, in::Recovered>;
 
 }  // namespace abide::model

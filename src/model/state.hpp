@@ -24,7 +24,7 @@ BOOST_DEFINE_ENUM_CLASS(State, inactive, waiting, created, starting, running, re
 BOOST_DEFINE_ENUM_CLASS(Stage, none, pre_start, main, ready_wait, post_start, pre_stop, stop_command, signal, kill,
                         post_stop)
 BOOST_DEFINE_ENUM_CLASS(Role, main, pre_start, post_start, pre_stop, stop_command, post_stop, reload, ready_probe,
-                        health_probe, action)
+                        health_probe, action, container_create, container_start, container_delete)
 // asked: the intent is journaled, the child may or may not exist.  alive: exec succeeded.  held: set up, and waiting to
 // be let go before its exec.
 BOOST_DEFINE_ENUM_CLASS(ProcessState, asked, alive, exited, held)
@@ -83,8 +83,9 @@ struct Run {
     bool term_sent = false;
     bool restart_after = false;  // a restart was asked: start again when this run has ended
     bool paused = false;
-    bool hold = false;    // its main process is held before its exec (`create`)
-    bool let_go = false;  // and was let go; the effect may be repeated
+    bool hold = false;       // its main process is held before its exec (`create`)
+    bool let_go = false;     // and was let go; the effect may be repeated
+    bool container = false;  // the runtime may know a container of it: deleted before the run ends
     Reason start_reason = Reason::none, stop_reason = Reason::none;
     std::string cause;  // the service, operation or process behind the reason
     Wall started_at{}, state_since{}, ready_at{};
@@ -103,7 +104,7 @@ struct Run {
 BOOST_DESCRIBE_STRUCT(Run, (),
                       (number, state, stage, spec, processes, main_exit, populated, ready, healthy, unhealthy,
                        was_ready, degraded, draining, cgroup, failed, killed, term_sent, restart_after, paused, hold,
-                       let_go, start_reason, stop_reason, cause, started_at, state_since, ready_at, started,
+                       let_go, container, start_reason, stop_reason, cause, started_at, state_since, ready_at, started,
                        stage_deadline, ready_probe_at, health_probe_at, probe_deadline, watchdog_at, health_streak,
                        probe, step, log_key, notify_key, status_text, error_number, watchdog))
 

@@ -3,6 +3,8 @@
 #   ./bootstrap.sh          the build and the tests
 #   ./bootstrap.sh demo     also the real servers of ./demo.sh
 #   ./bootstrap.sh bench    also the supervisors that bench/run.sh measures beside Abide
+#   ./bootstrap.sh oci      also the container runtimes and a static busybox, for the tests of containers, and conmon for
+#                           bench/containers.py
 #   ./bootstrap.sh lint     also Clang 19 (format, tidy, libFuzzer)
 set -euo pipefail
 
@@ -11,6 +13,7 @@ build=(cmake ninja-build g++ ccache binutils libfmt-dev libtomlplusplus-dev libb
        tini dumb-init libuv1-dev pkg-config)
 demo=(postgresql nginx redis-server python3-psycopg2 curl wrk)
 bench=(s6 runit supervisor)
+oci=(crun runc busybox-static conmon)
 lint=(clang-19 clang-format-19 clang-tidy-19 libclang-rt-19-dev)
 
 wanted=("${build[@]}")
@@ -18,8 +21,9 @@ for group in "$@"; do
     case $group in
         demo) wanted+=("${demo[@]}") ;;
         bench) wanted+=("${bench[@]}") ;;
+        oci) wanted+=("${oci[@]}") ;;
         lint) wanted+=("${lint[@]}") ;;
-        *) echo "usage: bootstrap.sh [demo] [bench] [lint]" >&2; exit 2 ;;
+        *) echo "usage: bootstrap.sh [demo] [bench] [oci] [lint]" >&2; exit 2 ;;
     esac
 done
 

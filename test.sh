@@ -59,7 +59,7 @@ if [ "$mode" = fuzz ]; then
     step bootstrap ./bootstrap.sh && fuzz "${2:-600}"
     finish
 fi
-step bootstrap ./bootstrap.sh || finish
+if [ "$mode" = full ]; then step bootstrap ./bootstrap.sh oci || finish; else step bootstrap ./bootstrap.sh || finish; fi
 step configure cmake --preset "$preset" || finish
 step build cmake --build --preset "$preset" || finish
 if [ "$preset" = release ]; then

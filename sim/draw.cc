@@ -79,6 +79,7 @@ Configuration draw_configuration(Random& random) {
             spec.kind = Kind::task;
         else if (random.one_in(8))
             spec.kind = Kind::group;
+        if (spec.kind != Kind::group && random.one_in(4)) spec.oci = Box(Oci{"/bundle", "crun"});
         if (spec.kind == Kind::service) draw_readiness(random, spec);
         if (spec.kind != Kind::group && random.one_in(3)) draw_hooks(random, spec);
         draw_rules(random, spec);

@@ -53,6 +53,7 @@ std::vector<Input> alphabet(const core::Engine& engine) {
         all.push_back(request);
     };
     ask(Verb::start, "b");
+    ask(Verb::create, "b");
     ask(Verb::stop, "a");
     ask(Verb::restart, "a");
     for (const char* name : {"a", "b"}) {
@@ -61,9 +62,11 @@ std::vector<Input> alphabet(const core::Engine& engine) {
         const Run& run = s.runs.back();
         for (const Process& p : run.processes) {
             if (p.state == ProcessState::asked) {
+                all.push_back(in::Held{p.spawn});
                 all.push_back(in::Executed{p.spawn});
                 all.push_back(in::SpawnFailed{p.spawn, "exec", 2});
             }
+            if (p.role != Role::main) all.push_back(in::Exited{p.spawn, {ExitKind::code, 0, false, {}, {}}});
             all.push_back(in::Exited{p.spawn, {ExitKind::code, 1, false, {}, {}}});
         }
         all.push_back(in::Emptied{name, run.number});

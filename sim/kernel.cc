@@ -30,6 +30,9 @@ void World::on(const out::Spawn& fx) {
         return;
     }
     if (random_.percent(faults_.spawn_fails)) {
+        // The runtime could not even be asked: the next create takes the container away.
+        const auto container = containers_.find({fx.service, fx.run});
+        if (container != containers_.end() && fx.role == Role::container_delete) container->second.deleted = true;
         later(kSoon, in::SpawnFailed{fx.spawn, "exec", 2});
         return;
     }
@@ -39,15 +42,31 @@ void World::on(const out::Spawn& fx) {
     process.run = fx.run;
     process.role = fx.role;
     process.pid = next_pid_++;
-    process.ignores_term = random_.percent(faults_.ignores_term);
+    process.ignores_term = !fx.hold && random_.percent(faults_.ignores_term);
+    process.hold = fx.hold;
     FakeProcess& kept = processes_[fx.spawn] = process;
     later(Duration{1000}, in::Spawned{fx.spawn, kept.pid, static_cast<std::uint64_t>(kept.pid)});
     if (random_.percent(faults_.dies_before_exec)) {
         die(kept, signal_exit(SIGKILL));
         return;
     }
+    if (fx.hold) {
+        later(kSoon, in::Held{fx.spawn});
+        return;
+    }
     later(kSoon, in::Executed{fx.spawn});
     started(kept);
+}
+
+void World::on(const out::LetGo& fx) {
+    const auto it = processes_.find(fx.spawn);
+    if (it == processes_.end() || !it->second.alive || it->second.let_go) return;
+    FakeProcess& process = it->second;
+    process.let_go = true;
+    process.ignores_term = random_.percent(faults_.ignores_term);
+    if (random_.percent(faults_.dies_before_exec)) return die(process, signal_exit(SIGKILL));
+    later(kSoon, in::Executed{fx.spawn});
+    started(process);
 }
 
 // What a program does with its life is drawn when it starts.
@@ -100,11 +119,41 @@ void World::die(FakeProcess& process, ExitStatus exit) {
     if (process.role == Role::main && random_.percent(faults_.leaves_children)) {
         children_[{process.service, process.run}] = 1;
     }
-    later(kSoon, in::Exited{process.spawn, exit});
-    const auto key = std::pair{process.service, process.run};
-    if (watched_.contains(key) && !somebody_lives(process.service, process.run)) {
-        watched_.erase(key);
-        later(kSoon, in::Emptied{process.service, process.run});
+    const FakeProcess gone = process;
+    runtime_ended(gone);
+    later(kSoon, in::Exited{gone.spawn, exit});
+    tell_if_empty(gone.service, gone.run);
+}
+
+void World::tell_if_empty(const std::string& service, RunNumber run) {
+    if (watched_.contains({service, run}) && !somebody_lives(service, run)) {
+        watched_.erase({service, run});
+        later(kSoon, in::Emptied{service, run});
+    }
+}
+
+// What a command of the runtime leaves behind.
+void World::runtime_ended(const FakeProcess& command) {
+    const auto key = std::pair{command.service, command.run};
+    const bool good = command.exit.kind == ExitKind::code && command.exit.value == 0;
+    if (command.role == Role::container_create && (good || random_.one_in(2)))
+        containers_[key] = FakeContainer{next_pid_++, !random_.percent(faults_.dies_before_exec)};
+    if (command.role == Role::container_start && good) {
+        for (auto& [spawn, process] : processes_) {
+            const bool first =
+                process.role == Role::main && process.service == command.service && process.run == command.run;
+            if (!first || !process.alive || process.executed) continue;
+            process.let_go = true;
+            started(process);
+            if (!random_.one_in(4)) return;
+            die(process, code(0));  // before its runtime has told that it runs
+            return;
+        }
+    }
+    if (command.role == Role::container_delete) {
+        const auto it = containers_.find(key);
+        if (it != containers_.end()) it->second.deleted = true;
+        if (good) containers_.erase(key);
     }
 }
 
@@ -128,12 +177,14 @@ void World::on(const out::Signal& fx) {
 
 void World::on(const out::KillAll& fx) {
     children_.erase({fx.service, fx.run});
+    if (const auto it = containers_.find({fx.service, fx.run}); it != containers_.end()) it->second.alive = false;
     for (auto& [spawn, process] : processes_) {
         if (process.service != fx.service || process.run != fx.run || !process.alive) continue;
         process.ignores_term = false;
         die(process, signal_exit(SIGKILL));
     }
     children_.erase({fx.service, fx.run});
+    tell_if_empty(fx.service, fx.run);
 }
 
 void World::on(const out::KillProcess& fx) {
@@ -142,13 +193,29 @@ void World::on(const out::KillProcess& fx) {
 }
 
 void World::on(const out::Adopt& fx) {
+    if (processes_.contains(fx.spawn)) return;
     FakeProcess process;
     process.spawn = fx.spawn;
     process.service = fx.service;
     process.run = fx.run;
     process.pid = fx.pid;
     process.executed = true;
+    const auto container = containers_.find({fx.service, fx.run});
+    if (container != containers_.end() && container->second.pid == fx.pid) {
+        container->second.adopted = true;
+        process.hold = true;
+        process.executed = false;
+        process.alive = container->second.alive;
+        process.exit = signal_exit(SIGKILL);
+        if (!process.alive) later(kSoon, in::Exited{fx.spawn, process.exit});
+    }
     processes_[fx.spawn] = process;
+}
+
+void World::on(const out::FindMain& fx) {
+    const auto container = containers_.find({fx.service, fx.run});
+    const std::int32_t pid = container == containers_.end() ? 0 : container->second.pid;
+    later(Duration{0}, in::FoundMain{fx.service, fx.run, pid, static_cast<std::uint64_t>(pid), "no pid file"});
 }
 
 void World::on(const out::Freeze& fx) {
@@ -164,6 +231,8 @@ void World::on(const out::Probe& fx) {
 
 bool World::somebody_lives(const std::string& service, RunNumber run) const {
     if (children_.contains({service, run})) return true;
+    const auto container = containers_.find({service, run});
+    if (container != containers_.end() && container->second.alive && !container->second.adopted) return true;
     for (const auto& [spawn, process] : processes_) {
         if (process.service == service && process.run == run && process.alive) return true;
     }

@@ -33,7 +33,7 @@ void disturb(World& world, const Configuration& configuration) {
     const std::string& name = configuration.services[random.below(configuration.services.size())].name;
     constexpr Verb kVerbs[] = {Verb::start, Verb::stop,          Verb::restart, Verb::reload,
                                Verb::kill,  Verb::force_destroy, Verb::pause,   Verb::unpause,
-                               Verb::start, Verb::restart,       Verb::start};
+                               Verb::start, Verb::restart,       Verb::start,   Verb::create};
     const Verb verb = kVerbs[random.below(std::size(kVerbs))];
     world.ask(verb, {name}, random.one_in(3) ? seconds(2) : Duration{});
     if (random.one_in(200)) world.ask(Verb::shutdown, {}, random.one_in(2) ? seconds(5) : Duration{});

@@ -98,7 +98,8 @@ bool World::advance() {
 void World::give(const Input& input) {
     if (ended_ || !violation_.empty()) return;
     if (std::holds_alternative<in::Exited>(input) || std::holds_alternative<in::Emptied>(input) ||
-        std::holds_alternative<in::Spawned>(input) || std::holds_alternative<in::Executed>(input)) {
+        std::holds_alternative<in::Spawned>(input) || std::holds_alternative<in::Held>(input) ||
+        std::holds_alternative<in::Executed>(input)) {
         history_.push_back(input);
         if (history_.size() > 64) history_.pop_front();
     }
@@ -210,7 +211,7 @@ void World::crash_manager() {
     engine_ = core::Engine(written_);
     watched_.clear();
     in::Recovered recovered;
-    std::vector<Input> exits;
+    std::vector<Input> exits, said;
     std::set<FdKey> claimed;
     for (const Service* service : engine_.services()) {
         for (const StoredDescriptor& one : service->stored) claimed.insert(one.key);
@@ -219,12 +220,24 @@ void World::crash_manager() {
                 const auto it = processes_.find(process.spawn);
                 in::Recovered::Found found;
                 found.spawn = process.spawn;
-                if (it == processes_.end()) {
+                if (it == processes_.end() && process.adopted) {
+                    // The journal knew of it before the effect was carried out.
+                    on(out::Adopt{service->name, run.number, process.spawn, process.pid, process.start_ticks});
+                    found.alive = processes_.at(process.spawn).alive;
+                    found.pid = process.pid;
+                } else if (it == processes_.end()) {
                     // Asked, and no trace: a hook or a main process may be asked for again.
                     found.never_ran = true;
                 } else {
                     found.alive = it->second.alive;
                     found.pid = it->second.pid;
+                    // One that is held says again where it is.
+                    if (found.alive && it->second.hold && !process.adopted) {
+                        if (it->second.executed)
+                            said.push_back(in::Executed{process.spawn});
+                        else
+                            said.push_back(in::Held{process.spawn});
+                    }
                     if (!found.alive) exits.push_back(in::Exited{process.spawn, it->second.exit});
                 }
                 recovered.processes.push_back(found);
@@ -235,14 +248,15 @@ void World::crash_manager() {
     // What was on its way to the dead manager is lost; the kernel's facts are not.
     std::erase_if(pending_, [](const auto& entry) {
         return std::holds_alternative<in::Exited>(entry.second) || std::holds_alternative<in::Emptied>(entry.second) ||
-               std::holds_alternative<in::Spawned>(entry.second) ||
+               std::holds_alternative<in::Spawned>(entry.second) || std::holds_alternative<in::Held>(entry.second) ||
                std::holds_alternative<in::Executed>(entry.second) ||
                std::holds_alternative<in::SpawnFailed>(entry.second) ||
-               std::holds_alternative<in::Probed>(entry.second);
+               std::holds_alternative<in::FoundMain>(entry.second) || std::holds_alternative<in::Probed>(entry.second);
     });
     const Faults kept = faults_;
     faults_.crash = 0;
     give(recovered);
+    for (const Input& word : said) give(word);
     for (const Input& exit : exits) give(exit);
     // What was not told before the crash is found out by the next manager; the second of two answers is a stray.
     for (const auto& [id, operation] : engine_.operations()) {

@@ -56,8 +56,16 @@ struct FakeProcess {
     std::int32_t pid = 0;
     bool alive = true, executed = false, reported = false;
     bool ignores_term = false;
+    bool hold = false, let_go = false;
     Mono dies_at = kNever;  // by itself
     model::ExitStatus exit;
+};
+
+// What a runtime made for a run, and has not been told to forget.
+struct FakeContainer {
+    std::int32_t pid = 0;
+    bool alive = true, adopted = false;
+    bool deleted = false;  // the runtime was told to forget it, whether it could or not
 };
 
 // What the invariants look at: one step, from the outside.
@@ -91,6 +99,7 @@ class World {
 
     const core::Engine& engine() const { return engine_; }
     const std::map<SpawnId, FakeProcess>& processes() const { return processes_; }
+    const std::map<std::pair<std::string, RunNumber>, FakeContainer>& containers() const { return containers_; }
     const Now& now() const { return now_; }
     bool ended() const { return ended_; }
     std::size_t pending() const { return pending_.size(); }
@@ -105,10 +114,12 @@ class World {
   private:
     void carry_out(const std::vector<model::Effect>& effects);
     void on(const model::out::Spawn& fx);
+    void on(const model::out::LetGo& fx);
     void on(const model::out::Signal& fx);
     void on(const model::out::KillAll& fx);
     void on(const model::out::KillProcess& fx);
     void on(const model::out::Adopt& fx);
+    void on(const model::out::FindMain& fx);
     void on(const model::out::Freeze& fx);
     void on(const model::out::Probe& fx);
     void on(const model::out::WatchEmpty& fx);
@@ -120,6 +131,8 @@ class World {
     void on(const model::out::EndInstance& fx);
     void later(Duration delay, model::Input input);
     void die(FakeProcess& process, model::ExitStatus exit);
+    void runtime_ended(const FakeProcess& command);
+    void tell_if_empty(const std::string& service, RunNumber run);
     void started(FakeProcess& process);
     bool somebody_lives(const std::string& service, RunNumber run) const;
     void journal();
@@ -133,6 +146,7 @@ class World {
     std::multimap<Mono, model::Input> pending_;
     std::map<SpawnId, FakeProcess> processes_;
     std::map<std::pair<std::string, RunNumber>, int> children_;  // left behind in a cgroup
+    std::map<std::pair<std::string, RunNumber>, FakeContainer> containers_;
     std::set<std::pair<std::string, RunNumber>> watched_;
     std::map<OperationId, int> replies_;
     std::set<FdKey> kept_;              // descriptors of services, at the anchor

@@ -13,7 +13,7 @@ _abide_services() {
 
 _abide() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command='' i
-    local commands='up down enable disable status start stop restart reload kill force-destroy pause unpause logs why check
+    local commands='up down enable disable status start create stop restart reload kill force-destroy pause unpause logs why check
         plan graph reload-config add remove where upgrade generation state version help events wait emit analyze'
     local globals='-C --user --system --runtime --json --help --version'
     COMPREPLY=()
@@ -40,7 +40,7 @@ _abide() {
         up) options+=' --detach --init' ;;
         down) options+=' --timeout' ;;
         upgrade) options+=' --to --anchor --probation --no-wait' ;;
-        start | stop | restart | reload | force-destroy | pause | unpause) options+=' --no-wait --timeout' ;;
+        start | create | stop | restart | reload | force-destroy | pause | unpause) options+=' --no-wait --timeout' ;;
         kill) options+=' --signal --who' ;;
         logs) options+=' --follow --lines --since' ;;
         graph) options+=' --dot' ;;
@@ -53,7 +53,7 @@ _abide() {
         return
     fi
     case $command in
-        up | enable | disable | status | start | stop | restart | reload | kill | force-destroy | pause | unpause | logs | why | remove | wait)
+        up | enable | disable | status | start | create | stop | restart | reload | kill | force-destroy | pause | unpause | logs | why | remove | wait)
             mapfile -t COMPREPLY < <(compgen -W "$(_abide_services)" -- "$current") ;;
         check | add) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
         analyze) mapfile -t COMPREPLY < <(compgen -W 'blame critical-chain plot' -- "$current") ;;

@@ -1,5 +1,5 @@
 # Completion of abide for fish: commands, options, files, and the services of the instance that is meant.
-set -l commands up down enable disable status start stop restart reload kill force-destroy pause unpause logs why check plan \
+set -l commands up down enable disable status start create stop restart reload kill force-destroy pause unpause logs why check plan \
     graph reload-config add remove where upgrade generation state version help events wait emit analyze
 
 function __abide_services
@@ -35,6 +35,7 @@ complete -c abide -n $none -a disable -d 'do not start services with the instanc
 complete -c abide -n $none -a status -d 'all services, or one'
 complete -c abide -n $none -a start -d 'start services and what they need'
 complete -c abide -n $none -a stop -d 'stop services'
+complete -c abide -n $none -a create -d 'prepare services up to the exec'
 complete -c abide -n $none -a restart -d 'stop and start services'
 complete -c abide -n $none -a reload -d 'let services read their configuration again'
 complete -c abide -n $none -a kill -d 'send a signal to a service'
@@ -57,7 +58,7 @@ complete -c abide -n $none -a where -d 'the places of the instance'
 complete -c abide -n $none -a version -d 'the version of this program'
 complete -c abide -n $none -a help -d 'help of a command'
 
-set -l named up enable disable status start stop restart reload kill force-destroy pause unpause logs why remove wait
+set -l named up enable disable status start create stop restart reload kill force-destroy pause unpause logs why remove wait
 complete -c abide -n "__fish_seen_subcommand_from $named" -a '(__abide_services)'
 complete -c abide -n '__fish_seen_subcommand_from check add' -F
 complete -c abide -n '__fish_seen_subcommand_from help' -a "$commands"
@@ -71,8 +72,8 @@ complete -c abide -n '__fish_seen_subcommand_from events' -l service -x -a '(__a
 complete -c abide -n '__fish_seen_subcommand_from analyze' -a 'blame critical-chain plot'
 complete -c abide -n '__fish_seen_subcommand_from up' -s d -l detach -d 'return when all are ready'
 complete -c abide -n '__fish_seen_subcommand_from up' -l init -d 'become the init of this container'
-complete -c abide -n '__fish_seen_subcommand_from down start stop restart reload force-destroy pause unpause' -l timeout -x
-complete -c abide -n '__fish_seen_subcommand_from start stop restart reload force-destroy pause unpause' -l no-wait
+complete -c abide -n '__fish_seen_subcommand_from down start create stop restart reload force-destroy pause unpause' -l timeout -x
+complete -c abide -n '__fish_seen_subcommand_from start create stop restart reload force-destroy pause unpause' -l no-wait
 complete -c abide -n '__fish_seen_subcommand_from kill' -s s -l signal -x -a 'HUP INT QUIT KILL USR1 USR2 TERM CONT STOP'
 complete -c abide -n '__fish_seen_subcommand_from kill' -l who -x -a 'main all'
 complete -c abide -n '__fish_seen_subcommand_from logs' -s f -l follow

@@ -28,6 +28,8 @@ std::string states_agree(const World& world, const Step& step);
 std::string exits_told(const World& world, const Step& step);
 std::string released(const World& world, const Step& step);
 std::string stored(const World& world, const Step& step);
+std::string held(const World& world, const Step& step);
+std::string container(const World& world, const Step& step);
 
 template <class T>
 std::vector<T> effects_of(const Step& step) {

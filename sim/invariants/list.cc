@@ -25,6 +25,8 @@ const std::vector<Invariant>& invariants() {
         {"exits_told", exits_told},
         {"released", released},
         {"stored", stored},
+        {"held", held},
+        {"container", container},
     };
     return kAll;
 }

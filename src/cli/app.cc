@@ -43,6 +43,7 @@ struct Operation {
 };
 constexpr Operation kOperations[] = {
     {"start", control::Method::start, "start services and what they need; joins a start under way"},
+    {"create", control::Method::create, "prepare services up to, and not including, the exec; `start` lets them go"},
     {"stop", control::Method::stop, "stop services and what needs them, until they are started by hand"},
     {"restart", control::Method::restart, "stop and start services"},
     {"reload", control::Method::reload, "let services read their configuration again"},

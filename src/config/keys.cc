@@ -43,6 +43,11 @@ std::vector<TableInfo> gather_all() {
     tables.push_back(gather("sandbox", "sandbox", "What is taken away.", kSandboxKeys));
     tables.push_back(gather("log", "log", "How log files are rotated.", kLogKeys));
     tables.push_back(gather("sockets", "sockets", "A list of such tables.", kSocketKeys));
+    tables.push_back(
+        gather("oci", "oci",
+               "A container instead of a command. `limits` bound its control group; `ready`, `health`, `reload` and "
+               "`stop` commands run in it; hooks of the runtime are in config.json.",
+               kOciKeys));
     return tables;
 }
 

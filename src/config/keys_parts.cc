@@ -8,6 +8,7 @@ namespace {
 using model::HealthSpec;
 using model::Limits;
 using model::LogSpec;
+using model::Oci;
 using model::ProbeKind;
 using model::ReadySpec;
 using model::ReloadSpec;
@@ -190,6 +191,21 @@ constexpr Key<ReloadSpec> kReload[] = {
      into<ReloadSpec, &ReloadSpec::timeout>},
 };
 
+constexpr Key<Oci> kOci[] = {
+    {{.name = "bundle",
+      .shape = Shape::path,
+      .doc = "The folder of the bundle (config.json and a root file system), relative to the project.",
+      .required = true},
+     [](Reader& r, const KeyInfo& k, const Value& v, Oci& t) {
+         static_cast<void>(r.read_instance_text(k, v, t.bundle));
+     }},
+    {{.name = "runtime",
+      .shape = Shape::path,
+      .fallback = "\"crun\"",
+      .doc = "The runtime, by name or path: `crun`, `runc`, or another one with the same words."},
+     into<Oci, &Oci::runtime>},
+};
+
 constexpr Key<RestartSpec> kRestartDelay[] = {
     {{.name = "min", .shape = Shape::duration, .fallback = "\"100ms\"", .doc = "The first delay that isn't zero."},
      into<RestartSpec, &RestartSpec::min>},
@@ -356,5 +372,6 @@ constinit const std::span<const Key<ResourceLimit>> kResourceKeys = kResource;
 constinit const std::span<const Key<Sandbox>> kSandboxKeys = kSandbox;
 constinit const std::span<const Key<LogSpec>> kLogKeys = kLog;
 constinit const std::span<const Key<SocketSpec>> kSocketKeys = kSocket;
+constinit const std::span<const Key<Oci>> kOciKeys = kOci;
 
 }  // namespace abide::config

@@ -333,6 +333,11 @@ constexpr Key<Draft> kService[] = {
       .choices = "file|inherit|none",
       .table = "log"},
      read_log},
+    {{.name = "oci",
+      .shape = Shape::table,
+      .doc = "A container of this bundle, made by an OCI runtime, instead of a command.",
+      .table = "oci"},
+     read_oci},
     {{.name = "essential",
       .shape = Shape::flag,
       .fallback = "false",
@@ -359,7 +364,6 @@ constexpr Key<Draft> kService[] = {
     later("classes"),
     later("refresh"),
     later("actions"),
-    later("oci"),
 };
 
 }  // namespace

@@ -276,6 +276,17 @@ void read_log(Reader& reader, const KeyInfo& key, const Value& value, Draft& tar
     drop_default(target.log);
 }
 
+void read_oci(Reader& reader, const KeyInfo& key, const Value& value, Draft& target) {
+    model::Oci& oci = target.oci.ensure();
+    if (!read_table(reader, key, kOciKeys, value, oci)) return;
+    if (oci.runtime.empty()) reader.error(value.find("runtime")->position, "must not be empty");
+    if (oci.bundle.empty()) {
+        if (value.find("bundle") != nullptr) reader.error(value.find("bundle")->position, "must not be empty");
+        return;
+    }
+    oci.bundle = join_path(reader.context().directory, oci.bundle);
+}
+
 void read_sockets(Reader& reader, const KeyInfo& key, const Value& value, Draft& target) {
     if (!reader.expect(key, value, ValueType::array)) return;
     const std::string base = target.name.substr(0, target.name.find('@'));

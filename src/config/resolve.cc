@@ -186,6 +186,7 @@ std::size_t text_bytes(const model::ServiceSpec& spec) {
     if (spec.ready) bytes += spec.ready->probe.target.size() + bytes_of(spec.ready->probe.command);
     if (spec.health) bytes += spec.health->probe.target.size() + bytes_of(spec.health->probe.command);
     if (spec.stop) bytes += bytes_of(spec.stop->command);
+    if (spec.oci) bytes += spec.oci->bundle.size() + spec.oci->runtime.size();
     if (spec.reload) bytes += bytes_of(spec.reload->command);
     if (spec.restart_delay) bytes += 16 * (spec.restart_delay->prevent.size() + spec.restart_delay->force.size());
     if (spec.identity) {

@@ -27,6 +27,22 @@ void check_task(Reader& reader, const Value& value) {
     }
 }
 
+// What its config.json says, and what only a process of our own could be given, is said there or not at all.
+void check_container(Reader& reader, const Value& value) {
+    for (const std::string_view key : {"command", "user", "group", "groups", "sandbox", "sockets"}) {
+        const Value* found = value.find(key);
+        if (found == nullptr) continue;
+        reader.error(found->position, "\"" + std::string(key) + "\" has no meaning for a container",
+                     "say it in the bundle's config.json");
+    }
+    const Value* ready = value.find("ready");
+    for (const std::string_view key : {"notify", "fd"}) {
+        const Value* found = ready == nullptr ? nullptr : ready->find(key);
+        if (found != nullptr)
+            reader.error(found->position, "not possible for a container", "use tcp, http, exec or log");
+    }
+}
+
 // The same set of exits has one form.  Code 0 is success always.
 void tidy_exits(std::vector<model::ExitMatch>& exits, bool without_success) {
     std::ranges::sort(exits, {}, [](const model::ExitMatch& e) { return std::tuple(e.is_signal, e.value); });
@@ -48,7 +64,9 @@ void read_service(Reader& reader, const Value& value, Draft& target) {
             const auto row = std::ranges::find(kServiceKeys, member.key, [](const auto& k) { return k.info.name; });
             return row != kServiceKeys.end() && row->info.later;
         });
-        if (value.find("command") == nullptr && !reserved) {
+        if (target.oci) {
+            check_container(reader, value);
+        } else if (value.find("command") == nullptr && !reserved) {
             reader.error(target.position, "missing key \"command\"",
                          "a service without a program is a group: kind = \"group\"");
         }

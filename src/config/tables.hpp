@@ -51,6 +51,7 @@ extern const std::span<const Key<model::ResourceLimit>> kResourceKeys;
 extern const std::span<const Key<model::Sandbox>> kSandboxKeys;
 extern const std::span<const Key<model::LogSpec>> kLogKeys;
 extern const std::span<const Key<model::SocketSpec>> kSocketKeys;
+extern const std::span<const Key<model::Oci>> kOciKeys;
 
 // Reports what is no key of the table: unknown, or reserved for a later version.
 void report_unknown(Reader& reader, const Member& member, std::span<const std::string_view> known);
@@ -100,6 +101,7 @@ void read_restart_limit(Reader& reader, const KeyInfo& key, const Value& value, 
 void read_limits(Reader& reader, const KeyInfo& key, const Value& value, Draft& target);
 void read_sandbox(Reader& reader, const KeyInfo& key, const Value& value, Draft& target);
 void read_log(Reader& reader, const KeyInfo& key, const Value& value, Draft& target);
+void read_oci(Reader& reader, const KeyInfo& key, const Value& value, Draft& target);
 void read_sockets(Reader& reader, const KeyInfo& key, const Value& value, Draft& target);
 void read_dependencies(Reader& reader, const KeyInfo& key, const Value& value, Draft& target, model::Relation relation);
 void read_resource(Reader& reader, const KeyInfo& key, const Value& value, model::Limits& target,

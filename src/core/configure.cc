@@ -74,6 +74,7 @@ std::string differing_keys(const ServiceSpec& a, const ServiceSpec& b) {
     ABIDE_DIFFERS(limits);
     ABIDE_DIFFERS(sandbox);
     ABIDE_DIFFERS(log);
+    ABIDE_DIFFERS(oci);
     ABIDE_DIFFERS(watchdog);
     ABIDE_DIFFERS(fd_store_max);
     ABIDE_DIFFERS(restart);
@@ -87,8 +88,8 @@ std::string differing_keys(const ServiceSpec& a, const ServiceSpec& b) {
 bool needs_restart(const ServiceSpec& a, const ServiceSpec& b) {
     const bool same = a.kind == b.kind && a.command == b.command && a.directory == b.directory &&
                       a.environment == b.environment && a.sockets == b.sockets && a.identity == b.identity &&
-                      a.limits == b.limits && a.sandbox == b.sandbox && a.log == b.log && a.watchdog == b.watchdog &&
-                      (a.fd_store_max > 0) == (b.fd_store_max > 0) &&
+                      a.limits == b.limits && a.sandbox == b.sandbox && a.log == b.log && a.oci == b.oci &&
+                      a.watchdog == b.watchdog && (a.fd_store_max > 0) == (b.fd_store_max > 0) &&
                       a.ready.or_default().probe == b.ready.or_default().probe;
     return !same;
 }

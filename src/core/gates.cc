@@ -61,6 +61,7 @@ bool Machine::settled(const Engine& e, const Node& target) {
                service.state == State::inactive;
     }
     const Run& run = service.runs.back();
+    if (run.state == State::created) return true;  // until somebody starts it
     return run.ready && !run.restart_after && run.state != State::stopping && !is_task(e, target);
 }
 

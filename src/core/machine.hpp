@@ -49,9 +49,11 @@ class Machine {
     void on(const model::in::Requested& in);
     void on(const model::in::Configured& in);
     void on(const model::in::Spawned& in);
+    void on(const model::in::Held& in);
     void on(const model::in::Executed& in);
     void on(const model::in::SpawnFailed& in);
     void on(const model::in::Exited& in);
+    void on(const model::in::FoundMain& in);
     void on(const model::in::Emptied& in);
     void on(const model::in::Notified& in);
     void on(const model::in::StoredLost& in);
@@ -114,6 +116,22 @@ class Machine {
     void fail_start(Slot slot, model::Reason reason, const std::string& cause);
     void readiness_lost(Slot slot, model::Await level);
     void readiness_gained(Slot slot, model::Await level);
+
+    // create.cc: prepared up to the exec, and let go
+    void create(Slot slot, model::TargetResult& target, const std::string& cause);
+    void review_create(Slot slot, model::TargetResult& target);
+    void start_beyond(Slot slot);
+    void let_go(Slot slot);
+    void became_held(Slot slot, model::Process& process);
+    void recover_held(Slot slot, model::Process& process, const model::in::Recovered::Found& found);
+
+    // container.cc: what a runtime does for a run
+    void container_ended(Slot slot, const model::Process& command, bool success);
+    void container_started(Slot slot, bool success);
+    bool keeps_exit(Slot slot, const model::Process& gone, const model::ExitStatus& status);
+    void main_ended(Slot slot, const model::Process& gone, const model::ExitStatus& status);
+    bool deletes_container(Slot slot);
+    void recover_container(Slot slot);
 
     // watch.cc: conditions of a running service
     void probe_ready(Slot slot);

@@ -14,6 +14,7 @@ namespace {
 
 Permission needed(Verb verb) {
     switch (verb) {
+        case Verb::create:
         case Verb::start:
         case Verb::stop:
         case Verb::restart:
@@ -78,7 +79,7 @@ void Machine::on(const in::Requested& in) {
         }
         return;
     }
-    const bool goes_up = in.verb == Verb::start || in.verb == Verb::restart;
+    const bool goes_up = in.verb == Verb::start || in.verb == Verb::create || in.verb == Verb::restart;
     if (goes_up && e_.instance_.shutting_down) return end_operation(op, Outcome::refused, "the instance is stopping");
     std::vector<std::string> names = in.names;
     if (names.empty()) {
@@ -128,7 +129,8 @@ void Machine::carry_out(Operation& op, TargetResult& target, const in::Requested
     switch (in.verb) {
         case Verb::start: return set_up(slot, Reason::requested, cause);
         case Verb::stop: return set_down(slot, Reason::requested, cause, true);
-        case Verb::restart: return restart(slot, Reason::requested, cause);
+        case Verb::create: return create(slot, target, cause);
+        case Verb::restart: node(slot).service.create_only = false; return restart(slot, Reason::requested, cause);
         case Verb::force_destroy: return force_destroy(slot, cause);
         case Verb::remove:
             set_down(slot, Reason::removed, cause, false);
@@ -177,7 +179,7 @@ void Machine::cancel(const in::Requested& in, Operation& op) {
         if (target.outcome != Outcome::pending) continue;
         target.outcome = Outcome::cancelled;
         Slot slot = 0;
-        if (victim.verb == Verb::start && find(target.name, &slot) != nullptr) {
+        if ((victim.verb == Verb::start || victim.verb == Verb::create) && find(target.name, &slot) != nullptr) {
             set_down(slot, Reason::cancelled, "operation " + std::to_string(op.id.value), true);
         }
     }
@@ -243,6 +245,10 @@ void Machine::review_target(Operation& op, TargetResult& target) {
             if (s.state == State::backoff) end(Outcome::failed, why + "; it will be tried again");
             return;
         }
+        case Verb::create:
+            review_create(slot, target);
+            if (target.outcome != Outcome::pending) e_.changed_operations_.insert(op.id);
+            return;
         case Verb::reload:
             if (run == nullptr || run->state == State::stopping) return end(Outcome::failed, "ended while reloading");
             if (run->state != State::reloading) end(Outcome::done);

@@ -49,7 +49,10 @@ void Machine::take_found(const in::Recovered::Found& found) {
         }
         if (found.never_ran) {
             const std::string& name = node(slot).service.name;
-            fx_.push_back(out::Spawn{name, run.number, process.spawn, process.role, process.step});
+            const bool hold = process.role == Role::main && run.hold;
+            fx_.push_back(out::Spawn{name, run.number, process.spawn, process.role, process.step, hold});
+        } else if (process.role == Role::main && run.hold && process.state != ProcessState::alive) {
+            return recover_held(slot, process, found);  // the list may have changed
         } else if (found.alive) {
             process.pid = found.pid;
             process.start_ticks = found.start_ticks;
@@ -74,6 +77,7 @@ void Machine::resume(Slot slot) {
             run.health_probe_at = now_.mono;
         touch(slot);
     }
+    recover_container(slot);
     // Pings that came in the gap may be lost: the period starts anew.
     if (run.watchdog_at) arm_watchdog(slot);
     // A thaw that died with the manager must not leave it standing for ever.

@@ -54,9 +54,11 @@ void Machine::next_step(Slot slot) {
         run.step = 0;
         run.stage = Stage::main;
         run.stage_deadline.reset();
+        run.container = static_cast<bool>(s.oci);
+        run.hold = mine.create_only && !run.container;
         const bool waits = s.kind != Kind::task || s.ready;
         if (waits) run.stage_deadline = now_.mono + s.ready.or_default().timeout;
-        spawn(slot, Role::main, 0);
+        spawn(slot, run.container ? Role::container_create : Role::main, 0);
         return;
     }
     if (run.stage == Stage::post_start) {
@@ -83,7 +85,8 @@ void Machine::spawn(Slot slot, Role role, std::uint32_t step) {
     e_.spawns_[process.spawn] = slot;
     touch(slot);
     queue(slot);
-    fx_.push_back(out::Spawn{node(slot).service.name, run.number, process.spawn, role, step});
+    fx_.push_back(
+        out::Spawn{node(slot).service.name, run.number, process.spawn, role, step, role == Role::main && run.hold});
 }
 
 void Machine::became_started(Slot slot) {
@@ -199,6 +202,9 @@ void Machine::exited_hook(Slot slot, const Process& process, bool success, const
             run.probe_deadline.reset();
             if (run.ready && run.state != State::stopping) health_result(slot, success, "the check's command failed");
             return;
+        case Role::container_create:
+        case Role::container_start:
+        case Role::container_delete: return container_ended(slot, process, success);
         case Role::action:
         case Role::main: return;
     }

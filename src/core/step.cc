@@ -205,10 +205,12 @@ void Machine::on(const in::Executed& in) {
     const Slot slot = it->second;
     Run& run = *run_of(node(slot));
     for (Process& process : run.processes) {
-        if (process.spawn != in.spawn || process.state != ProcessState::asked) continue;
+        const bool before = process.state == ProcessState::asked || process.state == ProcessState::held;
+        if (process.spawn != in.spawn || !before) continue;
         process.state = ProcessState::alive;
         touch(slot);
         if (process.role == Role::main && run.stage == Stage::main) {
+            if (run.state == State::created) set_state(slot, State::starting);  // it did not wait for us
             became_started(slot);
             return;
         }
@@ -251,38 +253,46 @@ void Machine::on(const in::SpawnFailed& in) {
 
 void Machine::on(const in::Exited& in) {
     Slot slot = 0;
+    if (const auto owner = e_.owner_of(in.spawn);
+        owner.process != nullptr && owner.process->state == ProcessState::exited)
+        return stray();
     const std::optional<Process> found = take_process(in.spawn, slot);
     if (!found) return stray();
     const Process& gone = *found;
-    Run& run = *run_of(node(slot));
     if (gone.role != Role::main) {
         exited_hook(slot, gone, in.status.kind == ExitKind::code && in.status.value == 0);
         maybe_empty(slot);
         return;
     }
+    if (keeps_exit(slot, gone, in.status)) return;
+    main_ended(slot, gone, in.status);
+    maybe_empty(slot);
+}
+
+void Machine::main_ended(Slot slot, const Process& gone, const ExitStatus& status) {
     // It lived and died before anybody told us that its exec was done: it was started all the same.
-    if (gone.state == ProcessState::asked && run.stage == Stage::main) became_started(slot);
+    const Run& run = *run_of(node(slot));
+    if (gone.state == ProcessState::asked && run.stage == Stage::main && !run.hold) became_started(slot);
     Run& now_run = *run_of(node(slot));
-    now_run.main_exit = in.status;
-    node(slot).service.last_exit = in.status;
+    now_run.main_exit = status;
+    node(slot).service.last_exit = status;
     Event event;
     event.type = EventType::process_exited;
     event.subject = node(slot).service.name;
     event.run = now_run.number;
     event.pid = gone.pid;
-    event.exit = in.status;
+    event.exit = status;
     event.reason = now_run.stop_reason;
     event.cause = node(slot).service.last_event;
     node(slot).service.last_event = publish(std::move(event));
     const ServiceSpec& s = run_spec(now_run);
-    const bool success = is_success(s, now_run, in.status);
+    const bool success = is_success(s, now_run, status);
     const bool daemonizes = s.ready.or_default().probe.kind == ProbeKind::pidfile;
     if (daemonizes && success && now_run.stage == Stage::ready_wait && now_run.state == State::starting) {
         queue(slot);  // a forking daemon: its pid file tells the rest
         return;
     }
-    main_gone(slot, Reason::exited, describe(in.status), !success);
-    maybe_empty(slot);
+    main_gone(slot, Reason::exited, describe(status), !success);
 }
 
 void Machine::on(const in::Emptied& in) {

@@ -44,7 +44,9 @@ void Machine::leave(Slot slot, Reason reason, const std::string& cause) {
     run.probe = 0;
     run.step = 0;
     for (const Process& process : run.processes) {
-        if (process.role != Role::main) fx_.push_back(out::KillProcess{process.spawn});
+        // A container that is being started is, or is not: never something between.
+        if (process.role != Role::main && process.role != Role::container_start)
+            fx_.push_back(out::KillProcess{process.spawn});
     }
     publish(slot, EventType::service_stopping, &run);
     set_state(slot, State::stopping);
@@ -63,6 +65,8 @@ void Machine::stop_run(Slot slot, Reason reason, const std::string& cause) {
         finish(slot);
         return;
     }
+    // Nothing of its program has run: what the runtime has made so far has no way of its own to end.
+    if (run.container && !run.let_go) return stop_stage(slot, Stage::kill);
     // pre-stop and the stop command speak to a service that was up; one that never was gets the signal at once.
     stop_stage(slot, was_ready && main_of(run) != nullptr ? Stage::pre_stop : Stage::signal);
 }
@@ -93,11 +97,17 @@ void Machine::stop_stage(Slot slot, Stage stage) {
     }
     if (stage == Stage::signal) {
         run.stage_deadline = now_.mono + stop.timeout;
+        // What is still held has no way of its own to end.
+        for (const Process& process : run.processes) {
+            if (process.state == ProcessState::held && !run.let_go) fx_.push_back(out::KillProcess{process.spawn});
+        }
         const std::string& name = node(slot).service.name;
         if (main_of(run) == nullptr) fx_.push_back(out::WatchEmpty{name, run.number});
         if (run.populated && !run.term_sent) {
             run.term_sent = true;
-            const StopScope scope = stop.scope == StopScope::all ? StopScope::all : StopScope::main;
+            // A container is its first process, with which its namespace ends.
+            const bool all = stop.scope == StopScope::all && !run.container;
+            const StopScope scope = all ? StopScope::all : StopScope::main;
             fx_.push_back(out::Signal{name, run.number, stop.signal, scope});
             fx_.push_back(out::Signal{name, run.number, kContinue, scope});  // one that is stopped could not hear it
         }
@@ -159,6 +169,7 @@ void Machine::post_stop(Slot slot) {
     Run& run = *run_of(node(slot));
     const Hooks& hooks = run_spec(run).hooks.or_default();
     touch(slot);
+    if (deletes_container(slot)) return;
     // Destroyed by force: nothing of it may run any more.
     if (run.step < hooks.post_stop.size() && run.stop_reason != Reason::force_destroyed) {
         run.stage_deadline = now_.mono + hooks.timeout;

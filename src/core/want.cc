@@ -41,8 +41,11 @@ bool Machine::wish_up(Slot slot, Reason reason, const std::string& cause) {
         s.restarts = 0;
         s.backoff_step = 0;
         s.restart_times.clear();
+        // It is on its way down and can't turn round: the next run is the one that is asked for.
+        if (Run* run = run_of(n); run != nullptr && run->state == State::stopping) run->restart_after = true;
         touch(slot);
     }
+    start_beyond(slot);
     if (s.held || s.removed) touch(slot);
     s.held = false;
     s.removed = false;
@@ -77,6 +80,7 @@ void Machine::set_down(Slot first, Reason reason, const std::string& cause, bool
             s.want_reason = root ? reason : Reason::dependency_lost;
             s.want_cause = root ? cause : node(first).service.name;
             if (root) s.held = held;
+            s.create_only = false;
             touch(slot);
         }
         if (s.runs.empty() && (s.state == State::waiting || s.state == State::backoff)) {

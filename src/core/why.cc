@@ -93,6 +93,10 @@ std::vector<std::string> Engine::waiting_for(const Service& service) const {
         reasons.push_back("its command to end");
         return reasons;
     }
+    if (run.state == State::created) {
+        reasons.push_back("somebody to start it: it was only created");
+        return reasons;
+    }
     const std::string stage = stage_text(run);
     if (!stage.empty()) reasons.push_back(stage);
     return reasons;

@@ -165,7 +165,11 @@ void wait_for_release(Hold& hold) {
     char byte = 0;
     for (;;) {
         const long n = call(__NR_read, hold.release, address(&byte), 1);
-        if (n == 1) break;
+        if (n == 1 && byte == kHoldGo) break;
+        if (n == 1) {
+            say(hold, kHoldHeld, 0);
+            continue;
+        }
         if (n == -EINTR) continue;
         give_up(hold, n < 0 ? error_of(n) : EPIPE);
     }
@@ -180,6 +184,7 @@ void wait_for_release(Hold& hold) {
     if (argc < 3) raw::leave(kStatusFailed);
     // The manager that reads the outcome may be gone.
     raw::set_disposition(kSigpipe, 1);
+    call(__NR_prctl, PR_SET_NAME, address(kHoldComm));
     call(__NR_fcntl, hold.outcome, F_SETFD, FD_CLOEXEC);
     say(hold, kHoldRunning, 0);
     read_request(hold, parse_number(argv[1]));

@@ -27,18 +27,16 @@ class Blob {
         bytes_.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T));
         return at;
     }
-    std::uint64_t texts(const std::vector<std::string>& values) {
-        std::uint64_t nowhere = 0;
-        return texts(values, std::nullopt, nowhere);
-    }
-    // The one at `open` gets room for a pid behind it.
-    std::uint64_t texts(const std::vector<std::string>& values, std::optional<std::size_t> open, std::uint64_t& room) {
+    // `open`: the one that has room for a pid behind its end, which is given in `room`.
+    std::uint64_t texts(const std::vector<std::string>& values, std::optional<std::size_t> open = {},
+                        std::uint64_t* room = nullptr) {
         std::vector<std::uint64_t> offsets;
         offsets.reserve(values.size() + 1);
-        for (const std::string& value : values) {
-            if (open == offsets.size()) room = bytes_.size() + value.size();
-            offsets.push_back(text(value));
-            if (room != 0 && open == offsets.size() - 1) bytes_.append(kPidTextBytes, '\0');
+        for (std::size_t i = 0; i < values.size(); ++i) {
+            offsets.push_back(text(values[i]));
+            if (open != i) continue;
+            *room = bytes_.size() - 1;
+            bytes_.append(kPidTextBytes, '\0');
         }
         offsets.push_back(0);
         return array(offsets);
@@ -61,7 +59,7 @@ Result<Fd> encode_hold_request(const SpawnRequest& request) {
     HoldHeader h{};
     h.magic = kHoldMagic;
     h.argv = blob.texts(request.argv);
-    h.envp = blob.texts(request.envp, request.pid_variable, h.pid_text);
+    h.envp = blob.texts(request.envp, request.pid_variable, &h.pid_text);
     h.candidates = blob.texts(request.candidates);
     if (h.pid_text != 0) h.magic = kHoldMagicPid;
     if (!request.directory.empty()) h.directory = blob.text(request.directory);

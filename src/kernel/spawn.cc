@@ -192,6 +192,9 @@ Spawner::~Spawner() = default;
 Status Spawner::spawn(SpawnRequest request, std::uint64_t token) {
     return impl_->spawn(std::move(request), token);
 }
+Status Spawner::resume(std::uint64_t token, pid_t pid, int pidfd, Fd told, bool let_go) {
+    return impl_->resume(token, pid, pidfd, std::move(told), let_go);
+}
 int Spawner::fd() const {
     return impl_->fd();
 }

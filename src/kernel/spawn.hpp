@@ -158,6 +158,11 @@ class Spawner {
     // kernel has to say comes as an event.  Afterwards fd() is readable.
     Status spawn(SpawnRequest request, std::uint64_t token);
 
+    // Goes on with a child of a predecessor that went through abide-hold with HoldRequest::told_read: `held` and the
+    // outcome are told as for an own child.  `told` is a copy of that end; `pidfd` is borrowed.  `let_go`: it may have
+    // executed already.
+    Status resume(std::uint64_t token, pid_t pid, int pidfd, Fd told, bool let_go);
+
     // Readable (EPOLLIN) whenever drain() has something to do.
     [[nodiscard]] int fd() const;
     // Carries on what waits, and tells what happened, in order.  Never blocks.

@@ -77,6 +77,16 @@ void Spawner::Impl::fail_flight(std::uint64_t token, pid_t pid, SpawnStage stage
     events_.push_back(std::move(event));
 }
 
+Result<Pipe> Spawner::Impl::outcome_pipe(const HoldRequest& hold) {
+    if (hold.told_read < 0 || hold.told_write < 0) return make_pipe(true);
+    Pipe pipe;
+    for (const auto& [mine, given] : {std::pair{&pipe.read, hold.told_read}, std::pair{&pipe.write, hold.told_write}}) {
+        *mine = Fd(::fcntl(given, F_DUPFD_CLOEXEC, kStagingEnd));
+        if (!*mine) return fail_errno(errno, "can't duplicate a descriptor");
+    }
+    return pipe;
+}
+
 Spawner::Impl::Launch Spawner::Impl::launch(Waiting& waiting) {
     Flight flight;
     flight.token = waiting.token;
@@ -89,7 +99,7 @@ Spawner::Impl::Launch Spawner::Impl::launch(Waiting& waiting) {
     }
     flight.memory = std::move(waiting.memory);
     flight.through_hold = flight.memory->program_place >= 0;
-    Result<Pipe> pipe = make_pipe(true);
+    Result<Pipe> pipe = outcome_pipe(flight.memory->request.hold);
     Result<std::byte*> stack = stacks_.take();
     const auto refuse = [&](SpawnStage stage, int err) {
         if (flight.block_count > 0) unstage(flight);

@@ -40,6 +40,8 @@ struct Flight {
     std::uint32_t hold_word = 0;  // the last HoldWord
     SpawnStage hold_stage = SpawnStage::hold;
     int hold_err = 0;
+    bool let_go = false;  // by a predecessor, which may have read a part of the outcome
+    bool held = false;
     bool not_in_count = false;  // held: may stay so for long, and occupies no stack
 };
 

@@ -34,6 +34,7 @@ class Spawner::Impl {
     ~Impl();
 
     Status spawn(SpawnRequest request, std::uint64_t token);
+    Status resume(std::uint64_t token, pid_t pid, int pidfd, Fd told, bool let_go);
     std::vector<SpawnEvent> drain();
     [[nodiscard]] int fd() const { return epoll_.fd(); }
     [[nodiscard]] std::size_t in_flight() const { return counted_; }
@@ -73,6 +74,7 @@ class Spawner::Impl {
     void read_hold_word(Flight& flight, const HoldMessage& message);
     void land(std::uint64_t serial);
     SpawnEvent judge(Flight& flight) const;
+    static Result<Pipe> outcome_pipe(const HoldRequest& hold);
     void free_memory(Flight& flight);
 
     SpawnerOptions options_;

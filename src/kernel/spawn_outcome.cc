@@ -1,4 +1,5 @@
 // kernel/spawn_outcome.cc -- what became of a child: its own descriptor table, its exec, its failure, its death.
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -59,9 +60,9 @@ void Spawner::Impl::read_hold_word(Flight& flight, const HoldMessage& message) {
     flight.hold_word = message.word;
     // It was executed, so nothing of ours is in use any more.
     if (flight.memory) free_memory(flight);
-    if (message.word == kHoldHeld && !flight.not_in_count) {
-        flight.not_in_count = true;
-        --counted_;
+    if (message.word == kHoldHeld && !flight.held) {
+        flight.held = true;
+        if (!std::exchange(flight.not_in_count, true)) --counted_;
         SpawnEvent event;
         event.token = flight.token;
         event.kind = SpawnEventKind::held;
@@ -107,7 +108,12 @@ SpawnEvent Spawner::Impl::judge(Flight& flight) const {
         event.err = flight.hold_err;
         return event;
     }
-    if (!flight.memory) return event;  // abide-hold was killed
+    if (!flight.memory) {  // abide-hold was killed, or a predecessor has read that it executed
+        if (!flight.let_go) return event;
+        const Result<ProcessStat> seen = process_stat(flight.pid);
+        if (!seen || seen->name != kHoldComm) event.kind = SpawnEventKind::executed;
+        return event;
+    }
     const ChildPlan& plan = flight.memory->plan;
     const auto stage = static_cast<SpawnStage>(__atomic_load_n(&plan.stage, __ATOMIC_ACQUIRE));
     event.err = __atomic_load_n(&plan.err, __ATOMIC_ACQUIRE);
@@ -134,6 +140,23 @@ void Spawner::Impl::land(std::uint64_t serial) {
     if (flight.memory) free_memory(flight);
     if (!flight.not_in_count) --counted_;
     flights_.erase(found);
+}
+
+Status Spawner::Impl::resume(std::uint64_t token, pid_t pid, int pidfd, Fd told, bool let_go) {
+    Flight flight;
+    flight.token = token;
+    flight.pid = pid;
+    Fd copy(::fcntl(pidfd, F_DUPFD_CLOEXEC, kStagingEnd));
+    if (!copy) return fail_errno(errno, "can't duplicate a descriptor");
+    flight.pidfd = std::move(copy);
+    flight.outcome = std::move(told);
+    flight.let_go = let_go;
+    flight.through_hold = flight.not_in_count = true;
+    flight.hold_word = kHoldRunning;
+    const std::uint64_t serial = ++last_serial_;
+    const int outcome = flight.outcome.get();
+    flights_.emplace(serial, std::move(flight));
+    return epoll_.add(outcome, EPOLLIN, serial * 2);
 }
 
 void Spawner::Impl::collect() {

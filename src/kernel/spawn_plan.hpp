@@ -74,6 +74,8 @@ struct HoldMessage {
     std::int32_t err;
 };
 
+inline constexpr std::uint64_t kPidTextBytes = 12;  // digits of a pid and a zero
+
 // The request of abide-hold: this header, arrays of offsets, and texts, in one memory file.  Offsets count from the
 // header; 0 means absent.  The last byte is zero, so every text ends.
 inline constexpr std::uint32_t kHoldMagic = 0x31444841;     // "AHD1"
@@ -86,6 +88,7 @@ struct HoldHeader {
     std::uint64_t size;
     std::uint64_t argv, envp, candidates;  // arrays of 64-bit offsets of texts, ended by a zero
     std::uint64_t directory;
+    std::uint64_t pid_text;        // kPidTextBytes of an environment variable, where the own pid goes
     std::uint64_t limits, groups;  // arrays of PlanLimit and std::uint32_t
     std::uint64_t keep_capabilities;
     std::uint32_t limit_count, group_count;

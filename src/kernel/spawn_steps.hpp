@@ -29,7 +29,7 @@ ABIDE_RAW_INLINE int error_of(long result) {
     return result < 0 ? static_cast<int>(-result) : 0;
 }
 
-// A variable that only it can know, such as LISTEN_PID.
+// The child's own copy of a variable that only it can know, such as LISTEN_PID.
 ABIDE_RAW_INLINE void write_pid_text(char* to) {
     const long pid = call(__NR_getpid);
     long power = 1;

@@ -4,9 +4,12 @@
 #include "base/text.hpp"
 #include "kernel/exit_info.hpp"
 #include "kernel/files.hpp"
+#include "kernel/hold.hpp"
 #include "kernel/process.hpp"
+#include "kernel/socket.hpp"
 #include "manager/complain.hpp"
 #include "manager/token.hpp"
+#include "oci/bundle.hpp"
 
 namespace abide::manager {
 
@@ -39,6 +42,12 @@ const Run* Executor::run_of(const std::string& service, RunNumber number) const 
 
 void Executor::run(const out::Spawn& effect) {
     uses_.launcher.launch(effect, *now_);
+}
+
+void Executor::run(const out::LetGo& effect) {
+    const RunThings* things = uses_.runs.find(effect.service, effect.run);
+    if (things == nullptr || !things->release) return;  // it executed, or ended, meanwhile
+    static_cast<void>(kernel::send_some(things->release.get(), &kernel::kHoldGo, 1));
 }
 
 void Executor::signal_process(SpawnId spawn, int signal, const std::string& service) {
@@ -76,6 +85,7 @@ void Executor::run(const out::KillProcess& effect) {
 }
 
 void Executor::run(const out::Adopt& effect) {
+    uses_.processes.unclaim(effect.pid);
     Result<kernel::Fd> pidfd = kernel::open_checked(effect.pid, effect.start_ticks);
     if (!pidfd) {
         ExitStatus unknown;
@@ -88,6 +98,35 @@ void Executor::run(const out::Adopt& effect) {
     const Status watched = uses_.epoll.add(pidfd->get(), EPOLLIN, token_of(Watched::process, effect.spawn.value));
     if (!watched) complain(effect.service + ": " + describe(watched.error()));
     uses_.processes.add(effect.spawn, effect.pid, std::move(*pidfd), false, true);
+    // It may have ended before it was known by this name.
+    if (const std::optional<Processes::Ended> ended = uses_.processes.settle(effect.spawn, false))
+        uses_.inbox.push(InputClass::process, in::Exited{ended->spawn, exit_status_of(ended->exit, now_->wall)});
+}
+
+// The runtime wrote the pid of the container's first process, which became the anchor's child when the runtime's
+// command ended: until we acknowledge its end its pid is nobody else's.
+void Executor::run(const out::FindMain& effect) {
+    in::FoundMain answer{effect.service, effect.run, 0, 0, {}};
+    const std::string path = oci::pid_file(uses_.runs.container_folder(effect.service));
+    const Result<std::string> text = kernel::read_file(path, kPidFileBytes);
+    const std::optional<std::int64_t> pid = text ? parse_integer(trim(*text), 1, INT32_MAX) : std::nullopt;
+    if (!pid) {
+        answer.detail = text ? "the runtime wrote no pid to " + path : describe(text.error());
+    } else {
+        const auto number = static_cast<std::int32_t>(*pid);
+        const Result<kernel::ProcessStat> stat = kernel::process_stat(number);
+        const bool ours =
+            stat && stat->parent == uses_.anchor_pid &&
+            (!uses_.tracking.has_cgroups() || uses_.tracking.contains(effect.service, effect.run, number));
+        if (ours) {
+            uses_.processes.claim(number);
+            answer.pid = number;
+            answer.start_ticks = stat->start_ticks;
+        } else {
+            answer.detail = "process " + std::to_string(number) + ", which the runtime named, is not of this container";
+        }
+    }
+    uses_.inbox.push(InputClass::process, std::move(answer));
 }
 
 bool Executor::on_peeked(const anchor::Exit& exit, const Now& now) {

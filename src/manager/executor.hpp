@@ -37,6 +37,7 @@ class Executor {
         Probes& probes;
         Stored& stored;
         Upgrader& upgrader;
+        const std::int32_t& anchor_pid;
     };
     explicit Executor(Uses uses) : uses_(uses) {}
 
@@ -51,10 +52,12 @@ class Executor {
 
   private:
     void run(const model::out::Spawn& effect);
+    void run(const model::out::LetGo& effect);
     void run(const model::out::Signal& effect);
     void run(const model::out::KillAll& effect);
     void run(const model::out::KillProcess& effect);
     void run(const model::out::Adopt& effect);
+    void run(const model::out::FindMain& effect);
     void run(const model::out::Freeze& effect);
     void run(const model::out::Probe& effect);
     void run(const model::out::WatchEmpty& effect);

@@ -32,6 +32,7 @@ void Loop::go_on_ending(const Now& now) {
     tracking_.finish(home_.get(), {static_cast<std::int32_t>(hello_.anchor_pid), kernel::own_pid()});
     static_cast<void>(kernel::unlink_beneath(runtime_.get(), "control"));
     static_cast<void>(kernel::remove_tree_beneath(runtime_.get(), "notify"));
+    static_cast<void>(kernel::remove_tree_beneath(runtime_.get(), "oci"));
     anchor_.end(end_status_, kGraceMs);
     anchor_.flush();
 }

@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include "config/expand.hpp"
+#include "oci/bundle.hpp"
 
 namespace abide::manager {
 
@@ -38,6 +39,12 @@ std::optional<std::vector<std::pair<int, int>>> descriptors_of(const model::Serv
         all.emplace_back(things.ready, wanted);
     }
     return all;
+}
+
+// Checks and reload commands of a container run in it; hooks around it run beside it.
+bool runs_inside(model::Role role, const model::ServiceSpec& spec) {
+    const bool check = role == model::Role::ready_probe || role == model::Role::health_probe;
+    return spec.oci && (check || role == model::Role::reload || role == model::Role::stop_command);
 }
 
 void apply_limits(kernel::SpawnRequest& request, const model::Limits& limits,
@@ -80,6 +87,9 @@ const model::Command* command_of(const model::ServiceSpec& spec, model::Role rol
         case model::Role::reload: return &spec.reload.or_default().command;
         case model::Role::ready_probe: return &spec.ready.or_default().probe.command;
         case model::Role::health_probe: return &spec.health.or_default().probe.command;
+        case model::Role::container_create:
+        case model::Role::container_start:
+        case model::Role::container_delete:
         case model::Role::action: return nullptr;
     }
     return nullptr;
@@ -117,7 +127,8 @@ std::expected<kernel::SpawnRequest, LaunchError> launch_request(const core::Engi
                                                                 const core::Engine::Owner& owner, ProcessFacts facts,
                                                                 const LaunchThings& things, Identities& identities) {
     const model::ServiceSpec& spec = engine.spec_of(*owner.run);
-    const model::Command* command = command_of(spec, owner.process->role, owner.process->step);
+    const model::Command* command =
+        things.command != nullptr ? things.command : command_of(spec, owner.process->role, owner.process->step);
     if (command == nullptr || command->argv.empty())
         return refuse("exec", {ErrorKind::failed, "no command", ENOENT, {}});
     kernel::SpawnRequest request;
@@ -129,11 +140,17 @@ std::expected<kernel::SpawnRequest, LaunchError> launch_request(const core::Engi
     }
     const Result<std::vector<model::Variable>> environment = process_environment(*things.environment, spec, facts);
     if (!environment) return refuse("environment", environment.error());
-    Result<std::vector<std::string>> argv = config::expand_command(*command, *environment);
+    Result<std::vector<std::string>> argv = command->argv;
+    if (things.command == nullptr) argv = config::expand_command(*command, *environment);
     if (!argv) return refuse("arguments", argv.error());
     if (argv->empty() || argv->front().empty())
         return refuse("exec", {ErrorKind::failed, "an empty command", ENOENT, {}});
     request.candidates = kernel::search_candidates(argv->front(), value_of(*environment, "PATH"));
+    if (!things.program.empty()) request.candidates = {things.program};
+    if (runs_inside(owner.process->role, spec)) {
+        *argv = oci::exec_words(spec.oci->runtime, things.container, std::move(*argv));
+        request.candidates = kernel::search_candidates(spec.oci->runtime, value_of(*environment, "PATH"));
+    }
     request.argv = std::move(*argv);
     request.envp.reserve(environment->size());
     for (const model::Variable& variable : *environment) {
@@ -148,6 +165,11 @@ std::expected<kernel::SpawnRequest, LaunchError> launch_request(const core::Engi
     apply_limits(request, spec.limits.or_default(), things.descriptor_limit);
     if (std::optional<LaunchError> wrong = apply_sandbox(request, spec.sandbox.or_default()))
         return std::unexpected(*wrong);
+    if (things.hold != nullptr) {
+        request.hold.release_fd = things.hold->release_read.get();
+        request.hold.told_read = things.hold->told_read.get();
+        request.hold.told_write = things.hold->told_write.get();
+    }
     request.as_parents_child = true;
     return request;
 }

@@ -14,6 +14,7 @@
 #include "kernel/spawn.hpp"
 #include "kernel/users.hpp"
 #include "manager/environment.hpp"
+#include "manager/hold_pipes.hpp"
 #include "model/state.hpp"
 
 namespace abide::manager {
@@ -39,10 +40,14 @@ struct LaunchError {
 
 // What a process gets beside its configuration.
 struct LaunchThings {
-    int null = -1;               // /dev/null
-    int output = -1;             // write end of the log pipe; -1: by the log mode
-    int ready = -1;              // write end for `ready.fd`, of the main process only
-    std::vector<int> listeners;  // in the order of facts.listen_names
+    int null = -1;                            // /dev/null
+    int output = -1;                          // write end of the log pipe; -1: by the log mode
+    int ready = -1;                           // write end for `ready.fd`, of the main process only
+    const model::Command* command = nullptr;  // instead of what is configured
+    std::string program;                      // of that command, by its path; empty: searched for
+    std::string container;                    // the id of its container
+    HoldEnds* hold = nullptr;                 // of a main process that is to be held; borrowed
+    std::vector<int> listeners;               // in the order of facts.listen_names
     const std::vector<model::Variable>* environment = nullptr;
     kernel::ResourceLimitValue descriptor_limit;  // as it was before the manager raised its own
 };

@@ -14,6 +14,7 @@
 #include "manager/complain.hpp"
 #include "manager/run_key.hpp"
 #include "manager/token.hpp"
+#include "oci/bundle.hpp"
 
 namespace abide::manager {
 
@@ -141,6 +142,23 @@ void Launcher::set_cgroup_limits(int leaf, const model::ServiceSpec& spec) {
     set("cpu.weight", limits.cpu_weight);
 }
 
+// What the runtime is asked for a run that is a container.
+std::optional<model::Command> Launcher::runtime_command(const core::Engine::Owner& owner) const {
+    const model::ServiceSpec& spec = uses_.engine.spec_of(*owner.run);
+    if (!spec.oci) return std::nullopt;
+    const std::string& name = owner.service->name;
+    const std::string id = uses_.runs.container_id(name), &runtime = spec.oci->runtime;
+    const std::string folder = uses_.runs.container_folder(name);
+    if (owner.process->role == Role::container_create) {
+        const oci::Place place{spec.oci->bundle, uses_.tracking.container_group(name, owner.run->number)};
+        return model::Command{oci::helper_create_words(runtime, id, folder, place)};
+    }
+    if (owner.process->role == Role::container_start) return model::Command{oci::start_words(runtime, id)};
+    if (owner.process->role == Role::container_delete)
+        return model::Command{oci::helper_delete_words(runtime, id, folder)};
+    return std::nullopt;
+}
+
 void Launcher::launch_with(const model::out::Spawn& effect, AnchorLink::Kept kept) {
     const core::Engine::Owner owner = uses_.engine.owner_of(effect.spawn);
     RunThings* things = uses_.runs.find(effect.service, effect.run);
@@ -167,19 +185,40 @@ void Launcher::launch_with(const model::out::Spawn& effect, AnchorLink::Kept kep
     given.environment = &environment_;
     given.descriptor_limit = descriptor_limit_;
     if (is_main) given.ready = things->ready_write.get();
+    const std::optional<model::Command> runtime = runtime_command(owner);
+    if (runtime) given.command = &*runtime;
+    if (effect.role == Role::container_create || effect.role == Role::container_delete)
+        given.program = "/proc/self/exe";
+    if (spec.oci) given.container = uses_.runs.container_id(effect.service);
     for (const kernel::Fd& one : listening) given.listeners.push_back(one.get());
     if (!listening.empty()) facts.listen_names = std::move(names);
     for (const model::Process& process : owner.run->processes) {
         if (process.role == Role::main) facts.main_pid = process.pid;
     }
+    HoldEnds hold;
+    if (effect.hold) {
+        Result<HoldEnds> made = uses_.runs.make_hold(*things);
+        if (!made) return fail(effect, "descriptors", made.error());
+        hold = std::move(*made);
+        given.hold = &hold;
+    }
     auto request = launch_request(uses_.engine, owner, std::move(facts), given, identities_);
     if (!request) return fail(effect, request.error().stage, request.error().error);
+    if (runtime) request->hold = {};  // what a process of the container gets is said in its config.json
     Result<kernel::Fd> leaf = uses_.tracking.leaf_for_spawn(effect.service, effect.run);
     if (!leaf) return fail(effect, "cgroup", leaf.error());
-    request->cgroup_fd = leaf->get();
     if (*leaf && spec.limits) set_cgroup_limits(leaf->get(), spec);
+    if (*leaf && spec.oci) {
+        leaf = Tracking::inner_leaf(leaf->get());
+        if (!leaf) return fail(effect, "cgroup", leaf.error());
+    }
+    request->cgroup_fd = leaf->get();
     request->owned.push_back(std::move(*output));
     if (*leaf) request->owned.push_back(std::move(*leaf));
+    if (effect.hold) {
+        for (kernel::Fd* end : {&hold.release_read, &hold.told_read, &hold.told_write})
+            request->owned.push_back(std::move(*end));
+    }
     if (is_main && things->ready_write) request->owned.push_back(std::move(things->ready_write));
     for (kernel::Fd& one : listening) request->owned.push_back(std::move(one));
     request->pid_record = uses_.journal.pid_record(effect.spawn);
@@ -209,6 +248,8 @@ void Launcher::started(SpawnId spawn, kernel::SpawnEvent& event) {
     const Status watched = uses_.epoll.add(event.pidfd.get(), EPOLLIN, token_of(Watched::process, spawn.value));
     if (!watched) complain(describe(watched.error()));  // the anchor tells its exit as well, a little later
     uses_.processes.add(spawn, event.pid, std::move(event.pidfd), true, false);
+    if (owner.process != nullptr && owner.process->role == Role::container_create)
+        uses_.processes.expect_child_of(spawn);
     uses_.inbox.push(InputClass::process,
                      model::in::Spawned{spawn, event.pid, ticks ? *ticks : 0, uses_.tracking.has_cgroups()});
 }
@@ -225,6 +266,14 @@ std::string Launcher::failure(SpawnId spawn, const kernel::SpawnEvent& event) co
     return what;
 }
 
+// The process is not held any more; true when it may have been.
+bool Launcher::drop_hold(SpawnId spawn) {
+    const core::Engine::Owner owner = uses_.engine.owner_of(spawn);
+    if (owner.run == nullptr || !owner.run->hold || owner.process->role != Role::main) return false;
+    uses_.runs.drop_hold(owner.service->name, owner.run->number);
+    return true;
+}
+
 void Launcher::on_spawner(const Now& now) {
     for (kernel::SpawnEvent& event : uses_.spawner.drain()) {
         if (event.token == kLoggerToken) {
@@ -239,12 +288,17 @@ void Launcher::on_spawner(const Now& now) {
         std::optional<Processes::Ended> ended;
         switch (event.kind) {
             case kernel::SpawnEventKind::started: started(spawn, event); break;
-            case kernel::SpawnEventKind::held: break;
+            case kernel::SpawnEventKind::held: uses_.inbox.push(InputClass::process, model::in::Held{spawn}); break;
             case kernel::SpawnEventKind::executed:
                 uses_.inbox.push(InputClass::process, model::in::Executed{spawn});
+                drop_hold(spawn);
                 ended = uses_.processes.settle(spawn, false);
                 break;
             case kernel::SpawnEventKind::failed:
+                if (drop_hold(spawn) && event.stage == kernel::SpawnStage::killed) {
+                    ended = uses_.processes.settle(spawn, false);  // somebody ended what was held: its exit says how
+                    break;
+                }
                 uses_.inbox.push(InputClass::process,
                                  model::in::SpawnFailed{spawn, std::string(kernel::spawn_stage_name(event.stage)),
                                                         event.err, failure(spawn, event)});

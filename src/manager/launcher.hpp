@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -66,6 +67,8 @@ class Launcher {
     // One sentence about why a start failed; it is also complained of.
     std::string failure(SpawnId spawn, const kernel::SpawnEvent& event) const;
     void started(SpawnId spawn, kernel::SpawnEvent& event);
+    bool drop_hold(SpawnId spawn);
+    std::optional<model::Command> runtime_command(const core::Engine::Owner& owner) const;
 
     Uses uses_;
     kernel::Fd null_;

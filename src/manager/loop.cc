@@ -40,7 +40,8 @@ Loop::Loop(kernel::Epoll epoll, std::unique_ptr<kernel::Spawner> spawner, Anchor
       upgrader_({engine_, epoll_, *spawner_, anchor_, inbox_, journal_}),
       launcher_(
           {engine_, epoll_, *spawner_, anchor_, inbox_, processes_, runs_, tracking_, logger_, journal_, upgrader_}),
-      executor_({engine_, epoll_, anchor_, inbox_, processes_, runs_, tracking_, launcher_, probes_, stored_, upgrader_}),
+      executor_({engine_, epoll_, anchor_, inbox_, processes_, runs_, tracking_, launcher_, probes_, stored_, upgrader_,
+                 hello_.anchor_pid}),
       control_(epoll_, engine_, inbox_) {}
 
 namespace {
@@ -230,6 +231,7 @@ void Loop::act(const Now& now) {
     effects_.clear();
     launcher_.spawn_prepared();
     launcher_.end_turn();
+    processes_.end_turn(spawner_->in_flight() + spawner_->queued() != 0);
     for (const std::int32_t pid : processes_.take_acknowledged()) anchor_.reap(pid);
     if (const std::optional<std::int32_t> status = executor_.ended(); status && ending_ == Ending::no)
         begin_end(*status, now);

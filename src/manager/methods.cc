@@ -152,7 +152,8 @@ Answer targets(const Asked& asked, Verb verb) {
     if (!request) return say(varlink::invalid_parameter(request.error()));
     if (request->names.empty() && verb != Verb::start) return say(varlink::invalid_parameter("names"));
     std::optional<model::in::Configured> define;
-    if ((verb == Verb::start || verb == Verb::restart) && asked_before(asked, request->request) == nullptr) {
+    const bool may_define = verb == Verb::start || verb == Verb::create || verb == Verb::restart;
+    if (may_define && asked_before(asked, request->request) == nullptr) {
         Result<model::Configuration> made = missing_instances(asked.engine, request->names);
         if (!made) return say(control::error_message(made.error()));
         if (!made->services.empty()) {
@@ -326,6 +327,7 @@ Answer dispatch(const Asked& asked, Method method) {
         case Method::generation: return say_value(asked.places.generation);
         case Method::subscribe: return subscribe(asked);
         case Method::start: return targets(asked, Verb::start);
+        case Method::create: return targets(asked, Verb::create);
         case Method::stop: return targets(asked, Verb::stop);
         case Method::restart: return targets(asked, Verb::restart);
         case Method::reload: return targets(asked, Verb::reload);

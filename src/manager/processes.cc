@@ -30,7 +30,7 @@ model::ExitStatus exit_status_of(const anchor::Exit& exit, Wall now) {
 
 void Processes::add(SpawnId spawn, std::int32_t pid, kernel::Fd pidfd, bool child, bool settled) {
     by_pid_.insert_or_assign(pid, spawn);
-    by_spawn_.insert_or_assign(spawn, Tracked{std::move(pidfd), pid, child, settled, false});
+    by_spawn_.insert_or_assign(spawn, Tracked{std::move(pidfd), pid, child, settled, false, false});
 }
 
 std::optional<Processes::Ended> Processes::settle(SpawnId spawn, bool failed) {
@@ -42,6 +42,10 @@ std::optional<Processes::Ended> Processes::settle(SpawnId spawn, bool failed) {
     if (!early) return std::nullopt;
     Ended ended = close(it, early.mapped());
     return failed ? std::nullopt : std::optional(ended);
+}
+
+void Processes::unsettle(SpawnId spawn) {
+    if (const auto it = by_spawn_.find(spawn); it != by_spawn_.end()) it->second.settled = false;
 }
 
 const Processes::Tracked* Processes::find(SpawnId spawn) const {
@@ -57,6 +61,7 @@ std::optional<SpawnId> Processes::by_pid(std::int32_t pid) const {
 void Processes::forget(SpawnId spawn) {
     const auto it = by_spawn_.find(spawn);
     if (it == by_spawn_.end()) return;
+    if (it->second.brings_child) --bringing_;
     by_pid_.erase(it->second.pid);
     by_spawn_.erase(it);
 }
@@ -80,6 +85,7 @@ Processes::Ended Processes::close(std::map<SpawnId, Tracked>::iterator it, const
     const bool unknown = static_cast<anchor::Ended>(exit.kind) == anchor::Ended::unknown;
     if (unknown && it->second.pidfd) ask_kernel(ended.exit, it->second.pidfd.get());
     acknowledged_.push_back(exit.pid);
+    if (it->second.brings_child) ++brought_;
     by_pid_.erase(it->second.pid);
     by_spawn_.erase(it);
     return ended;
@@ -88,7 +94,7 @@ Processes::Ended Processes::close(std::map<SpawnId, Tracked>::iterator it, const
 std::optional<Processes::Ended> Processes::ended(const anchor::Exit& exit, bool spawning) {
     const std::optional<SpawnId> spawn = by_pid(exit.pid);
     if (!spawn) {
-        if (spawning)
+        if (spawning || bringing_ != 0 || claimed_.contains(exit.pid))
             early_.insert_or_assign(exit.pid, exit);
         else
             acknowledged_.push_back(exit.pid);
@@ -106,13 +112,24 @@ std::optional<Processes::Ended> Processes::ended(const anchor::Exit& exit, bool 
 
 void Processes::spawner_idle() {
     for (auto it = early_.begin(); it != early_.end();) {
-        if (by_pid_.contains(it->first)) {
+        if (bringing_ != 0 || by_pid_.contains(it->first) || claimed_.contains(it->first)) {
             ++it;
             continue;
         }
         acknowledged_.push_back(it->first);
         it = early_.erase(it);
     }
+}
+
+void Processes::expect_child_of(SpawnId spawn) {
+    const auto it = by_spawn_.find(spawn);
+    if (it != by_spawn_.end() && !std::exchange(it->second.brings_child, true)) ++bringing_;
+}
+
+void Processes::end_turn(bool spawning) {
+    if (brought_ == 0) return;
+    bringing_ -= std::exchange(brought_, 0);
+    if (!spawning) spawner_idle();
 }
 
 std::vector<std::int32_t> Processes::take_acknowledged() {

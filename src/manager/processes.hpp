@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "base/ids.hpp"
@@ -27,7 +28,8 @@ class Processes {
         std::int32_t pid = 0;
         bool child = true;     // of the anchor, which tells its exit; else its pidfd is watched
         bool settled = false;  // its exec succeeded or failed
-        bool failed = false;   // the engine was told SpawnFailed: the exit says nothing new
+        bool brings_child = false;
+        bool failed = false;  // the engine was told SpawnFailed: the exit says nothing new
     };
     struct Ended {
         SpawnId spawn;
@@ -37,6 +39,8 @@ class Processes {
     void add(SpawnId spawn, std::int32_t pid, kernel::Fd pidfd, bool child, bool settled);
     // The exec succeeded or failed; an exit that came before is given back now.
     std::optional<Ended> settle(SpawnId spawn, bool failed);
+    // News about its exec come after all.
+    void unsettle(SpawnId spawn);
     const Tracked* find(SpawnId spawn) const;
     [[nodiscard]] std::optional<SpawnId> by_pid(std::int32_t pid) const;
     // The engine takes another process instead (MAINPID): forget this one, its exit is an unknown process's.
@@ -49,6 +53,13 @@ class Processes {
     void spawner_idle();
     // Pids whose exits are dealt with; given to the anchor after the journal was written.
     std::vector<std::int32_t> take_acknowledged();
+    // While this process lives, and in the turn of its end, a stranger that ends may be one that we are about to be
+    // told of: the first process of a container whose runtime was its parent.  Its exit is kept.
+    void expect_child_of(SpawnId spawn);
+    // This stranger will be taken under a spawn of its own (add), or not (unclaim).
+    void claim(std::int32_t pid) { claimed_.insert(pid); }
+    void unclaim(std::int32_t pid) { claimed_.erase(pid); }
+    void end_turn(bool spawning);
     void acknowledge(std::int32_t pid) { acknowledged_.push_back(pid); }
 
     [[nodiscard]] std::size_t size() const { return by_spawn_.size(); }
@@ -59,6 +70,8 @@ class Processes {
     std::map<SpawnId, Tracked> by_spawn_;
     std::map<std::int32_t, SpawnId> by_pid_;
     std::map<std::int32_t, anchor::Exit> early_;  // before their start, or before their exec was settled
+    std::set<std::int32_t> claimed_;
+    std::size_t bringing_ = 0, brought_ = 0;  // processes that bring a child; of them ended in this turn
     std::vector<std::int32_t> acknowledged_;
 };
 

@@ -4,13 +4,17 @@
 #include <algorithm>
 #include <set>
 
+#include "kernel/hold.hpp"
 #include "kernel/process.hpp"
+#include "kernel/socket.hpp"
 #include "manager/complain.hpp"
 #include "manager/token.hpp"
 
 namespace abide::manager {
 
 namespace {
+
+constexpr int kKill = 9;
 
 using Found = model::in::Recovered::Found;
 
@@ -29,6 +33,10 @@ class Search {
         } else {
             unrecorded(service, run, found);
         }
+        if (process.role == model::Role::container_create) uses_.processes.expect_child_of(process.spawn);
+        const bool may_be_held = process.role == model::Role::main && run.hold;
+        if (may_be_held && process.state != model::ProcessState::alive && !found.never_ran)
+            held(service, run, process, found);
         if (found.pid > 0)
             uses_.tracking.add_session(run_key(service.name, run.number), {found.pid, found.start_ticks});
         result_.processes.push_back(found);
@@ -69,6 +77,25 @@ class Search {
             }
         }
         found.never_ran = true;
+    }
+
+    // It was to be held before its exec: how it goes on, it tells by a pipe that the anchor kept, and now tells us.
+    void held(const model::Service& service, const model::Run& run, const model::Process& process, Found& found) {
+        const Processes::Tracked* known = uses_.processes.find(process.spawn);
+        RunThings* things = uses_.runs.find(service.name, run.number);
+        if (known == nullptr || !known->pidfd || things == nullptr) return;
+        if (things->told && things->release) {
+            const Status resumed = uses_.spawner.resume(process.spawn.value, found.pid, known->pidfd.get(),
+                                                        std::move(things->told), run.let_go);
+            if (!resumed) return complain(service.name + ": " + describe(resumed.error()));
+            uses_.processes.unsettle(process.spawn);
+            static_cast<void>(kernel::send_some(things->release.get(), &kernel::kHoldAsk, 1));
+            return;
+        }
+        const Result<kernel::ProcessStat> stat = kernel::process_stat(found.pid);
+        found.executed = stat && stat->name != kernel::kHoldComm;
+        // Without its pipes nobody could let it go.
+        if (!found.executed) static_cast<void>(kernel::send_signal(known->pidfd.get(), kKill));
     }
 
     bool is_taken(const model::Run& run, std::int32_t pid) const {
@@ -115,7 +142,9 @@ Result<model::in::Recovered> recover(const RecoveryUses& uses, const std::map<Sp
             uses.runs.recover(*service, run, uses.engine.spec_of(run), *kept);
             for (const model::Session& session : run.sessions)
                 uses.tracking.add_session(run_key(service->name, run.number), session);
-            for (const model::Process& process : run.processes) search.process(*service, run, process);
+            for (const model::Process& process : run.processes) {
+                if (process.state != model::ProcessState::exited) search.process(*service, run, process);
+            }
         }
     }
     return search.take();

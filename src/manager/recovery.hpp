@@ -11,6 +11,7 @@
 
 #include "core/engine.hpp"
 #include "kernel/epoll.hpp"
+#include "kernel/spawn.hpp"
 #include "manager/anchor_link.hpp"
 #include "manager/processes.hpp"
 #include "manager/runs.hpp"
@@ -26,6 +27,7 @@ struct RecoveryUses {
     Processes& processes;
     Runs& runs;
     Tracking& tracking;
+    kernel::Spawner& spawner;
     std::int32_t anchor_pid = 0;
 };
 

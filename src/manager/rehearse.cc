@@ -27,6 +27,9 @@ constexpr int kStandardOutput = 1;
 std::string words(const out::Spawn& e) {
     return "spawn " + e.service + " " + to_text(e.role) + " " + std::to_string(e.step);
 }
+std::string words(const out::LetGo& e) {
+    return "let go " + e.service;
+}
 std::string words(const out::Signal& e) {
     return "signal " + e.service + " " + std::to_string(e.signal);
 }
@@ -56,6 +59,9 @@ std::string words(const out::EndInstance&) {
 }
 // Questions and news change nothing for a service.
 std::string words(const out::Probe&) {
+    return {};
+}
+std::string words(const out::FindMain&) {
     return {};
 }
 std::string words(const out::WatchEmpty&) {

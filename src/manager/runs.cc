@@ -3,12 +3,15 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
+
 #include "kernel/files.hpp"
 #include "kernel/rlimit.hpp"
 #include "kernel/process.hpp"
 #include "kernel/socket.hpp"
 #include "manager/complain.hpp"
 #include "manager/token.hpp"
+#include "oci/bundle.hpp"
 
 namespace abide::manager {
 
@@ -36,6 +39,13 @@ protocol::log::Pattern log_pattern(std::uint64_t key, RunNumber run, const model
     return {anchor_key(Keep::log_pipe, key), run.value, false, spec.ready->probe.target, since.ns};
 }
 
+// Its main process is, or may be, still before its exec.
+bool is_held(const model::Run& run) {
+    return run.hold && std::ranges::any_of(run.processes, [](const model::Process& process) {
+               return process.role == model::Role::main && process.state != model::ProcessState::alive;
+           });
+}
+
 std::string hexadecimal(std::uint64_t key) {
     std::string name;
     for (int shift = 60; shift >= 0; shift -= 4) name += "0123456789abcdef"[(key >> shift) & 15];
@@ -52,6 +62,13 @@ void Runs::set_kept(const std::vector<std::uint64_t>& keys) {
 
 std::string Runs::notify_path(std::uint64_t key) const {
     return notify_path_ + "/" + hexadecimal(key);
+}
+
+std::string Runs::container_id(std::string_view service) const {
+    return oci::container_id(runtime_folder_, service);
+}
+std::string Runs::container_folder(std::string_view service) const {
+    return runtime_folder_ + "/oci/" + container_id(service);
 }
 
 RunThings* Runs::find(std::uint64_t key) {
@@ -128,6 +145,10 @@ std::vector<std::uint64_t> Runs::keys_of(const model::Service& service, const mo
     std::vector<std::uint64_t> keys;
     if (wants_notify(spec)) keys.push_back(anchor_key(Keep::notify, key));
     if (readiness(spec) == model::ProbeKind::fd) keys.push_back(anchor_key(Keep::ready_pipe, key));
+    if (is_held(run)) {
+        keys.push_back(anchor_key(Keep::hold_release, key));
+        keys.push_back(anchor_key(Keep::hold_told, key));
+    }
     return keys;
 }
 
@@ -158,6 +179,10 @@ void Runs::recover(const model::Service& service, const model::Run& run, const m
         must(epoll_.add(things.ready_read.get(), EPOLLIN, token_of(Watched::ready_pipe, key)),
              service.name + ": readiness pipe");
     }
+    if (auto pipe = kept.extract(anchor_key(Keep::hold_release, key))) things.release = std::move(pipe.mapped());
+    if (auto pipe = kept.extract(anchor_key(Keep::hold_told, key))) things.told = std::move(pipe.mapped());
+    things.hold = run.hold;
+    if (!is_held(run)) drop_hold(things);  // it executed, and its predecessor had no time to clean up
     runs_.insert_or_assign(key, std::move(things));
 }
 
@@ -173,6 +198,36 @@ void Runs::find_log_again(const model::Run& run, std::uint64_t key) {
         anchor_.put(anchor_key(Keep::log_pipe, key), share(std::move(*pipe)), true);
         return;
     }
+}
+
+Result<HoldEnds> Runs::make_hold(RunThings& things) {
+    // A socket: a byte for one that has executed meanwhile is an error then, not a signal to us.
+    auto release = kernel::make_socket_pair(SOCK_STREAM);
+    if (!release) return std::unexpected(release.error());
+    Result<kernel::Pipe> told = kernel::make_pipe(true);
+    if (!told) return std::unexpected(told.error());
+    Result<kernel::Fd> release_copy = release->first.duplicate();
+    if (!release_copy) return std::unexpected(release_copy.error());
+    Result<kernel::Fd> told_copy = told->read.duplicate();
+    if (!told_copy) return std::unexpected(told_copy.error());
+    const std::uint64_t key = run_key(things.service, things.run);
+    anchor_.put(anchor_key(Keep::hold_release, key), share(std::move(*release_copy)), true);
+    anchor_.put(anchor_key(Keep::hold_told, key), share(std::move(*told_copy)), true);
+    things.release = std::move(release->first);
+    things.hold = true;
+    return HoldEnds{std::move(release->second), std::move(told->read), std::move(told->write)};
+}
+
+void Runs::drop_hold(std::string_view service, RunNumber run) {
+    if (RunThings* things = find(service, run)) drop_hold(*things);
+}
+
+void Runs::drop_hold(RunThings& things) {
+    if (!std::exchange(things.hold, false)) return;
+    const std::uint64_t key = run_key(things.service, things.run);
+    things.release.reset();
+    anchor_.drop(anchor_key(Keep::hold_release, key), true);
+    anchor_.drop(anchor_key(Keep::hold_told, key), true);
 }
 
 void Runs::release(std::string_view service, RunNumber run) {
@@ -193,6 +248,7 @@ void Runs::release(std::string_view service, RunNumber run) {
         static_cast<void>(epoll_.remove(things.ready_read.get()));
         anchor_.drop(anchor_key(Keep::ready_pipe, key), true);
     }
+    drop_hold(things);
 }
 
 }  // namespace abide::manager

@@ -16,6 +16,7 @@
 #include "kernel/epoll.hpp"
 #include "kernel/fd.hpp"
 #include "manager/anchor_link.hpp"
+#include "manager/hold_pipes.hpp"
 #include "manager/logger_keeper.hpp"
 #include "manager/run_key.hpp"
 
@@ -28,6 +29,8 @@ struct RunThings {
     kernel::Fd log_write;  // until the first process has it
     kernel::Fd notify;
     kernel::Fd ready_read, ready_write;  // write end: until the main process has it
+    bool hold = false;                   // the anchor has the pipes of a main process that is held
+    kernel::Fd release, told;  // of a main process that is held: to let it go; how it goes, until recovery has taken it
 };
 
 class Runs {
@@ -40,6 +43,10 @@ class Runs {
         notify_path_ = std::move(path);
         notify_directory_ = std::move(directory);
     }
+    // Where the runtime folder is, below which each container has a folder of its own.
+    void set_runtime_folder(std::string path) { runtime_folder_ = std::move(path); }
+    [[nodiscard]] std::string container_id(std::string_view service) const;
+    [[nodiscard]] std::string container_folder(std::string_view service) const;
     // Keys that the anchor holds from before.
     void set_kept(const std::vector<std::uint64_t>& keys);
 
@@ -52,6 +59,10 @@ class Runs {
     // What recover() needs of the anchor.
     static std::vector<std::uint64_t> keys_of(const model::Service& service, const model::Run& run,
                                               const model::ServiceSpec& spec);
+    // For a main process that is to be held: our ends are kept here and at the anchor, the others are given.
+    Result<HoldEnds> make_hold(RunThings& things);
+    // It is not held any more.
+    void drop_hold(std::string_view service, RunNumber run);
     void release(std::string_view service, RunNumber run);
 
     RunThings* find(std::uint64_t key);
@@ -67,10 +78,12 @@ class Runs {
     Status make_notify(RunThings& things, bool foreign_user);
     Status make_ready(RunThings& things);
     void find_log_again(const model::Run& run, std::uint64_t key);
+    void drop_hold(RunThings& things);
 
     kernel::Epoll& epoll_;
     AnchorLink& anchor_;
     LoggerKeeper& logger_;
+    std::string runtime_folder_;
     std::string notify_path_;
     kernel::Fd notify_directory_;
     std::map<std::uint64_t, RunThings> runs_;  // by run key

@@ -187,6 +187,7 @@ Status Loop::take_runtime() {
     if (!notify) return std::unexpected(notify.error());
     const Result<std::string> path = kernel::real_path("/proc/self/fd/" + std::to_string(notify->get()));
     if (!path) return std::unexpected(path.error());
+    runs_.set_runtime_folder(path->substr(0, path->rfind('/')));
     runs_.set_notify_directory(*path, std::move(*notify));
     take_event_log();
     auto control = kept_.extract(key(anchor::Key::control));
@@ -218,8 +219,9 @@ Status Loop::recover() {
         if (!tracking_.has_cgroups() && has_unheard_children()) {
             if (Status fenced = journal_.fence(engine_, anchor_); !fenced) return fenced;
         }
-        Result<model::in::Recovered> found = manager::recover(
-            {engine_, epoll_, anchor_, processes_, runs_, tracking_, hello_.anchor_pid}, journal_.children());
+        Result<model::in::Recovered> found =
+            manager::recover({engine_, epoll_, anchor_, processes_, runs_, tracking_, *spawner_, hello_.anchor_pid},
+                             journal_.children());
         if (!found) return std::unexpected(found.error());
         recovered = std::move(*found);
         if (Status stored = stored_.recover(engine_, *keys); !stored) return stored;

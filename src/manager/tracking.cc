@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "kernel/clock.hpp"
+#include "kernel/files.hpp"
 #include "kernel/process.hpp"
 #include "manager/complain.hpp"
 #include "manager/run_key.hpp"
@@ -47,6 +48,14 @@ Result<kernel::Fd> Tracking::leaf_for_spawn(std::string_view service, RunNumber 
     if (!tree_) return kernel::Fd{};
     gone_.erase(run_key(service, run));
     return tree_->make_leaf(service, leaf_name(run));
+}
+
+Result<kernel::Fd> Tracking::inner_leaf(int leaf) {
+    return kernel::make_directory_beneath(leaf, "runtime", 0755);
+}
+
+std::string Tracking::container_group(std::string_view service, RunNumber run) const {
+    return tree_ ? tree_->leaf_path(service, leaf_name(run)) + "/container" : std::string{};
 }
 
 Result<kernel::Fd> Tracking::existing_leaf(std::string_view service, RunNumber run) {

@@ -34,6 +34,10 @@ class Tracking {
 
     // The leaf to start a process in; an invalid one without cgroups.
     Result<kernel::Fd> leaf_for_spawn(std::string_view service, RunNumber run);
+    // A group inside that leaf, beside the ones that a container runtime makes there.
+    static Result<kernel::Fd> inner_leaf(int leaf);
+    // Where a runtime puts the container of this run; empty without cgroups.
+    [[nodiscard]] std::string container_group(std::string_view service, RunNumber run) const;
     Result<kernel::Fd> existing_leaf(std::string_view service, RunNumber run);
     // Without cgroups: a session leader of this run was started.  The journal has it as soon as the engine knows.
     void add_session(std::uint64_t key, const model::Session& session);

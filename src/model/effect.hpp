@@ -12,13 +12,21 @@ namespace abide::model {
 
 namespace out {
 
-// Start one process of a run.  Answered by Spawned, then Executed or SpawnFailed, then Exited.
+// Start one process of a run.  Answered by Spawned, then Executed or SpawnFailed, then Exited; with `hold` by Held
+// before Executed, which then comes only after LetGo.
 struct Spawn {
     std::string service;
     RunNumber run;
     SpawnId spawn;
     Role role = Role::main;
     std::uint32_t step = 0;
+    bool hold = false;
+};
+// A main process that is held executes its program now.  A repetition does nothing.
+struct LetGo {
+    std::string service;
+    RunNumber run;
+    SpawnId spawn;
 };
 // To the main process, or to all of the run.  A repeated TERM may be seen twice, so it is given once.
 struct Signal {
@@ -43,6 +51,11 @@ struct Adopt {
     SpawnId spawn;
     std::int32_t pid = 0;
     std::uint64_t start_ticks = 0;
+};
+// Which process is the first one of the container that the runtime has created?  Answered by FoundMain, at once.
+struct FindMain {
+    std::string service;
+    RunNumber run;
 };
 struct Freeze {
     std::string service;
@@ -93,8 +106,8 @@ struct EndInstance {
 
 }  // namespace out
 
-using Effect = std::variant<out::Spawn, out::Signal, out::KillAll, out::KillProcess, out::Adopt, out::Freeze,
-                            out::Probe, out::WatchEmpty, out::Release, out::DropStored, out::Reply, out::Publish,
-                            out::Upgrade, out::EndInstance>;
+using Effect = std::variant<out::Spawn, out::LetGo, out::Signal, out::KillAll, out::KillProcess, out::Adopt,
+                            out::FindMain, out::Freeze, out::Probe, out::WatchEmpty, out::Release, out::DropStored,
+                            out::Reply, out::Publish, out::Upgrade, out::EndInstance>;
 
 }  // namespace abide::model

@@ -39,6 +39,10 @@ struct Spawned {
     std::uint64_t start_ticks = 0;
     bool cgroup = false;  // in a control group of its run, from birth
 };
+// Everything up to the exec is done; it waits to be let go (out::Spawn::hold).
+struct Held {
+    SpawnId spawn;
+};
 // exec succeeded.
 struct Executed {
     SpawnId spawn;
@@ -52,6 +56,14 @@ struct SpawnFailed {
 struct Exited {
     SpawnId spawn;
     ExitStatus status;
+};
+// The answer to out::FindMain: the first process of a container, which has not executed the program yet.
+struct FoundMain {
+    std::string service;
+    RunNumber run;
+    std::int32_t pid = 0;  // 0: none; `detail` says why
+    std::uint64_t start_ticks = 0;
+    std::string detail;
 };
 // Nobody of the run is left.
 struct Emptied {
@@ -124,6 +136,7 @@ struct Recovered {
         bool never_ran = false;  // asked, and no trace of it: safe to ask again
         std::int32_t pid = 0;
         std::uint64_t start_ticks = 0;
+        bool executed = false;  // one that was to be held: it runs its program already
     };
     std::vector<Found> processes;
     bool first = false;   // nothing was running before: the instance starts
@@ -133,8 +146,9 @@ struct Recovered {
 
 }  // namespace in
 
-using Input = std::variant<in::Requested, in::Configured, in::Spawned, in::Executed, in::SpawnFailed, in::Exited,
-                           in::Emptied, in::Notified, in::StoredLost, in::Probed, in::BecameReady, in::Frozen,
-                           in::UpgradeEnded, in::Ticked, in::Signalled, in::Recovered, in::Emitted>;
+using Input = std::variant<in::Requested, in::Configured, in::Spawned, in::Held, in::Executed, in::SpawnFailed,
+                           in::Exited, in::FoundMain, in::Emptied, in::Notified, in::StoredLost, in::Probed,
+                           in::BecameReady, in::Frozen, in::UpgradeEnded, in::Ticked, in::Signalled, in::Recovered,
+                           in::Emitted>;
 
 }  // namespace abide::model

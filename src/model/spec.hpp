@@ -177,6 +177,14 @@ struct LogSpec {
 };
 BOOST_DESCRIBE_STRUCT(LogSpec, (), (mode, max_size, keep, max_age, compress))
 
+// A bundle (OCI runtime specification) that a runtime makes a container of, instead of a command.
+struct Oci {
+    std::string bundle;            // absolute
+    std::string runtime = "crun";  // a program of the runtime's command line
+    bool operator==(const Oci&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(Oci, (), (bundle, runtime))
+
 // A listening socket handed to the service (LISTEN_FDS).  address: "tcp:HOST:PORT", "udp:HOST:PORT", "unix:PATH".
 struct SocketSpec {
     std::string name, address;
@@ -223,6 +231,7 @@ struct ServiceSpec {
     Box<Limits> limits;
     Box<Sandbox> sandbox;
     Box<LogSpec> log;
+    Box<Oci> oci;
     Duration watchdog{};             // 0: off; WATCHDOG=1 must come more often than this
     std::uint32_t fd_store_max = 0;  // descriptors kept for it from run to run (FDSTORE=1); 0: none
     RestartPolicy restart = RestartPolicy::on_failure;
@@ -234,7 +243,7 @@ struct ServiceSpec {
 };
 BOOST_DESCRIBE_STRUCT(ServiceSpec, (),
                       (name, kind, command, description, directory, environment, dependencies, provides, success_exit,
-                       sockets, identity, hooks, ready, health, stop, restart_delay, reload, limits, sandbox, log,
+                       sockets, identity, hooks, ready, health, stop, restart_delay, reload, limits, sandbox, log, oci,
                        watchdog, fd_store_max, restart, autostart, essential, is_template, source))
 
 // How much of the event log is kept.

@@ -24,9 +24,10 @@ BOOST_DEFINE_ENUM_CLASS(State, inactive, waiting, created, starting, running, re
 BOOST_DEFINE_ENUM_CLASS(Stage, none, pre_start, main, ready_wait, post_start, pre_stop, stop_command, signal, kill,
                         post_stop)
 BOOST_DEFINE_ENUM_CLASS(Role, main, pre_start, post_start, pre_stop, stop_command, post_stop, reload, ready_probe,
-                        health_probe, action)
-// asked: the intent is journaled, the child may or may not exist.  alive: exec succeeded.
-BOOST_DEFINE_ENUM_CLASS(ProcessState, asked, alive, exited)
+                        health_probe, action, container_create, container_start, container_delete)
+// asked: the intent is journaled, the child may or may not exist.  alive: exec succeeded.  held: set up, and waiting to
+// be let go before its exec.
+BOOST_DEFINE_ENUM_CLASS(ProcessState, asked, alive, exited, held)
 
 struct ResourceUsage {
     std::int64_t user_us = 0, system_us = 0, max_rss_kib = 0;
@@ -100,6 +101,9 @@ struct Run {
     bool restart_after = false;  // a restart was asked: start again when this run has ended
     bool paused = false;
     bool frozen = false;  // perhaps: a freeze was asked for, and no thaw has been confirmed since
+    bool hold = false;       // its main process is held before its exec (`create`)
+    bool let_go = false;     // and was let go; the effect may be repeated
+    bool container = false;  // the runtime may know a container of it: deleted before the run ends
     Reason start_reason = Reason::none, stop_reason = Reason::none;
     std::string cause;  // the service, operation or process behind the reason
     Wall started_at{}, state_since{}, ready_at{};
@@ -120,7 +124,7 @@ struct Run {
 BOOST_DESCRIBE_STRUCT(Run, (),
                       (number, state, stage, spec, processes, main_exit, populated, ready, healthy, unhealthy,
                        was_ready, degraded, draining, cgroup, failed, killed, term_sent, restart_after, paused, frozen,
-                       start_reason, stop_reason, cause, started_at, state_since, ready_at, started, stage_deadline,
+                       hold, let_go, container, start_reason, stop_reason, cause, started_at, state_since, ready_at, started, stage_deadline,
                        ready_probe_at, health_probe_at, probe_deadline, watchdog_at, health_streak, probe, step,
                        log_key, notify_key, status_text, error_number, watchdog, sessions, started_event,
                        ready_event))
@@ -142,10 +146,11 @@ struct Service {
     Want want = Want::down;
     Reason want_reason = Reason::none;
     std::string want_cause;
-    bool enabled = true;   // autostart, after enable/disable
-    bool held = false;     // a manual stop: stays down until a manual start
-    bool removed = false;  // forgotten as soon as its last run has ended
-    bool dynamic = false;  // defined at run time by `add`: a reloaded configuration does not forget it
+    bool enabled = true;       // autostart, after enable/disable
+    bool held = false;         // a manual stop: stays down until a manual start
+    bool removed = false;      // forgotten as soon as its last run has ended
+    bool dynamic = false;      // defined at run time by `add`: a reloaded configuration does not forget it
+    bool create_only = false;  // wanted up to `created` and not beyond, until somebody starts it
     State state = State::inactive;
     Wall since{};
     RunNumber last_run;
@@ -165,12 +170,12 @@ struct Service {
     bool operator==(const Service&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(Service, (),
-                      (name, spec, want, want_reason, want_cause, enabled, held, removed, dynamic, state, since,
-                       last_run, runs, last_exit, last_reason, last_cause, restarts, backoff_step, backoff_delay,
+                      (name, spec, want, want_reason, want_cause, enabled, held, removed, dynamic, create_only, state,
+                       since, last_run, runs, last_exit, last_reason, last_cause, restarts, backoff_step, backoff_delay,
                        backoff_until, restart_times, past, stored, last_event, wish_event))
 
 BOOST_DEFINE_ENUM_CLASS(Verb, start, stop, restart, reload, kill, force_destroy, pause, unpause, enable, disable, apply,
-                        remove, shutdown, cancel, upgrade, upgrade_anchor, emit)
+                        remove, shutdown, cancel, upgrade, upgrade_anchor, emit, create)
 BOOST_DEFINE_ENUM_CLASS(Permission, none, read, read_logs, operate, administer)
 
 // Who asks, by the kernel's word.

@@ -5,6 +5,7 @@
 #include "programs/cli_main.hpp"
 #include "programs/logger_main.hpp"
 #include "programs/manager_main.hpp"
+#include "programs/oci_main.hpp"
 
 namespace {
 
@@ -21,5 +22,6 @@ int main(int argc, char** argv) {
     if (name == "abide-manager") return manager_main(argc, argv);
     if (name == manager::kWitnessName) return manager::run_witness(argc, argv);
     if (name == "abide-logger") return logger_main(argc, argv);
+    if (name == "abide-oci") return oci_main(argc, argv);
     return cli_main(argc, argv);
 }

@@ -22,6 +22,7 @@ constexpr std::array kMethods = {
     MethodInfo{Method::generation, "io.abide.Control.Generation", Permission::read, false},
     MethodInfo{Method::subscribe, "io.abide.Control.Subscribe", Permission::read, true},
     MethodInfo{Method::start, "io.abide.Control.Start", Permission::operate, true},
+    MethodInfo{Method::create, "io.abide.Control.Create", Permission::operate, true},
     MethodInfo{Method::stop, "io.abide.Control.Stop", Permission::operate, true},
     MethodInfo{Method::restart, "io.abide.Control.Restart", Permission::operate, true},
     MethodInfo{Method::reload, "io.abide.Control.Reload", Permission::operate, true},

@@ -40,6 +40,7 @@ enum class Method {
     generation,
     subscribe,  // read
     start,
+    create,
     stop,
     restart,
     reload,
@@ -84,7 +85,7 @@ struct StatusRequest {
 };
 BOOST_DESCRIBE_STRUCT(StatusRequest, (), (names, detail))
 
-// Start, Stop, Restart, Reload, ForceDestroy, Pause, Unpause.  Start with no names: all with autostart.
+// Start, Create, Stop, Restart, Reload, ForceDestroy, Pause, Unpause.  Start with no names: all with autostart.
 struct TargetsRequest {
     std::vector<std::string> names;
     std::optional<std::int64_t> timeout_ms;  // absent: none; 0: at once

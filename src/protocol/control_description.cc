@@ -153,6 +153,11 @@ method Start(names: ?[]string, timeout_ms: ?int, wait: ?bool, request: ?string) 
   operation: int, verb: string, outcome: string, detail: string, targets: []Target, progress: []string
 )
 
+# Like Start, up to, and not including, the exec: the state is created then, and Start lets it go.
+method Create(names: []string, timeout_ms: ?int, wait: ?bool, request: ?string) -> (
+  operation: int, verb: string, outcome: string, detail: string, targets: []Target, progress: []string
+)
+
 method Stop(names: []string, timeout_ms: ?int, wait: ?bool, request: ?string) -> (
   operation: int, verb: string, outcome: string, detail: string, targets: []Target, progress: []string
 )

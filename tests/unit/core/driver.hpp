@@ -83,6 +83,14 @@ class Driver {
             return;
         }
     }
+    // The command of this role ends.
+    void command_ends(const std::string& name, Role role, int code) {
+        for (const Process& p : engine.find(name)->runs.back().processes) {
+            if (p.role != role) continue;
+            give(in::Exited{p.spawn, {ExitKind::code, code, false, {}, {}}});
+            return;
+        }
+    }
     void notify_ready(const std::string& name) {
         in::Notified ready;
         ready.service = name;
@@ -121,6 +129,9 @@ class Driver {
     Permission permission = Permission::administer;
     bool kills = true, dies_of_term = true, hooks_succeed = true, execs = true;
     bool leaves_children = false;  // somebody of a run lives on after a post-stop command
+    std::int32_t first_pid = 5000;   // of every container; 0: none is found
+    Role waits_for = Role::action;   // commands of this role go on until the test ends them
+    bool holds = true, goes = true;  // what is to be held is; what is let go executes
 
   private:
     void advance(Duration d) {
@@ -135,10 +146,19 @@ class Driver {
                 return;
             }
             inputs.push_back(in::Spawned{fx->spawn, static_cast<std::int32_t>(1000 + fx->spawn.value), 1});
+            if (fx->hold) {
+                if (holds) inputs.push_back(in::Held{fx->spawn});
+                return;
+            }
             inputs.push_back(in::Executed{fx->spawn});
+            if (fx->role == waits_for) return;  // the test tells its end
             if (fx->role != Role::main) {
                 inputs.push_back(in::Exited{fx->spawn, {ExitKind::code, hooks_succeed ? 0 : 1, false, {}, {}}});
             }
+        } else if (const auto* find = std::get_if<out::FindMain>(&effect)) {
+            inputs.push_back(in::FoundMain{find->service, find->run, first_pid, 1, "none"});
+        } else if (const auto* go = std::get_if<out::LetGo>(&effect)) {
+            if (goes) inputs.push_back(in::Executed{go->spawn});
         } else if (const auto* term = std::get_if<out::Signal>(&effect)) {
             if (dies_of_term && term->signal != 1 && term->signal != 18) kill(term->service, term->signal, inputs);
         } else if (const auto* all = std::get_if<out::KillAll>(&effect)) {

@@ -105,3 +105,33 @@ TEST(Processes, AnUnknownExitIsLookedUpWhereTheKernelKeepsIt) {
     EXPECT_EQ(static_cast<anchor::Ended>(ended->exit.kind), anchor::Ended::exited);
     EXPECT_EQ(ended->exit.status, 9);
 }
+
+TEST(Processes, TheFirstProcessOfAContainerMayEndBeforeItIsKnown) {
+    Processes processes;
+    processes.add(SpawnId{1}, 100, {}, true, true);
+    processes.expect_child_of(SpawnId{1});
+    EXPECT_FALSE(processes.ended(exit_of(101, 9), false)) << "a stranger, for now";
+    EXPECT_TRUE(processes.take_acknowledged().empty()) << "its zombie stays: it is the record";
+    ASSERT_TRUE(processes.ended(exit_of(100, 0), false));
+    processes.claim(101);  // in the turn of that end the pid file is read
+    processes.end_turn(false);
+    EXPECT_EQ(processes.take_acknowledged(), std::vector<std::int32_t>{100});
+    processes.unclaim(101);
+    processes.add(SpawnId{2}, 101, {}, false, true);
+    const auto ended = processes.settle(SpawnId{2}, false);
+    ASSERT_TRUE(ended);
+    EXPECT_EQ(ended->exit.status, 9);
+    EXPECT_EQ(processes.take_acknowledged(), std::vector<std::int32_t>{101});
+}
+
+TEST(Processes, StrangersThatNobodyClaimsAreAcknowledgedWhenTheirParentIsGone) {
+    Processes processes;
+    processes.add(SpawnId{1}, 100, {}, true, true);
+    processes.expect_child_of(SpawnId{1});
+    EXPECT_FALSE(processes.ended(exit_of(101, 9), false));
+    ASSERT_TRUE(processes.ended(exit_of(100, 0), false));
+    processes.end_turn(false);
+    EXPECT_EQ(processes.take_acknowledged(), (std::vector<std::int32_t>{100, 101}));
+    EXPECT_FALSE(processes.ended(exit_of(102, 9), false));
+    EXPECT_EQ(processes.take_acknowledged(), std::vector<std::int32_t>{102}) << "and from then on at once";
+}

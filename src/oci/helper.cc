@@ -1,0 +1,158 @@
+// oci/helper.cc -- see the header.
+#include "oci/helper.hpp"
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <optional>
+
+#include "kernel/clock.hpp"
+#include "kernel/files.hpp"
+#include "kernel/process.hpp"
+#include "kernel/program.hpp"
+#include "kernel/spawn.hpp"
+#include "oci/bundle.hpp"
+
+namespace abide::oci {
+
+namespace {
+
+constexpr int kFailed = 125, kNotExecutable = 126, kNotFound = 127, kRefused = 7;
+constexpr int kDeleteRounds = 20;
+constexpr Duration kDeletePause = milliseconds(100);
+constexpr std::size_t kCreateWords = 7, kDeleteWords = 5;
+
+int complain(const Error& error, int status = kFailed) {
+    std::string line = "abide-oci: " + error.what;
+    if (error.err != 0) line += std::string(": ") + std::strerror(error.err);
+    line += (error.advice.empty() ? "" : "; " + error.advice) + "\n";
+    static_cast<void>(kernel::write_some(2, line.data(), line.size()));
+    return status;
+}
+
+std::string search_path() {
+    return kernel::environment_value("PATH").value_or("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+}
+
+// The program's own path, or a failure that says that there is none.
+Result<std::string> find_program(const std::string& name) {
+    for (const std::string& path : kernel::search_candidates(name, search_path())) {
+        const Result<std::string> real = kernel::real_path(path);
+        if (real) return path;
+    }
+    return fail(ErrorKind::not_found, "no runtime '" + name + "'", "install it, or name another one in `oci.runtime`");
+}
+
+struct Ended {
+    bool good = false;
+    std::string output;
+};
+
+// Runs a command of the runtime to its end.  `quiet`: what it complains about is no news.
+Result<Ended> run(const std::string& program, std::vector<std::string> words, bool quiet) {
+    auto spawner = kernel::Spawner::create();
+    if (!spawner) return std::unexpected(spawner.error());
+    Result<kernel::Pipe> pipe = kernel::make_pipe();
+    if (!pipe) return std::unexpected(pipe.error());
+    const Result<kernel::Fd> null = kernel::open_file("/dev/null", 02);
+    if (!null) return std::unexpected(null.error());
+    kernel::SpawnRequest request;
+    request.argv = std::move(words);
+    request.candidates = {program};
+    request.envp = kernel::environment();
+    request.new_session = false;
+    request.descriptors = {{null->get(), 0}, {pipe->write.get(), 1}, {quiet ? null->get() : 2, 2}};
+    if (Status asked = (*spawner)->spawn(std::move(request), 1); !asked) return std::unexpected(asked.error());
+    kernel::Fd pidfd;
+    for (bool settled = false; !settled;) {
+        const int fd = (*spawner)->fd();
+        static_cast<void>(kernel::wait_readable({&fd, 1}, kNever));
+        for (kernel::SpawnEvent& event : (*spawner)->drain()) {
+            if (event.kind == kernel::SpawnEventKind::started) pidfd = std::move(event.pidfd);
+            settled = event.kind == kernel::SpawnEventKind::executed || event.kind == kernel::SpawnEventKind::failed;
+        }
+    }
+    pipe->write.reset();
+    Ended ended;
+    Result<std::string> output = kernel::read_all(pipe->read.get(), kStateBytes);
+    if (output) ended.output = std::move(*output);
+    const Result<kernel::Reaped> status = kernel::reap(pidfd.get(), true);
+    ended.good = status && !status->by_signal && status->value == 0;
+    return ended;
+}
+
+std::string real_or_same(const std::string& path) {
+    const Result<std::string> real = kernel::real_path(path);
+    return real ? *real : path;
+}
+
+enum class Cleared : std::uint8_t { yes, not_ours, no };
+
+// Takes away a container of ours; one of somebody else's with our id is not ours to delete.
+Cleared clear(const std::string& program, const std::string& runtime, const std::string& id,
+              const std::string& folder) {
+    const Result<Ended> known = run(program, state_words(runtime, id), true);
+    if (!known) {
+        complain(known.error());
+        return Cleared::no;
+    }
+    const Result<State> state = parse_state(known->output);
+    if (known->good && state && real_or_same(state->bundle) != real_or_same(folder)) {
+        complain({ErrorKind::refused, "a container '" + id + "' exists, of the bundle " + state->bundle, 0,
+                  "delete it, or rename the service"});
+        return Cleared::not_ours;
+    }
+    // Also when the runtime does not know it: it may have been killed in the middle, and left half of one.  One that is
+    // still ending is asked for again.
+    for (int round = 0; round < kDeleteRounds; ++round) {
+        const Result<Ended> deleted = run(program, delete_words(runtime, id), !known->good || round > 0);
+        if (!known->good || (deleted && deleted->good)) return Cleared::yes;
+        kernel::sleep_for(kDeletePause);
+    }
+    complain({ErrorKind::failed, "container '" + id + "' can't be deleted", 0, {}});
+    return Cleared::no;
+}
+
+int create(const std::string& program, const std::vector<std::string>& words) {
+    const std::string &runtime = words[2], &id = words[3], &folder = words[4], &bundle = words[5], &cgroup = words[6];
+    const Result<std::string> config = kernel::read_file(bundle + "/config.json", kConfigBytes);
+    if (!config) return complain(config.error());
+    const Result<std::string> derived = derive_config(*config, {bundle, cgroup});
+    if (!derived)
+        return complain({derived.error().kind, bundle + "/" + derived.error().what, 0, derived.error().advice});
+    if (const Result<kernel::Fd> made = kernel::make_private_directory(folder); !made) return complain(made.error());
+    if (const Cleared cleared = clear(program, runtime, id, folder); cleared != Cleared::yes)
+        return cleared == Cleared::not_ours ? kRefused : kFailed;
+    const Result<kernel::Fd> own = kernel::open_directory(folder);
+    if (!own) return complain(own.error());
+    static_cast<void>(kernel::unlink_beneath(own->get(), "pid"));
+    if (const Status written = kernel::write_file_atomic(folder + "/config.json", *derived, 0600); !written)
+        return complain(written.error());
+    constexpr std::array<std::pair<int, int>, 3> kStandard = {{{0, 0}, {1, 1}, {2, 2}}};
+    const Status failed =
+        kernel::replace_program(program, create_words(runtime, id, folder), kernel::environment(), kStandard);
+    return complain(failed.error(), failed.error().err == EACCES ? kNotExecutable : kFailed);
+}
+
+int take_away(const std::string& program, const std::vector<std::string>& words) {
+    const std::string &runtime = words[2], &id = words[3], &folder = words[4];
+    if (clear(program, runtime, id, folder) == Cleared::no) return kFailed;
+    const std::size_t slash = folder.rfind('/');
+    if (const Result<kernel::Fd> parent = kernel::open_directory(folder.substr(0, slash)))
+        static_cast<void>(kernel::remove_tree_beneath(parent->get(), folder.substr(slash + 1)));
+    return 0;
+}
+
+}  // namespace
+
+int helper(const std::vector<std::string>& words) {
+    const std::string verb = words.size() > 1 ? words[1] : "";
+    const bool creates = verb == "create" && words.size() == kCreateWords;
+    if (!creates && !(verb == "delete" && words.size() == kDeleteWords))
+        return complain({ErrorKind::usage, "is started by abide only", 0, {}});
+    const Result<std::string> program = find_program(words[2]);
+    if (!program) return complain(program.error(), kNotFound);
+    return creates ? create(*program, words) : take_away(*program, words);
+}
+
+}  // namespace abide::oci

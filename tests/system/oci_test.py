@@ -1,0 +1,376 @@
+"""Services that are containers, by crun and by runc: made, started, watched, ended, and always deleted."""
+import contextlib
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import threading
+import time
+
+from harness import BIN, Instance, alive, instance, until
+
+import containers
+
+containers.make_view()
+
+LONG = "echo hello; trap 'exit 0' TERM; while :; do sleep 0.05; done"
+
+
+@contextlib.contextmanager
+def box(runtime, script, more="", up=True, start=False, **config):
+    toml = f'[services.box]\noci = {{ bundle = "box", runtime = "{runtime}" }}\nautostart = false\nrestart = "never"\n' \
+           f'stop = {{ timeout = "3s" }}\n{more}\n'
+    with instance(toml, up=False) as one:
+        containers.make_bundle(one.folder / "box", script, **config)
+        if up:
+            result = one.up()
+            assert result.returncode == 0, result.stderr + one.supervisor_log()
+        if start:
+            one.ok("start", "box")
+        yield one
+        one.run("down", "--timeout", "3s")
+        left = containers.known(runtime)
+        story = one.run("logs", "box").stdout + one.supervisor_log() if left else ""
+    assert left == [], f"a container is left: {story[-3000:]}"
+    assert containers.groups() == [], "a control group is left"
+
+
+def each(test):
+    def both():
+        assert containers.RUNTIMES, "neither crun nor runc is installed"
+        for runtime in containers.RUNTIMES:
+            try:
+                test(runtime)
+            except BaseException as problem:
+                for name in containers.known(runtime):
+                    subprocess.run([runtime, "delete", "--force", name], check=False, timeout=20)
+                raise AssertionError(f"with {runtime}") from problem
+    both.__doc__ = test.__doc__
+    return both
+
+
+def events(one, subject="box"):
+    lines = []
+    for segment in sorted(pathlib.Path(one.where()["events"]).glob("*.jsonl")):
+        lines += [json.loads(line) for line in segment.read_text().splitlines()]
+    return [e["type"].removeprefix("abide.") for e in lines if e.get("subject") == subject]
+
+
+def group_of(pid):
+    return next(l for l in pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines() if l.startswith("0::"))[3:]
+
+
+def kill_manager(one):
+    pid = one.where()["manager_pid"]
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: one.where()["manager_pid"] not in (0, pid), 10)
+
+
+def code(one):
+    return (one.status("box")["last_exit"] or {}).get("code")
+
+
+@each
+def test_life(runtime):
+    with box(runtime, LONG) as one:
+        one.ok("create", "box")
+        status = one.status("box")
+        assert status["state"] == "created" and alive(status["pid"]), status
+        assert "hello" not in one.run("logs", "box").stdout
+        [name] = containers.known(runtime)
+        assert name.startswith("box-")
+        state = json.loads(subprocess.run([runtime, "state", name], capture_output=True, check=True).stdout)
+        assert state["status"] == "created" and state["pid"] == status["pid"]
+        group = group_of(status["pid"])
+        assert "/box/" in group and group.endswith("/container"), group
+        one.ok("start", "box")
+        assert one.status("box")["pid"] == status["pid"] and one.state("box") == "running"
+        until(lambda: "hello" in one.ok("logs", "box"))
+        one.ok("stop", "box")
+        assert one.state("box") == "inactive" and not alive(status["pid"])
+        assert containers.known(runtime) == []
+        seen = events(one)
+        wanted = ["service.starting", "service.created", "service.started", "service.ready", "service.stopping",
+                  "process.exited", "service.stopped"]
+        assert seen == wanted, seen
+
+
+@each
+def test_no_process_beside_the_container(runtime):
+    with box(runtime, "exec sleep 1000", start=True) as one:
+        pid = one.status("box")["pid"]
+        leaf = pathlib.Path("/sys/fs/cgroup" + group_of(pid)).parent
+        members = [int(p) for path in leaf.rglob("cgroup.procs") for p in path.read_text().split()]
+        assert members == [pid], members
+        where = one.where()
+        own = {where["anchor_pid"], where["manager_pid"], where["logger_pid"]}
+        children = {int(p) for p in pathlib.Path(f"/proc/{where['anchor_pid']}/task/{where['anchor_pid']}/children")
+                    .read_text().split()}
+        assert children - own == {pid}, children
+
+
+@each
+def test_status_is_true_however_short_it_lives(runtime):
+    with box(runtime, "exit 7") as one:
+        for _ in range(5):
+            one.run("start", "box")
+            one.reaches("box", "failed")
+            assert code(one) == 7
+        seen = events(one)
+        for name in ("service.created", "service.started", "process.exited", "service.failed"):
+            assert seen.count(name) == 5, seen
+        order = [e for e in seen if e in ("service.started", "process.exited")]
+        assert order == ["service.started", "process.exited"] * 5
+
+
+@each
+def test_killed_and_signalled(runtime):
+    with box(runtime, "exec sleep 1000", start=True) as one:
+        os.kill(one.status("box")["pid"], signal.SIGKILL)
+        one.reaches("box", "failed")
+        assert one.status("box")["last_exit"]["signal"] == "KILL"
+
+
+@each
+def test_a_task_ends_well(runtime):
+    with box(runtime, "echo done", more='kind = "task"') as one:
+        one.ok("start", "box")
+        assert one.state("box") == "completed" and "done" in one.ok("logs", "box")
+
+
+@each
+def test_the_manager_dies_between_create_and_start(runtime):
+    with box(runtime, LONG) as one:
+        one.ok("create", "box")
+        pid = one.status("box")["pid"]
+        kill_manager(one)
+        assert one.state("box") == "created" and one.status("box")["pid"] == pid
+        one.ok("start", "box")
+        assert one.status("box")["pid"] == pid and one.state("box") == "running"
+        kill_manager(one)
+        assert one.status("box")["pid"] == pid and one.state("box") == "running"
+        one.ok("stop", "box")
+        assert not alive(pid)
+
+
+@each
+def test_the_manager_dies_while_the_container_ends(runtime):
+    with box(runtime, "while ! test -e /tmp/end; do sleep 0.01; done; exit 9") as one:
+        for turn in range(6):
+            one.ok("start", "box")
+            manager = one.where()["manager_pid"]
+            (one.folder / "box/rootfs/tmp/end").touch()
+            time.sleep(turn * 0.005)
+            os.kill(manager, signal.SIGKILL)
+            until(lambda: one.status("box")["state"] == "failed", 10)
+            assert code(one) == 9, one.status("box")
+            (one.folder / "box/rootfs/tmp/end").unlink()
+
+
+@each
+def test_the_manager_dies_anywhere_in_a_start(runtime):
+    with box(runtime, "exec sleep 1000") as one:
+        for turn in range(10):
+            manager = one.where()["manager_pid"]
+            starter = threading.Thread(target=lambda: one.run("start", "box"))
+            starter.start()
+            time.sleep(turn * 0.004)
+            os.kill(manager, signal.SIGKILL)
+            starter.join()
+            one.ok("start", "box")
+            assert one.state("box") == "running" and len(containers.known(runtime)) == 1
+            one.ok("stop", "box")
+            assert containers.known(runtime) == [], one.ok("logs", "box")[-2000:] + one.ok("why", "box")
+
+
+def fails(one, word=""):
+    result = one.run("start", "box")
+    assert result.returncode == 1, result
+    one.reaches("box", "failed")
+    story = one.run("logs", "box").stdout + one.ok("why", "box")
+    assert word in story, story
+
+
+@each
+def test_the_bundle_is_missing(runtime):
+    with box(runtime, "true") as one:
+        (one.folder / "box/config.json").unlink()
+        fails(one, "config.json")
+
+
+@each
+def test_the_bundle_is_broken(runtime):
+    with box(runtime, "true") as one:
+        for text, word in (('{"ociVersion": "1.0.0", ', "not JSON"), ("[]", "not a JSON object"), ("{}", "process"),
+                           ('{"process": {"args": ["x"]}}', "root.path"),
+                           ('{"process": {"args": ["x"], "terminal": true}, "root": {"path": "rootfs"}}', "terminal")):
+            (one.folder / "box/config.json").write_text(text)
+            fails(one, word)
+
+
+@each
+def test_the_program_is_missing(runtime):
+    with box(runtime, "true") as one:
+        made = containers.config("true")
+        made["process"]["args"] = ["/no/such/program"]
+        (one.folder / "box/config.json").write_text(json.dumps(made))
+        fails(one, "no/such/program")
+
+
+def test_the_runtime_is_unknown():
+    with instance('[services.box]\noci = { bundle = "box", runtime = "no-such-runtime" }\nautostart = false\nrestart = "never"\n',
+                  up=False) as one:
+        containers.make_bundle(one.folder / "box", "true")
+        one.up()
+        fails(one, "no-such-runtime")
+
+
+def hooks(kind, script):
+    return {"hooks": {kind: [{"path": "/bin/sh", "args": ["sh", "-c", script]}]}}
+
+
+@each
+def test_a_hook_fails(runtime):
+    for kind in ("prestart", "createRuntime"):
+        with box(runtime, "exec sleep 1000", **hooks(kind, "exit 3")) as one:
+            fails(one)
+
+
+@each
+def test_a_hook_hangs(runtime):
+    with box(runtime, "exec sleep 1000", more='ready = { delay = "10ms", timeout = "1s" }',
+             **hooks("prestart", "exec sleep 60")) as one:
+        start = time.monotonic()
+        fails(one)
+        assert time.monotonic() - start < 15
+
+
+@each
+def test_the_runtime_is_killed_while_it_creates(runtime):
+    with box(runtime, "exec sleep 1000", **hooks("prestart", "test -e /tmp/abide-oci-go || exec sleep 60")) as one:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink("/tmp/abide-oci-go")
+        starter = threading.Thread(target=lambda: one.run("start", "box"))
+        starter.start()
+
+        def helper():
+            detail = json.loads(one.ok("status", "box", "--json"))[0]["detail"]
+            return [p["pid"] for r in detail["runs"] for p in r["processes"] if p["role"] == "container-create"]
+        pid = until(helper)[0]
+        time.sleep(0.3)
+        os.kill(pid, signal.SIGKILL)
+        starter.join()
+        one.reaches("box", "failed")
+        assert containers.known(runtime) == []
+        pathlib.Path("/tmp/abide-oci-go").touch()
+        one.ok("start", "box")
+        os.unlink("/tmp/abide-oci-go")
+        assert one.state("box") == "running"
+
+
+@each
+def test_an_id_that_is_somebody_elses_is_left_alone(runtime):
+    with box(runtime, "exec sleep 1000", start=True) as one:
+        [name] = containers.known(runtime)
+        one.ok("stop", "box")
+        other = containers.make_bundle(one.folder / "other", "exec sleep 1000")
+        subprocess.run([runtime, "create", "--bundle", str(other), name], check=True, stdout=subprocess.DEVNULL, timeout=20)
+        fails(one, "exists")
+        # The delete that always follows must not have taken it.
+        assert containers.known(runtime) == [name]
+        subprocess.run([runtime, "delete", "--force", name], check=True, timeout=20)
+
+
+@each
+def test_one_that_was_left_over_is_deleted_first(runtime):
+    with box(runtime, "exec sleep 1000", start=True) as one:
+        [name] = containers.known(runtime)
+        folder = json.loads(subprocess.run([runtime, "state", name], capture_output=True, check=True).stdout)["bundle"]
+        kept = pathlib.Path(folder, "config.json").read_text()
+        one.ok("stop", "box")
+        pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
+        pathlib.Path(folder, "config.json").write_text(kept)
+        subprocess.run([runtime, "create", "--bundle", folder, name], check=True, stdout=subprocess.DEVNULL, timeout=20)
+        one.ok("start", "box")
+        assert one.state("box") == "running" and containers.known(runtime) == [name]
+
+
+@each
+def test_pause_and_checks_inside(runtime):
+    more = 'health = { exec = ["/bin/test", "-e", "/tmp/well"], every = "100ms", failures = 1, action = "none" }'
+    script = "i=0; while :; do i=$((i+1)); echo $i > /tmp/count; sleep 0.01; done"
+    with box(runtime, script, more=more, start=True) as one:
+        until(lambda: "unhealthy" in one.status("box")["conditions"])
+        (one.folder / "box/rootfs/tmp/well").touch()
+        until(lambda: "healthy" in one.status("box")["conditions"])
+        count = one.folder / "box/rootfs/tmp/count"
+        one.ok("pause", "box")
+        time.sleep(0.1)
+        before = count.read_text()
+        time.sleep(0.2)
+        assert one.state("box") == "paused" and count.read_text() == before
+        one.ok("unpause", "box")
+        until(lambda: count.read_text() != before)
+
+
+@each
+def test_stop_kills_what_does_not_hear(runtime):
+    with box(runtime, "trap : TERM; while :; do sleep 0.05; done", more='', start=True) as one:
+        time.sleep(0.1)
+        start = time.monotonic()
+        one.ok("stop", "box")
+        assert one.status("box")["last_exit"]["signal"] == "KILL" and time.monotonic() - start < 10
+
+
+@each
+def test_the_end_of_the_instance_deletes_it(runtime):
+    with box(runtime, LONG, start=True) as one:
+        one.ok("down")
+        assert containers.known(runtime) == []
+
+
+class AsUser(Instance):
+    """An instance of a plain user, who has no control group to give away."""
+    UID = 1234
+
+    def run(self, *words, timeout=20, text=True, stdin=None):
+        user = ["setpriv", f"--reuid={self.UID}", f"--regid={self.UID}", "--clear-groups", "env", "-i",
+                "PATH=" + os.environ["PATH"] + ":/usr/sbin", f"XDG_RUNTIME_DIR=/run/user/{self.UID}", f"HOME={self.folder}"]
+        return subprocess.run([*user, str(BIN / "abide"), "-C", str(self.folder), *words], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=text, timeout=timeout, input=stdin)
+
+    def take(self):
+        home = pathlib.Path(f"/run/user/{self.UID}")
+        home.mkdir(parents=True, exist_ok=True)
+        home.chmod(0o700)
+        subprocess.run(["chown", "-R", f"{self.UID}:{self.UID}", str(self.folder), str(home)], check=True)
+
+
+@each
+def test_rootless(runtime):
+    one = AsUser(f'[services.box]\noci = {{ bundle = "box", runtime = "{runtime}" }}\nautostart = false\nrestart = "never"\n'
+                 'stop = { timeout = "3s" }\n')
+    try:
+        made = containers.config("")
+        mapping = [{"containerID": 0, "hostID": AsUser.UID, "size": 1}]
+        made["linux"]["namespaces"].append({"type": "user"})
+        made["linux"].update(uidMappings=mapping, gidMappings=mapping)
+        for script, status in ((LONG, 0), ("exit 7", 7)):
+            containers.make_bundle(one.folder / "box", script, linux=made["linux"])
+            one.take()
+            one.up()
+            one.run("start", "box")
+            if status:
+                one.reaches("box", "failed")
+                assert code(one) == status
+                continue
+            assert one.state("box") == "running", one.supervisor_log() + one.run("logs", "box").stdout
+            pid = one.status("box")["pid"]
+            until(lambda: "hello" in one.ok("logs", "box"))
+            kill_manager(one)
+            assert one.status("box")["pid"] == pid
+            one.ok("stop", "box")
+            assert not alive(pid)
+    finally:
+        one.close()

@@ -1,0 +1,155 @@
+// Goal: a container goes through created, started and ended in this order however short it lives, and is always
+// deleted.
+#include <gtest/gtest.h>
+
+#include "driver.hpp"
+
+namespace abide::test {
+namespace {
+
+ServiceSpec box() {
+    ServiceSpec spec;
+    spec.name = "box";
+    spec.oci.ensure().bundle = "/srv/box";
+    spec.autostart = false;
+    spec.restart = RestartPolicy::never;
+    return spec;
+}
+
+std::vector<Role> roles(const std::vector<Effect>& effects) {
+    std::vector<Role> found;
+    for (const Effect& effect : effects) {
+        if (const auto* fx = std::get_if<out::Spawn>(&effect)) found.push_back(fx->role);
+    }
+    return found;
+}
+
+std::vector<EventType> told(const std::vector<Effect>& effects) {
+    std::vector<EventType> found;
+    for (const Effect& effect : effects) {
+        if (const auto* fx = std::get_if<out::Publish>(&effect)) found.push_back(fx->event.type);
+    }
+    return found;
+}
+
+const Run& run_of(const Driver& d) {
+    return d.engine.find("box")->runs.back();
+}
+
+TEST(Container, IsCreatedStartedEndedAndDeleted) {
+    Driver d({box()});
+    const OperationId op = d.ask(Verb::start, {"box"});
+    EXPECT_EQ(d.outcome(op), Outcome::done);
+    EXPECT_EQ(d.state("box"), "running");
+    EXPECT_EQ(run_of(d).processes.size(), 1u) << "no process beside the container's own";
+    EXPECT_EQ(run_of(d).processes[0].pid, 5000);
+    d.ask(Verb::stop, {"box"});
+    EXPECT_EQ(d.state("box"), "inactive");
+    EXPECT_EQ(roles(d.effects),
+              (std::vector<Role>{Role::container_create, Role::container_start, Role::container_delete}));
+    EXPECT_EQ(told(d.effects),
+              (std::vector<EventType>{EventType::service_starting, EventType::service_created,
+                                      EventType::service_started, EventType::service_ready, EventType::service_stopping,
+                                      EventType::process_exited, EventType::service_stopped}));
+}
+
+TEST(Container, CreateHoldsItAndStartLetsItGo) {
+    Driver d({box()});
+    d.ask(Verb::create, {"box"});
+    EXPECT_EQ(d.state("box"), "created");
+    EXPECT_EQ(run_of(d).processes[0].pid, 5000);
+    EXPECT_EQ(roles(d.effects), (std::vector<Role>{Role::container_create}));
+    d.ask(Verb::start, {"box"});
+    EXPECT_EQ(d.state("box"), "running");
+}
+
+TEST(Container, AStopOfACreatedOneKillsAndDeletes) {
+    ServiceSpec spec = box();
+    spec.stop.ensure().final_ = StopFinal::never;  // is about the program, which has not run
+    Driver d({spec});
+    d.dies_of_term = false;
+    d.ask(Verb::create, {"box"});
+    d.effects.clear();
+    d.ask(Verb::stop, {"box"});
+    EXPECT_EQ(d.state("box"), "inactive");
+    EXPECT_EQ(roles(d.effects), (std::vector<Role>{Role::container_delete}));
+}
+
+TEST(Container, ItsEndBeforeTheRuntimeSaysThatItWasStartedIsKept) {
+    Driver d({box()});
+    d.waits_for = Role::container_start;
+    d.ask(Verb::start, {"box"});
+    d.effects.clear();
+    d.exit("box", 7);
+    EXPECT_EQ(told(d.effects), std::vector<EventType>{}) << "not ended before it was started";
+    d.command_ends("box", Role::container_start, 0);
+    EXPECT_EQ(d.state("box"), "failed");
+    EXPECT_EQ(d.engine.find("box")->last_exit->value, 7);
+    const std::vector<EventType> all = told(d.effects);
+    ASSERT_GE(all.size(), 3u);
+    EXPECT_EQ(all[0], EventType::service_started);
+    EXPECT_EQ(std::count(all.begin(), all.end(), EventType::process_exited), 1);
+    EXPECT_EQ(all.back(), EventType::service_failed);
+    EXPECT_EQ(roles(d.effects).back(), Role::container_delete);
+}
+
+TEST(Container, AFailedCreateFailsTheStartAndIsDeletedAllTheSame) {
+    Driver d({box()});
+    d.waits_for = Role::container_create;
+    d.ask(Verb::start, {"box"});
+    d.command_ends("box", Role::container_create, 1);
+    EXPECT_EQ(d.state("box"), "failed");
+    EXPECT_EQ(d.engine.find("box")->last_reason, Reason::spawn_failed);
+    EXPECT_EQ(roles(d.effects).back(), Role::container_delete);
+}
+
+TEST(Container, AFailedStartEndsWhatWasCreated) {
+    Driver d({box()});
+    d.waits_for = Role::container_start;
+    d.ask(Verb::start, {"box"});
+    d.command_ends("box", Role::container_start, 1);
+    EXPECT_EQ(d.state("box"), "failed");
+    EXPECT_EQ(d.engine.find("box")->last_reason, Reason::spawn_failed);
+    EXPECT_EQ(roles(d.effects).back(), Role::container_delete);
+}
+
+TEST(Container, NoFirstProcessIsAFailure) {
+    Driver d({box()});
+    d.first_pid = 0;
+    d.ask(Verb::start, {"box"});
+    EXPECT_EQ(d.state("box"), "failed");
+    EXPECT_EQ(roles(d.effects).back(), Role::container_delete);
+}
+
+TEST(Container, AHangingCreateEndsWithTheTimeOfAStart) {
+    Driver d({box()});
+    d.waits_for = Role::container_create;
+    d.ask(Verb::start, {"box"});
+    d.pass(seconds(61));
+    EXPECT_EQ(d.state("box"), "failed");
+    EXPECT_EQ(d.engine.find("box")->last_reason, Reason::start_timeout);
+    EXPECT_EQ(roles(d.effects).back(), Role::container_delete);
+}
+
+TEST(Container, TheSignalGoesToItsFirstProcess) {
+    Driver d({box()});
+    d.ask(Verb::start, {"box"});
+    d.ask(Verb::stop, {"box"});
+    for (const out::Signal& fx : d.take<out::Signal>()) EXPECT_EQ(fx.scope, StopScope::main);
+}
+
+TEST(Container, TheQuestionForItsFirstProcessIsAskedAgainByALaterManager) {
+    Driver d({box()});
+    d.waits_for = Role::container_create;
+    d.ask(Verb::start, {"box"});
+    core::Engine before = d.engine;
+    // The end of the command is journaled, and the manager dies before it reads the pid file.
+    const SpawnId spawn = run_of(d).processes[0].spawn;
+    before.step(in::Exited{spawn, {ExitKind::code, 0, false, {}, {}}}, d.now);
+    d.engine = core::Engine(before.snapshot());
+    d.give(in::Recovered{});
+    EXPECT_EQ(d.state("box"), "running");
+}
+
+}  // namespace
+}  // namespace abide::test

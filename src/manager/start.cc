@@ -272,7 +272,7 @@ void Loop::note_commit() {
 void Loop::describe_generation(const anchor::Generation& told) {
     control::GenerationReply& generation = places_.generation;
     generation.version = version();
-    generation.program = kernel::program_path().value_or(std::string());
+    generation.program = kernel::read_link("/proc/self/exe").value_or(std::string());
     const Result<kernel::Fd> self = kernel::open_file("/proc/self/exe", O_PATH | O_CLOEXEC);
     if (const auto status = self ? kernel::fd_status(self->get()) : std::unexpected(self.error()))
         generation.identity = std::to_string(status->device) + ":" + std::to_string(status->inode);

@@ -106,7 +106,6 @@ Status Loop::start() {
     cursor_.enter(Phase::comparing);
     // Places, environment, control groups, event log, control socket, logger.
     if (Status taken = take_places(); !taken) return taken;
-    last_resort_.prepare(anchor_, hello_, places_.where.runtime, *limit);
     const Result<std::string> environment = content_of(kept_, anchor::Key::environment);
     if (!environment) return std::unexpected(environment.error());
     std::vector<model::Variable> variables =
@@ -118,6 +117,8 @@ Status Loop::start() {
     logger_.adopt(kept_);
     kept_.erase(key(anchor::Key::environment));
     kept_.erase(key(anchor::Key::places));
+    // After all that is kept for the instance as a whole has been put there.
+    last_resort_.prepare(anchor_, hello_, places_.where.runtime, *limit);
     // Compare with the kernel, and go on.
     return recover();
 }

@@ -17,7 +17,7 @@ using text::Line;
 
 constexpr std::uint64_t kMagic = 0x31524f48434e4142;  // "BANCHOR1"
 constexpr std::int64_t kPatienceNs = 2000 * kMs;      // with the rehearsal
-constexpr int kRehearsed = 97, kMaxWords = 64;
+constexpr int kRehearsed = 97, kMaxWords = 64, kAttempts = 1000;
 constexpr std::size_t kMaxItem = 4096;
 static_assert(sizeof(Lasting) <= kMaxItem);
 
@@ -85,7 +85,9 @@ void give_up(Anchor& a, std::uint32_t error) {
 }
 
 bool read_exactly(int fd, void* out, std::size_t bytes) {
-    return bytes == 0 || sys::read(fd, out, bytes) == long(bytes);
+    long got = -1;
+    for (int attempt = 0; got < 0 && attempt < kAttempts; ++attempt) got = sys::read(fd, out, bytes);
+    return got == long(bytes);
 }
 
 // What an older version did not write stays zero, what a newer one wrote more is left out.
@@ -189,7 +191,7 @@ void take_state(Anchor& a, int fd, bool rehearse) {
     const Kept* program = a.kept.find(std::uint64_t(Key::manager_program));
     if (program == nullptr || a.started_ns == 0) refuse("it lacks the manager's program");
     for (const Kept& entry : a.kept)
-        if (sys::fcntl(entry.fd, F_SETFD, 1 /* FD_CLOEXEC */) < 0) refuse("a descriptor is missing");
+        if (sys::fcntl(entry.fd, F_SETFD, 1 /* FD_CLOEXEC */) < 0 && rehearse) refuse("a descriptor is missing");
     if (rehearse) sys::exit(kRehearsed);
     keep_open(a, program->fd, false);
     give_up(a, 0);

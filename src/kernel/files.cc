@@ -260,6 +260,14 @@ Result<Fd> reopen(int fd, int flags) {
     return open_file("/proc/self/fd/" + std::to_string(fd), flags);
 }
 
+Result<std::string> read_link(const std::string& path) {
+    std::string target(PATH_MAX, '\0');
+    const ssize_t size = ::readlink(path.c_str(), target.data(), target.size());
+    if (size < 0) return fail_errno(errno, "can't read " + path);
+    target.resize(static_cast<std::size_t>(size));
+    return target;
+}
+
 Result<std::string> real_path(const std::string& path) {
     struct Free {
         void operator()(char* p) const { std::free(p); }

@@ -74,6 +74,8 @@ Result<FileStatus> fd_status(int fd);
 Status truncate_file(int fd, std::uint64_t size);
 // Reopens what a descriptor refers to, with other flags (/proc/self/fd): the write end of a pipe from its read end.
 Result<Fd> reopen(int fd, int flags);
+// What a symbolic link says, without asking whether it is there.
+Result<std::string> read_link(const std::string& path);
 // Absolute, without "." and "..", symbolic links resolved.
 Result<std::string> real_path(const std::string& path);
 Result<std::string> current_directory();

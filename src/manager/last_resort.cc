@@ -33,14 +33,20 @@ void LastResort::prepare(AnchorLink& anchor, const anchor::HelloAnswer& hello, s
     if ((hello.flags & anchor::kIsPid1) != 0) return;  // with process 1 all processes end
     instance_ = std::move(instance);
     limit_ = limit;
-    Result<kernel::Fd> program =
-        kernel::open_file("/proc/" + std::to_string(hello.anchor_pid) + "/exe", O_PATH | O_CLOEXEC);
     std::vector<std::uint64_t> keys;
     for (const anchor::Key key : kHeld) keys.push_back(static_cast<std::uint64_t>(key));
     Result<AnchorLink::Kept> kept = anchor.get_now(keys);
-    if (!program || !kept) return complain("should the anchor be killed, there will be no other one");
-    program_ = std::move(*program);
-    held_ = std::move(*kept);
+    if (kept) held_ = std::move(*kept);
+    // Not what the anchor keeps: on probation that is still the program before this one.
+    Result<kernel::Fd> self = kernel::open_file("/proc/self/exe", O_PATH | O_CLOEXEC);
+    if (self) held_[static_cast<std::uint64_t>(anchor::Key::manager_program)] = std::move(*self);
+    look_at_anchor(hello.anchor_pid);
+    if (!program_ || held_.empty()) complain("should the anchor be killed, there will be no other one");
+}
+
+void LastResort::look_at_anchor(std::int32_t pid) {
+    Result<kernel::Fd> program = kernel::open_file("/proc/" + std::to_string(pid) + "/exe", O_PATH | O_CLOEXEC);
+    if (program) program_ = std::move(*program);
 }
 
 void LastResort::set_logger(SharedFd socket, SharedFd pidfd) {

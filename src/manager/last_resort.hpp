@@ -24,6 +24,8 @@ class LastResort {
     // The journal as it is now, after a compaction too.
     void set_journal(SharedFd journal) { journal_ = std::move(journal); }
     void set_logger(SharedFd socket, SharedFd pidfd);
+    // The anchor's program, as it is now: the anchor may replace itself.
+    void look_at_anchor(std::int32_t pid);
 
     // The anchor is gone.  True: a new one has been started, and will start a manager; this one must end at once.
     bool start(kernel::Spawner& spawner, std::uint64_t epoch);

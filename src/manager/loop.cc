@@ -250,6 +250,7 @@ void Loop::speak(const Now& now) {
     }
     if (upgrader_.take_committed()) note_commit();
     if (upgrader_.take_committed_anchor()) {
+        last_resort_.look_at_anchor(hello_.anchor_pid);
         places_.generation.anchor_execs += 1;
         control_.set_places(places_);
     }

@@ -226,7 +226,7 @@ class Rescue {
     control::GenerationReply generation() const {
         control::GenerationReply reply;
         reply.version = version();
-        reply.program = kernel::program_path().value_or(std::string());
+        reply.program = kernel::read_link("/proc/self/exe").value_or(std::string());
         reply.epoch = static_cast<std::int64_t>(uses_.hello.epoch);
         reply.rescue = true;
         reply.problems = {uses_.why};

@@ -105,7 +105,6 @@ Status Loop::start() {
     cursor_.enter(Phase::comparing);
     // Places, environment, control groups, event log, control socket, logger.
     if (Status taken = take_places(); !taken) return taken;
-    last_resort_.prepare(anchor_, hello_, places_.where.runtime, *limit);
     const Result<std::string> environment = content_of(kept_, anchor::Key::environment);
     if (!environment) return std::unexpected(environment.error());
     std::vector<model::Variable> variables =
@@ -117,6 +116,8 @@ Status Loop::start() {
     logger_.adopt(kept_);
     kept_.erase(key(anchor::Key::environment));
     kept_.erase(key(anchor::Key::places));
+    // After all that is kept for the instance as a whole has been put there.
+    last_resort_.prepare(anchor_, hello_, places_.where.runtime, *limit);
     // Compare with the kernel, and go on.
     return recover();
 }
@@ -282,7 +283,7 @@ void Loop::note_commit() {
 void Loop::describe_generation(const anchor::Generation& told) {
     control::GenerationReply& generation = places_.generation;
     generation.version = version();
-    generation.program = kernel::program_path().value_or(std::string());
+    generation.program = kernel::read_link("/proc/self/exe").value_or(std::string());
     const Result<kernel::Fd> self = kernel::open_file("/proc/self/exe", O_PATH | O_CLOEXEC);
     if (const auto status = self ? kernel::fd_status(self->get()) : std::unexpected(self.error()))
         generation.identity = std::to_string(status->device) + ":" + std::to_string(status->inode);

@@ -19,7 +19,7 @@ TOML = '[project]\nname = "fenced"\n' + "".join(f"""
 command = ["sh", "-c", "exec sleep 1000"]
 restart = "always"
 restart-delay = "1ms"
-restart-limit = {{ count = 1000000, within = "1s" }}
+restart-limit = {{ count = 10000, within = "1s" }}
 stop = {{ signal = "KILL" }}
 """ for i in range(COUNT))
 

@@ -135,6 +135,23 @@ def test_what_is_no_program_is_refused():
         assert not events(one, "rolled-back")
 
 
+def test_to_a_program_without_state_is_refused():
+    with running() as one:
+        before, first = pids(one), generation(one)
+        expect(one, 7, "--to", str(BIN / "abide-hold"), word="rehearsal")  # static, ours, and knows nothing of journals
+        assert generation(one)["epoch"] == first["epoch"] and pids(one) == before
+
+
+def test_a_crash_after_the_commit_is_a_crash():
+    with running() as one:
+        before = pids(one)
+        expect(one, 0, "--to", str(BIN / "abide-manager-next"), "--probation", "0s")
+        os.kill(one.where()["manager_pid"], signal.SIGSEGV)
+        until(lambda: generation(one)["reason"] == "crashed")
+        assert generation(one)["version"] == "0.2.0-test" and pids(one) == before
+        assert generation(one)["rollbacks"] == 0
+
+
 def test_what_fails_its_rehearsal_is_refused():
     with running() as one:
         before, first = pids(one), generation(one)

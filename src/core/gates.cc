@@ -136,6 +136,9 @@ bool Machine::still_needed(const Service& service, const Run& run, Role role) {
         case Role::reload: return run.state == State::reloading;
         case Role::ready_probe: return run.stage == Stage::ready_wait && run.state == State::starting;
         case Role::health_probe: return run.ready && run.state != State::stopping;
+        case Role::container_create:
+        case Role::container_start: return begins && run.stage == Stage::main;
+        case Role::container_delete: return run.container;
         case Role::action: return false;
     }
     return false;

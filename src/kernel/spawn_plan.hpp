@@ -88,7 +88,6 @@ struct HoldHeader {
     std::uint64_t size;
     std::uint64_t argv, envp, candidates;  // arrays of 64-bit offsets of texts, ended by a zero
     std::uint64_t directory;
-    std::uint64_t pid_text;        // kPidTextBytes of an environment variable, where the own pid goes
     std::uint64_t limits, groups;  // arrays of PlanLimit and std::uint32_t
     std::uint64_t keep_capabilities;
     std::uint32_t limit_count, group_count;

@@ -43,7 +43,7 @@ struct LaunchThings {
     int output = -1;             // write end of the log pipe; -1: by the log mode
     int ready = -1;              // write end for `ready.fd`, of the main process only
     std::vector<int> listeners;  // in the order of facts.listen_names
-    const std::vector<model::Variable>* environment = nullptr;
+    std::shared_ptr<const Inherited> inherited;
     kernel::ResourceLimitValue descriptor_limit;  // as it was before the manager raised its own
 };
 

@@ -43,7 +43,7 @@ struct ChildPlan {
     SetupPlan setup;
     const PlanDescriptor* descriptors;
     std::byte* record;
-    char* pid_text;                 // where the child writes its pid in decimal, with a zero behind; nullptr: nowhere
+    char* pid_text;  // where the child writes its pid in decimal, with a zero behind; nullptr: nowhere
     std::uint64_t record_size, record_pid_offset, record_pid_digits, record_crc_offset, record_crc_begin,
         record_crc_end;
     std::uint64_t default_signals;  // bit n-1: set signal n to its default
@@ -55,6 +55,9 @@ struct ChildPlan {
     bool shares_table;      // CLONE_FILES: unshare first.  Else `sources` are numbers anywhere.
     bool has_close_range, new_session, controlling_terminal;
     const std::int32_t* sources;  // without CLONE_FILES: what to stage, in the order of the block
+    // Nonzero while the child uses our memory: the kernel clears it at exec and at death (CLONE_CHILD_CLEARTID,
+    // set_tid_address(2)), when somebody else, we, uses the memory too.
+    std::uint32_t in_our_memory;
     // Answers of the child.
     std::uint32_t unshare_state;  // UnshareState, exchanged atomically by both
     std::uint32_t stage;          // SpawnStage

@@ -59,6 +59,7 @@ class Launcher {
     Result<kernel::Fd> log_output(RunThings& things, AnchorLink::Kept& kept);
     Result<std::vector<kernel::Fd>> listeners(const model::ServiceSpec& spec, const model::out::Spawn& effect,
                                               AnchorLink::Kept& kept);
+    void make_room();
     void set_cgroup_limits(int leaf, const model::ServiceSpec& spec);
     void fail(const model::out::Spawn& effect, std::string stage, const Error& error);
     void report_failure(SpawnId spawn, const kernel::SpawnEvent& event) const;
@@ -66,7 +67,8 @@ class Launcher {
 
     Uses uses_;
     kernel::Fd null_;
-    std::vector<model::Variable> environment_;
+    std::shared_ptr<const Inherited> inherited_;
+    std::size_t room_ = 0;  // descriptors that our table has been made for
     kernel::ResourceLimitValue descriptor_limit_;
     Identities identities_;
     struct Prepared {

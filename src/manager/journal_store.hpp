@@ -56,6 +56,7 @@ class JournalStore {
     void forget_children() { children_.clear(); }
     // No manager has written to it: what stands in it was asked for before the first one, and nothing was begun.
     [[nodiscard]] bool untouched() const { return untouched_; }
+    void release_memory();
     [[nodiscard]] const std::vector<model::Variable>& environment() const { return environment_.variables; }
 
   private:

@@ -110,6 +110,7 @@ class Loop {
     std::vector<SpawnId> unheard_;  // ended, and the anchor has not said how
     Mono peek_at_ = kNever;
     std::size_t taken_ = 0;  // inputs since memory was given back
+    Mono trim_at_ = kNever;
     bool anchor_wants_room_ = false;
     bool anchor_gone_ = false;
 

@@ -138,6 +138,20 @@ TEST_F(CgroupTest, SignalsAndKillsReachAll) {
     EXPECT_TRUE(cgroup_processes(leaf->get())->empty());
 }
 
+// A service may make groups below its own leaf; a process that we hold already is signalled by what we hold, once.
+TEST_F(CgroupTest, SignalsReachKnownProcessesAndThoseInGroupsBelow) {
+    SpawnBench bench;
+    Result<Fd> leaf = tree_->make_leaf("api", "r1.main");
+    ASSERT_TRUE(leaf);
+    Result<Fd> below = make_directory_beneath(leaf->get(), "below", 0755);
+    ASSERT_TRUE(below) << below.error().what;
+    std::vector<Outcome> here = start(bench, *leaf, 2), deep = start(bench, *below, 1);
+    const KnownProcess known{here[0].pid, here[0].pidfd.get()};
+    EXPECT_EQ(cgroup_signal_all(leaf->get(), SIGTERM, {&known, 1}).value_or(0), 3U);
+    for (Outcome& o : here) EXPECT_EQ(exit_code(o), 128 + SIGTERM);
+    for (Outcome& o : deep) EXPECT_EQ(exit_code(o), 128 + SIGTERM);
+}
+
 TEST_F(CgroupTest, TellsWhenALeafGetsEmpty) {
     SpawnBench bench;
     Result<Fd> leaf = tree_->make_leaf("api", "r1.main");

@@ -33,6 +33,12 @@ Result<CgroupHome> parse_cgroup_home(std::string_view mountinfo, std::string_vie
 std::string escape_cgroup_name(std::string_view name);
 std::string unescape_cgroup_name(std::string_view name);
 
+// A process that nobody has reaped yet, so that its pid is nobody else's; both borrowed.
+struct KnownProcess {
+    pid_t pid = 0;
+    int pidfd = -1;
+};
+
 class CgroupTree {
   public:
     // Makes (or finds again) HOME/abide-NAME/ with a leaf `abide`, and moves nobody.  refused when no version 2 tree
@@ -56,6 +62,10 @@ class CgroupTree {
     // folder and not one in another: a folder costs as much as half of a process (32 us to make it, measured), and
     // nothing is asked of a service's runs together.
     Result<Fd> make_leaf(std::string_view service, std::string_view leaf);
+    // A signal to every process of a leaf, as cgroup_signal_all(); a missing leaf is fine.  With nobody in it but known
+    // processes, which is nearly always so, one read tells all that is needed.
+    Result<std::size_t> signal_leaf(std::string_view service, std::string_view leaf, int signal,
+                                    std::span<const KnownProcess> known);
     // Existing only; not_found else.
     Result<Fd> open_leaf(std::string_view service, std::string_view leaf);
     // The path that cgroup_of() gives for a member.
@@ -91,17 +101,14 @@ class CgroupTree {
     std::vector<int> changed_;
 };
 
+// The pids in the text of cgroup.procs; those of another pid namespace, which read as 0, are left out: cgroups(7).
+std::vector<pid_t> parse_cgroup_procs(std::string_view text);
 // What can be done with a leaf, by its descriptor.
 Result<bool> cgroup_populated(int leaf);
 Result<std::vector<pid_t>> cgroup_processes(int leaf);
 // SIGKILL to all: cgroup.kill, else rounds of signals until nobody is left or a bound is reached.
 Status cgroup_kill_all(int leaf);
 Status cgroup_kill_by_rounds(int leaf);
-// A process that nobody has reaped yet, so that its pid is nobody else's; both borrowed.
-struct KnownProcess {
-    pid_t pid = 0;
-    int pidfd = -1;
-};
 // To every process of it.  One that is not known already is opened and then checked to be a member still.  Returns how
 // many were signalled.
 Result<std::size_t> cgroup_signal_all(int leaf, int signal, std::span<const KnownProcess> known = {});

@@ -28,14 +28,8 @@ bool has_groups_below(int group) {
 Status collect(int group, int depth, std::vector<pid_t>& out) {
     const Result<std::string> text = read_file_beneath(group, "cgroup.procs", kProcsBytes);
     if (!text) return std::unexpected(text.error());
-    for (std::size_t at = 0; at < text->size();) {
-        const std::size_t end = std::min(text->find('\n', at), text->size());
-        pid_t pid = 0;
-        std::from_chars(text->data() + at, text->data() + end, pid);
-        // 0 stands for a process of another pid namespace: cgroups(7).
-        if (pid > 0) out.push_back(pid);
-        at = end + 1;
-    }
+    const std::vector<pid_t> here = parse_cgroup_procs(*text);
+    out.insert(out.end(), here.begin(), here.end());
     if (depth >= kDeepest || !has_groups_below(group)) return {};
     const Result<std::vector<std::string>> names = list_directory(group);
     if (!names) return std::unexpected(names.error());
@@ -49,6 +43,18 @@ Status collect(int group, int depth, std::vector<pid_t>& out) {
 }
 
 }  // namespace
+
+std::vector<pid_t> parse_cgroup_procs(std::string_view text) {
+    std::vector<pid_t> out;
+    for (std::size_t at = 0; at < text.size();) {
+        const std::size_t end = std::min(text.find('\n', at), text.size());
+        pid_t pid = 0;
+        std::from_chars(text.data() + at, text.data() + end, pid);
+        if (pid > 0) out.push_back(pid);
+        at = end + 1;
+    }
+    return out;
+}
 
 Result<bool> cgroup_populated(int leaf) {
     const Result<std::string> text = read_file_beneath(leaf, "cgroup.events", 4096);

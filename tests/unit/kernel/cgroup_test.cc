@@ -147,9 +147,11 @@ TEST_F(CgroupTest, SignalsReachKnownProcessesAndThoseInGroupsBelow) {
     ASSERT_TRUE(below) << below.error().what;
     std::vector<Outcome> here = start(bench, *leaf, 2), deep = start(bench, *below, 1);
     const KnownProcess known{here[0].pid, here[0].pidfd.get()};
-    EXPECT_EQ(cgroup_signal_all(leaf->get(), SIGTERM, {&known, 1}).value_or(0), 3U);
+    EXPECT_EQ(tree_->signal_leaf("api", "r1.main", SIGTERM, {&known, 1}).value_or(0), 3U);
     for (Outcome& o : here) EXPECT_EQ(exit_code(o), 128 + SIGTERM);
     for (Outcome& o : deep) EXPECT_EQ(exit_code(o), 128 + SIGTERM);
+    ASSERT_TRUE(tree_->remove_leaf("api", "r1.main"));
+    EXPECT_EQ(tree_->signal_leaf("api", "r1.main", SIGTERM, {&known, 1}).value_or(9), 0U) << "gone: nobody is in it";
 }
 
 TEST_F(CgroupTest, TellsWhenALeafGetsEmpty) {

@@ -14,7 +14,7 @@ option(ABIDE_FUZZ "build the fuzz targets (Clang)" OFF)
 
 set(ABIDE_WARNINGS -Wall -Wextra -Wpedantic -Wshadow -Wswitch-enum -Werror=switch-enum -Werror=return-type
     -Wnon-virtual-dtor -Wvla -Wno-missing-field-initializers)
-set(ABIDE_FLAGS ${ABIDE_WARNINGS} -fno-plt -D_GNU_SOURCE)
+set(ABIDE_FLAGS ${ABIDE_WARNINGS} -fno-plt -D_GNU_SOURCE -ffunction-sections -fdata-sections)
 set(ABIDE_LINK_FLAGS "")
 if(ABIDE_SANITIZE)
   list(APPEND ABIDE_FLAGS -fsanitize=${ABIDE_SANITIZE} -fno-omit-frame-pointer)
@@ -25,9 +25,10 @@ if(ABIDE_FUZZ)
   list(APPEND ABIDE_FLAGS -fsanitize=fuzzer-no-link -fno-sanitize-recover=all -O1)
 endif()
 
-# abide_library(NAME USES folder...): every .cc of src/NAME.
+# abide_library(NAME [SMALL] USES folder...): every .cc of src/NAME.  SMALL: what it does is mostly asking the kernel, so in a
+# release it is built for size: a page of a program that isn't there needs no memory and no fault.
 function(abide_library name)
-  cmake_parse_arguments(LIB "" "" "USES" ${ARGN})
+  cmake_parse_arguments(LIB "SMALL" "" "USES" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cc)
   if(NOT sources)
     add_library(abide_${name} INTERFACE)
@@ -36,6 +37,9 @@ function(abide_library name)
     add_library(abide_${name} STATIC ${sources})
     set(scope PUBLIC)
     target_compile_options(abide_${name} PRIVATE ${ABIDE_FLAGS})
+    if(LIB_SMALL)
+      target_compile_options(abide_${name} PRIVATE $<$<CONFIG:Release>:-Os>)
+    endif()
   endif()
   target_include_directories(abide_${name} ${scope} ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
   target_link_libraries(abide_${name} ${scope} fmt::fmt-header-only Boost::json)

@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "cli/seed.hpp"
+#include "kernel/cgroup.hpp"
 #include "kernel/clock.hpp"
 #include "kernel/files.hpp"
 #include "kernel/process.hpp"
@@ -121,6 +122,20 @@ Result<kernel::Fd> memfd(const char* name, std::string_view content) {
     return kernel::make_memfd(name, content);
 }
 
+// The leaf for the anchor, and for the manager the folder that the tree lies in.  Where we may not write there is none;
+// the manager finds out for itself and says why.
+Status prepare_cgroup(const Places& places, Prepared& out) {
+    auto tree = kernel::CgroupTree::create(places.runtime.substr(places.runtime.rfind('/') + 1));
+    if (!tree || !kernel::open_beneath(tree->home().get(), "cgroup.procs", O_WRONLY)) return {};
+    auto home = tree->home().duplicate();
+    if (!home) return std::unexpected(home.error());
+    auto leaf = tree->own_leaf().duplicate();
+    if (!leaf) return std::unexpected(leaf.error());
+    out.keys.emplace_back(static_cast<std::uint64_t>(anchor::Key::cgroup), std::move(*home));
+    out.cgroup = std::move(*leaf);
+    return {};
+}
+
 std::vector<std::string> anchor_arguments(const Prepared& prepared, std::vector<std::pair<int, int>>& descriptors) {
     std::vector<std::string> words{anchor::kAnchorName};
     int target = kFirstTarget;
@@ -221,6 +236,7 @@ Result<Prepared> prepare(Places places, kernel::Fd lock, Wishes wishes) {
     if (kept) kept = keep(Key::logger_program, kernel::open_file(out.programs.manager, O_PATH));
     if (kept && !out.programs.hold.empty())
         kept = keep(Key::hold_program, kernel::open_file(out.programs.hold, O_PATH));
+    if (kept) kept = prepare_cgroup(places, out);
     if (!kept) return std::unexpected(kept.error());
     auto manager = kernel::open_file(out.programs.manager, O_PATH);
     if (!manager) return std::unexpected(manager.error());
@@ -240,9 +256,11 @@ Result<Anchor> spawn_anchor(Prepared prepared, int output, int error_output) {
     request.candidates = {prepared.programs.abide};
     request.envp = kernel::environment();
     request.directory = "/";
+    request.cgroup_fd = prepared.cgroup.get();
     const std::string program = prepared.programs.abide;
     request.owned.push_back(std::move(*nothing));
     request.owned.push_back(std::move(prepared.manager_program));
+    if (prepared.cgroup) request.owned.push_back(std::move(prepared.cgroup));
     for (auto& [key, fd] : prepared.keys) request.owned.push_back(std::move(fd));
     if (const Status asked = (*spawner)->spawn(std::move(request), 1); !asked) return std::unexpected(asked.error());
     return started(**spawner, program);

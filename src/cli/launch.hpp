@@ -29,6 +29,7 @@ struct Prepared {
     Programs programs;
     std::vector<std::pair<std::uint64_t, kernel::Fd>> keys;  // anchor::Key -> descriptor
     kernel::Fd manager_program;
+    kernel::Fd cgroup;                  // where the anchor shall be born; invalid without control groups
     std::vector<std::string> warnings;  // for the user, one line each
     std::string instance;               // its name, for ps
 };

@@ -2,7 +2,6 @@
 #include "config/expand.hpp"
 
 #include <algorithm>
-#include <map>
 
 #include "base/limits.hpp"
 #include "base/text.hpp"
@@ -71,10 +70,9 @@ Status scan(std::string_view text, Literal literal, Variable variable) {
     return {};
 }
 
-std::optional<std::string_view> find(const std::vector<model::Variable>& environment, std::string_view name) {
-    const auto found = std::ranges::lower_bound(environment, name, {}, &model::Variable::name);
-    if (found == environment.end() || found->name != name) return std::nullopt;
-    return found->value;
+template <class Variables>
+auto own_place(Variables& own, std::string_view name) {
+    return std::ranges::find(own, name, &model::Variable::name);
 }
 
 }  // namespace
@@ -114,35 +112,44 @@ std::string escape_references(std::string_view text) {
     return escaped;
 }
 
-Result<std::vector<model::Variable>> expand_environment(const std::vector<model::Variable>& inherited,
-                                                        const std::vector<model::Variable>& assigned) {
-    std::map<std::string, std::string, std::less<>> values;
-    for (const model::Variable& variable : inherited) values.insert_or_assign(variable.name, variable.value);
-    const Lookup lookup = [&](std::string_view name) -> std::optional<std::string_view> {
-        const auto found = values.find(name);
-        if (found == values.end()) return std::nullopt;
-        return found->second;
-    };
+bool Environment::hides(std::string_view name) const {
+    return own_place(own, name) != own.end();
+}
+
+std::optional<std::string_view> Environment::find(std::string_view name) const {
+    if (const auto mine = own_place(own, name); mine != own.end()) return mine->value;
+    const auto found = std::ranges::lower_bound(*inherited, name, {}, &model::Variable::name);
+    if (found == inherited->end() || found->name != name) return std::nullopt;
+    return found->value;
+}
+
+Result<Environment> expand_environment(const std::vector<model::Variable>& inherited,
+                                       const std::vector<model::Variable>& assigned) {
+    Environment environment;
+    environment.inherited = &inherited;
+    environment.own.reserve(assigned.size());
     for (const model::Variable& variable : assigned) {
-        Result<std::string> value = expand(variable.value, lookup);
+        Result<std::string> value = expand_from(variable.value, environment);
         if (!value) {
             value.error().what = "environment " + variable.name + ": " + value.error().what;
             return std::unexpected(std::move(value.error()));
         }
-        values.insert_or_assign(variable.name, std::move(*value));
+        const auto known = own_place(environment.own, variable.name);
+        if (known == environment.own.end()) {
+            environment.own.push_back({variable.name, std::move(*value)});
+        } else {
+            known->value = std::move(*value);
+        }
     }
-    std::vector<model::Variable> environment;
-    environment.reserve(values.size());
-    for (auto& [name, value] : values) environment.push_back({name, std::move(value)});
     return environment;
 }
 
-Result<std::string> expand_from(std::string_view text, const std::vector<model::Variable>& environment) {
-    return expand(text, [&](std::string_view name) { return find(environment, name); });
+Result<std::string> expand_from(std::string_view text, const Environment& environment) {
+    if (text.find('$') == std::string_view::npos && text.size() <= limits::kArgumentBytes) return std::string(text);
+    return expand(text, [&](std::string_view name) { return environment.find(name); });
 }
 
-Result<std::vector<std::string>> expand_command(const model::Command& command,
-                                                const std::vector<model::Variable>& environment) {
+Result<std::vector<std::string>> expand_command(const model::Command& command, const Environment& environment) {
     std::vector<std::string> words;
     words.reserve(command.argv.size());
     for (const std::string& word : command.argv) {

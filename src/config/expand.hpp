@@ -29,16 +29,26 @@ Status check_references(std::string_view text);
 // Writes `$` so that expand gives it back: for values that are meant literally (environment files).
 std::string escape_references(std::string_view text);
 
-// The environment of a process: `inherited`, then `assigned` in order, each value expanded from what stands before it.
-// A later assignment of a name replaces an earlier one.  The result is sorted by name, each name once.
-Result<std::vector<model::Variable>> expand_environment(const std::vector<model::Variable>& inherited,
-                                                        const std::vector<model::Variable>& assigned);
+// The environment of a process: what it shares with all others, borrowed, and its own variables, which hide those of
+// the same name.
+struct Environment {
+    const std::vector<model::Variable>* inherited = nullptr;  // sorted by name, each name once
+    std::vector<model::Variable> own;                         // each name once
 
-// Every argument expanded from a sorted environment, as expand_environment returns it.
-Result<std::vector<std::string>> expand_command(const model::Command& command,
-                                                const std::vector<model::Variable>& environment);
+    [[nodiscard]] std::optional<std::string_view> find(std::string_view name) const;
+    // Is the inherited variable of this name hidden?
+    [[nodiscard]] bool hides(std::string_view name) const;
+};
 
-// A text (probe target, socket address) expanded from a sorted environment.
-Result<std::string> expand_from(std::string_view text, const std::vector<model::Variable>& environment);
+// `assigned` in order, each value expanded from what stands before it and from `inherited`, which must outlive the
+// result. A later assignment of a name replaces an earlier one.
+Result<Environment> expand_environment(const std::vector<model::Variable>& inherited,
+                                       const std::vector<model::Variable>& assigned);
+
+// Every argument expanded.
+Result<std::vector<std::string>> expand_command(const model::Command& command, const Environment& environment);
+
+// A text (probe target, socket address) expanded.
+Result<std::string> expand_from(std::string_view text, const Environment& environment);
 
 }  // namespace abide::config

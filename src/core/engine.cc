@@ -12,6 +12,7 @@ namespace abide::core {
 using namespace model;
 
 Engine::Engine(Snapshot snapshot) : instance_(std::move(snapshot.instance)), specs_(std::move(snapshot.specs)) {
+    nodes_.reserve(snapshot.services.size());
     for (Service& service : snapshot.services) {
         // A service whose specification is lost can still be seen and stopped, with the defaults of one.
         if (!specs_.contains(service.spec)) {

@@ -66,6 +66,7 @@ class Engine {
     // By name; templates are not among them.
     std::vector<const model::Service*> services() const;
     const model::Service* find(std::string_view name) const;
+    std::size_t size() const { return by_name_.size(); }  // services
     const model::ServiceSpec& spec_of(const model::Service& service) const;
     const model::ServiceSpec& spec_of(const model::Run& run) const;
     const model::Operation* operation(OperationId id) const;

@@ -115,6 +115,12 @@ std::string_view Writer::take() {
     return taken_;
 }
 
+void Writer::release_memory() {
+    std::exchange(taken_, {});
+    batch_.shrink_to_fit();
+    starts_.shrink_to_fit();
+}
+
 bool fits(const model::ServiceSpec& spec) {
     std::string text;
     model::encode(text, spec);

@@ -47,6 +47,8 @@ class Writer {
     void append_kept();
 
     bool empty() const { return batch_.empty(); }
+    // Gives back what large batches have left; what take() returned is gone.
+    void release_memory();
     // The batch, whole and with checksums; valid until the next take().  Starts a new batch.
     std::string_view take();
 

@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "kernel/files.hpp"
+#include "kernel/process.hpp"
 
 namespace abide::kernel {
 namespace {
@@ -20,6 +21,7 @@ constexpr std::size_t kMountinfoBytes = 8u << 20;
 constexpr std::size_t kControlFileBytes = 64u << 10;
 constexpr const char* kOwnLeaf = "abide";
 constexpr int kDeepest = 16;
+constexpr char kBeforeLeaf = '+';  // no escaped name has it
 
 std::vector<std::string_view> words_of(std::string_view line) {
     std::vector<std::string_view> out;
@@ -115,18 +117,13 @@ Result<CgroupHome> find_cgroup_home() {
 }
 
 std::string escape_cgroup_name(std::string_view name) {
-    static constexpr std::array<std::string_view, 13> kTaken{"cgroup", "cpu",  "cpuset", "memory",  "io",
-                                                             "pids",   "rdma", "misc",   "hugetlb", "perf_event",
-                                                             "irq",    "dmem", "debug"};
     constexpr std::string_view kHex = "0123456789ABCDEF";
-    const std::string_view prefix = name.substr(0, name.find('.'));
-    const bool taken = prefix.size() < name.size() && std::ranges::count(kTaken, prefix) > 0;
     std::string out;
     for (std::size_t i = 0; i < name.size(); ++i) {
         const auto c = static_cast<unsigned char>(name[i]);
         const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        const bool inner_dot = c == '.' && i > 0 && i + 1 < name.size() && !(taken && i == prefix.size());
-        if (letter ? !(i == 0 && name == kOwnLeaf) : (c == '-' || c == '_' || c == '@' || inner_dot)) {
+        const bool inner_dot = c == '.' && i > 0 && i + 1 < name.size();
+        if (letter || c == '-' || c == '_' || c == '@' || inner_dot) {
             out.push_back(static_cast<char>(c));
         } else {
             out += {'%', kHex[c >> 4], kHex[c & 15]};
@@ -183,6 +180,7 @@ Result<CgroupTree> CgroupTree::create_at(Fd parent, const std::string& shown_par
 }
 
 Status CgroupTree::adopt_own(pid_t pid) {
+    if (cgroup_of(pid).value_or(std::string{}) == join(path_, kOwnLeaf)) return {};
     return cgroup_join(own_.get(), pid);
 }
 
@@ -191,69 +189,59 @@ std::vector<std::string> CgroupTree::enable_controllers(const std::vector<std::s
     for (const std::string& name : wanted) {
         // In the group that we were started in it works only when nobody else is left there; it may be on already.
         static_cast<void>(write_control_file(parent_.get(), "cgroup.subtree_control", "+" + name));
-        if (write_control_file(root_.get(), "cgroup.subtree_control", "+" + name)) {
-            controllers_ += (controllers_.empty() ? "+" : " +") + name;
-        } else {
-            absent.push_back(name);
-        }
+        if (!write_control_file(root_.get(), "cgroup.subtree_control", "+" + name)) absent.push_back(name);
     }
     return absent;
 }
 
+std::string CgroupTree::folder_of(std::string_view service, std::string_view leaf) {
+    return escape_cgroup_name(service) + kBeforeLeaf + escape_cgroup_name(leaf);
+}
+
 Result<Fd> CgroupTree::make_leaf(std::string_view service, std::string_view leaf) {
-    const Result<Fd> folder = make_group(root_.get(), escape_cgroup_name(service));
-    if (!folder) return std::unexpected(folder.error());
-    if (!controllers_.empty()) {
-        if (Status s = write_control_file(folder->get(), "cgroup.subtree_control", controllers_); !s) {
-            return std::unexpected(s.error());
-        }
-    }
-    return make_group(folder->get(), escape_cgroup_name(leaf));
+    return make_group(root_.get(), folder_of(service, leaf));
 }
 
 Result<Fd> CgroupTree::open_leaf(std::string_view service, std::string_view leaf) {
-    const std::string path = escape_cgroup_name(service) + "/" + escape_cgroup_name(leaf);
-    return open_beneath(root_.get(), path, O_RDONLY | O_DIRECTORY);
+    return open_beneath(root_.get(), folder_of(service, leaf), O_RDONLY | O_DIRECTORY);
+}
+
+Result<std::size_t> CgroupTree::signal_leaf(std::string_view service, std::string_view leaf, int signal,
+                                            std::span<const KnownProcess> known) {
+    const std::string folder = folder_of(service, leaf);
+    struct stat info{};
+    const bool flat = ::fstatat(root_.get(), folder.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 && info.st_nlink == 2;
+    const Result<std::string> text =
+        flat ? read_file_beneath(root_.get(), folder + "/cgroup.procs", kControlFileBytes) : std::string{};
+    const std::vector<pid_t> members = parse_cgroup_procs(text.value_or(std::string{}));
+    const auto find = [&](pid_t pid) { return std::ranges::find(known, pid, &KnownProcess::pid); };
+    const bool all_known = std::ranges::all_of(members, [&](pid_t pid) { return find(pid) != known.end(); });
+    if (!flat || !text || !all_known) {
+        const Result<Fd> fd = open_beneath(root_.get(), folder, O_RDONLY | O_DIRECTORY);
+        if (!fd) return fd.error().kind == ErrorKind::not_found ? Result<std::size_t>{0} : std::unexpected(fd.error());
+        return cgroup_signal_all(fd->get(), signal, known);
+    }
+    std::size_t sent = 0;
+    for (const pid_t pid : members) sent += send_signal(find(pid)->pidfd, signal) ? 1 : 0;
+    return sent;
 }
 
 std::string CgroupTree::leaf_path(std::string_view service, std::string_view leaf) const {
-    return join(join(path_, escape_cgroup_name(service)), escape_cgroup_name(leaf));
+    return join(path_, folder_of(service, leaf));
 }
 
 Status CgroupTree::remove_leaf(std::string_view service, std::string_view leaf) {
-    const std::string name = escape_cgroup_name(service);
-    // Nearly always the leaf has no group of its own making inside, and goes at once.
-    const std::string path = name + "/" + escape_cgroup_name(leaf);
-    if (::unlinkat(root_.get(), path.c_str(), AT_REMOVEDIR) == 0) {
-        ::unlinkat(root_.get(), name.c_str(), AT_REMOVEDIR);
-        return {};
-    }
-    const Result<Fd> folder = open_beneath(root_.get(), name, O_RDONLY | O_DIRECTORY);
-    if (!folder) {
-        if (folder.error().kind == ErrorKind::not_found) return {};
-        return std::unexpected(folder.error());
-    }
-    if (Status s = remove_group(folder->get(), escape_cgroup_name(leaf), 0); !s) return s;
-    // Fails while another leaf is there.
-    ::unlinkat(root_.get(), name.c_str(), AT_REMOVEDIR);
-    return {};
+    return remove_group(root_.get(), folder_of(service, leaf), 0);
 }
 
 Result<std::vector<CgroupTree::LeafName>> CgroupTree::list_leaves() const {
     std::vector<LeafName> out;
-    const Result<std::vector<std::string>> services = list_directory(root_.get());
-    if (!services) return std::unexpected(services.error());
-    for (const std::string& service : *services) {
-        if (service == kOwnLeaf) continue;
-        const Result<Fd> folder = open_beneath(root_.get(), service, O_RDONLY | O_DIRECTORY);
-        if (!folder) continue;  // a file of the kernel's
-        const Result<std::vector<std::string>> leaves = list_directory(folder->get());
-        if (!leaves) return std::unexpected(leaves.error());
-        for (const std::string& leaf : *leaves) {
-            if (open_beneath(folder->get(), leaf, O_PATH | O_DIRECTORY)) {
-                out.push_back({unescape_cgroup_name(service), unescape_cgroup_name(leaf)});
-            }
-        }
+    const Result<std::vector<std::string>> names = list_directory(root_.get());
+    if (!names) return std::unexpected(names.error());
+    for (const std::string& name : *names) {
+        const std::size_t at = name.find(kBeforeLeaf);  // the kernel's own files have none
+        if (at == std::string::npos) continue;
+        out.push_back({unescape_cgroup_name(name.substr(0, at)), unescape_cgroup_name(name.substr(at + 1))});
     }
     return out;
 }

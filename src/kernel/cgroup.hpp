@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,11 +28,16 @@ Result<CgroupHome> find_cgroup_home();
 // Both texts as the kernel gives them; apart, so that it can be tested.
 Result<CgroupHome> parse_cgroup_home(std::string_view mountinfo, std::string_view self_cgroup);
 
-// A name that is a safe file name in a cgroup folder and can't collide with the kernel's own files: letters, digits,
-// '-', '_',
-// '@' and inner dots stay, everything else becomes %XX; a name with a controller's prefix gets its dot escaped.
+// A name that is safe as a part of a folder's name: letters, digits, '-', '_', '@' and inner dots stay, everything else
+// becomes %XX.  A leaf's folder has a '+', so it collides neither with a file of the kernel's nor with our own leaf.
 std::string escape_cgroup_name(std::string_view name);
 std::string unescape_cgroup_name(std::string_view name);
+
+// A process that nobody has reaped yet, so that its pid is nobody else's; both borrowed.
+struct KnownProcess {
+    pid_t pid = 0;
+    int pidfd = -1;
+};
 
 class CgroupTree {
   public:
@@ -43,18 +49,28 @@ class CgroupTree {
 
     // The path of the tree as /proc/PID/cgroup shows it, e.g. "/abide-shop".
     [[nodiscard]] const std::string& path() const { return path_; }
-    // Puts a process of ours (0: the caller) in the leaf for the supervisor's own.
-    Status adopt_own(pid_t pid = 0);
+    // The folder that the tree lies in, and the leaf for the supervisor's own processes.  Valid as long as the tree.
+    [[nodiscard]] const Fd& home() const { return parent_; }
+    [[nodiscard]] const Fd& own_leaf() const { return own_; }
+    // Puts a process of ours in that leaf, unless it is there already.  Moving waits for a grace period of the kernel
+    // (13 ms were seen); a process that is born there, by SpawnRequest::cgroup_fd, waits for nothing.
+    Status adopt_own(pid_t pid);
     // Switches controllers on for the services; returns those that are asked for but not there.
     std::vector<std::string> enable_controllers(const std::vector<std::string>& wanted);
 
-    // SERVICE/LEAF, e.g. ("api", "r7.main"); existing is fine.  The descriptor suits SpawnRequest::cgroup_fd.
+    // SERVICE+LEAF, e.g. ("api", "r7.main"); existing is fine.  The descriptor suits SpawnRequest::cgroup_fd.  One
+    // folder and not one in another: a folder costs as much as half of a process (32 us to make it, measured), and
+    // nothing is asked of a service's runs together.
     Result<Fd> make_leaf(std::string_view service, std::string_view leaf);
+    // A signal to every process of a leaf, as cgroup_signal_all(); a missing leaf is fine.  With nobody in it but known
+    // processes, which is nearly always so, one read tells all that is needed.
+    Result<std::size_t> signal_leaf(std::string_view service, std::string_view leaf, int signal,
+                                    std::span<const KnownProcess> known);
     // Existing only; not_found else.
     Result<Fd> open_leaf(std::string_view service, std::string_view leaf);
     // The path that cgroup_of() gives for a member.
     [[nodiscard]] std::string leaf_path(std::string_view service, std::string_view leaf) const;
-    // refused while processes are in it (EBUSY); a missing leaf is fine.  The service's folder goes with its last leaf.
+    // refused while processes are in it (EBUSY); a missing leaf is fine.
     Status remove_leaf(std::string_view service, std::string_view leaf);
     struct LeafName {
         std::string service, leaf;
@@ -73,6 +89,7 @@ class CgroupTree {
 
   private:
     CgroupTree() = default;
+    static std::string folder_of(std::string_view service, std::string_view leaf);
     struct Watch {
         std::uint64_t token = 0;
         Fd leaf;
@@ -80,19 +97,21 @@ class CgroupTree {
     std::string path_;
     Fd parent_, root_, own_, inotify_;
     std::string folder_;
-    std::string controllers_;  // "+memory +pids": what is on for the services
     std::map<int, Watch> watches_;
     std::vector<int> changed_;
 };
 
+// The pids in the text of cgroup.procs; those of another pid namespace, which read as 0, are left out: cgroups(7).
+std::vector<pid_t> parse_cgroup_procs(std::string_view text);
 // What can be done with a leaf, by its descriptor.
 Result<bool> cgroup_populated(int leaf);
 Result<std::vector<pid_t>> cgroup_processes(int leaf);
 // SIGKILL to all: cgroup.kill, else rounds of signals until nobody is left or a bound is reached.
 Status cgroup_kill_all(int leaf);
 Status cgroup_kill_by_rounds(int leaf);
-// To every process of it; each is opened and checked to be a member still.  Returns how many were signalled.
-Result<std::size_t> cgroup_signal_all(int leaf, int signal);
+// To every process of it.  One that is not known already is opened and then checked to be a member still.  Returns how
+// many were signalled.
+Result<std::size_t> cgroup_signal_all(int leaf, int signal, std::span<const KnownProcess> known = {});
 Status cgroup_freeze(int leaf, bool frozen);
 Status cgroup_join(int leaf, pid_t pid);
 // memory.max and so on; not_found when the controller is not there.

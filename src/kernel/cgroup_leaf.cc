@@ -1,5 +1,6 @@
 // kernel/cgroup_leaf.cc -- what can be done with one control group, by the descriptor of its folder; see cgroup.hpp.
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <charconv>
@@ -17,19 +18,19 @@ constexpr std::size_t kProcsBytes = 16u << 20;
 constexpr int kDeepest = 8;
 constexpr int kKillRounds = 200;
 
+// A folder of kernfs has two links, and one more for each folder in it.
+bool has_groups_below(int group) {
+    struct stat info{};
+    return ::fstat(group, &info) != 0 || info.st_nlink > 2;
+}
+
 // A service may have made groups below its own; their members are its members.
 Status collect(int group, int depth, std::vector<pid_t>& out) {
     const Result<std::string> text = read_file_beneath(group, "cgroup.procs", kProcsBytes);
     if (!text) return std::unexpected(text.error());
-    for (std::size_t at = 0; at < text->size();) {
-        const std::size_t end = std::min(text->find('\n', at), text->size());
-        pid_t pid = 0;
-        std::from_chars(text->data() + at, text->data() + end, pid);
-        // 0 stands for a process of another pid namespace: cgroups(7).
-        if (pid > 0) out.push_back(pid);
-        at = end + 1;
-    }
-    if (depth >= kDeepest) return {};
+    const std::vector<pid_t> here = parse_cgroup_procs(*text);
+    out.insert(out.end(), here.begin(), here.end());
+    if (depth >= kDeepest || !has_groups_below(group)) return {};
     const Result<std::vector<std::string>> names = list_directory(group);
     if (!names) return std::unexpected(names.error());
     for (const std::string& name : *names) {
@@ -42,6 +43,18 @@ Status collect(int group, int depth, std::vector<pid_t>& out) {
 }
 
 }  // namespace
+
+std::vector<pid_t> parse_cgroup_procs(std::string_view text) {
+    std::vector<pid_t> out;
+    for (std::size_t at = 0; at < text.size();) {
+        const std::size_t end = std::min(text.find('\n', at), text.size());
+        pid_t pid = 0;
+        std::from_chars(text.data() + at, text.data() + end, pid);
+        if (pid > 0) out.push_back(pid);
+        at = end + 1;
+    }
+    return out;
+}
 
 Result<bool> cgroup_populated(int leaf) {
     const Result<std::string> text = read_file_beneath(leaf, "cgroup.events", 4096);
@@ -74,19 +87,24 @@ Status cgroup_kill_by_rounds(int leaf) {
     return fail(ErrorKind::timed_out, "a control group makes processes faster than they can be killed");
 }
 
-Result<std::size_t> cgroup_signal_all(int leaf, int signal) {
+Result<std::size_t> cgroup_signal_all(int leaf, int signal, std::span<const KnownProcess> known) {
     const Result<std::vector<pid_t>> first = cgroup_processes(leaf);
     if (!first) return std::unexpected(first.error());
+    std::size_t sent = 0;
     std::vector<std::pair<pid_t, Fd>> opened;
     for (const pid_t pid : *first) {
+        const auto one = std::ranges::find(known, pid, &KnownProcess::pid);
+        if (one != known.end()) {
+            if (send_signal(one->pidfd, signal)) ++sent;
+            continue;
+        }
         if (Result<Fd> fd = open_pidfd(pid)) opened.emplace_back(pid, std::move(*fd));
     }
-    if (opened.empty()) return std::size_t{0};
+    if (opened.empty()) return sent;
     // Who is a member now, after the pidfd was opened, is the process of that pidfd, or the pidfd's process is dead.
     Result<std::vector<pid_t>> second = cgroup_processes(leaf);
     if (!second) return std::unexpected(second.error());
     std::ranges::sort(*second);
-    std::size_t sent = 0;
     for (const auto& [pid, fd] : opened) {
         if (std::ranges::binary_search(*second, pid) && send_signal(fd.get(), signal)) ++sent;
     }

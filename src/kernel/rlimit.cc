@@ -5,8 +5,11 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <string>
+
+#include "kernel/fd.hpp"
 
 #include "kernel/fd.hpp"
 
@@ -47,6 +50,16 @@ Result<ResourceLimitValue> raise_descriptor_limit() {
     if (!before || before->soft == before->hard) return before;
     if (Status s = set_limit({RLIMIT_NOFILE, before->hard, before->hard}); !s) return std::unexpected(s.error());
     return before;
+}
+
+Status reserve_descriptors(std::size_t count) {
+    const Result<ResourceLimitValue> limit = get_limit(RLIMIT_NOFILE);
+    if (!limit) return std::unexpected(limit.error());
+    const Fd any(::open("/", O_PATH | O_CLOEXEC));
+    if (!any) return fail_errno(errno, "can't open /");
+    const auto last = static_cast<int>(std::min<std::uint64_t>({count, limit->soft, 1u << 20})) - 1;
+    const Fd high(::fcntl(any.get(), F_DUPFD_CLOEXEC, last));
+    return high ? Status{} : fail_errno(errno, "can't enlarge the descriptor table");
 }
 
 }  // namespace abide::kernel

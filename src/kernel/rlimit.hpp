@@ -20,5 +20,9 @@ Status set_limit(const ResourceLimitValue& limit);
 Status check_descriptor_room(std::uint64_t spare);
 // Returns what was set before, for the children.
 Result<ResourceLimitValue> raise_descriptor_limit();
+// Makes our descriptor table large enough for numbers below `count`, or as many as the limit allows.  To be called
+// while no child shares it: the kernel enlarges a shared table only after a grace period (expand_files() in fs/file.c;
+// 8 to 16 ms were seen), in the middle of a start of hundreds.
+Status reserve_descriptors(std::size_t count);
 
 }  // namespace abide::kernel

@@ -157,6 +157,7 @@ std::vector<SpawnEvent> Spawner::Impl::drain() {
     collect();
     launch_waiting();
     sweep_unshared(true);
+    sweep_unwatched(true);
     // Room that came free after the last try: come back at once.
     if (!queue_.empty() && sharing_.empty() && counted_ < options_.in_flight) poke();
     return std::exchange(events_, {});
@@ -183,8 +184,9 @@ Result<std::unique_ptr<Spawner>> Spawner::create(const SpawnerOptions& options) 
     if (!timer) return fail_errno(errno, "no timer");
     if (Status s = epoll->add(timer.get(), EPOLLIN, Spawner::Impl::kPatienceToken); !s)
         return std::unexpected(s.error());
-    return std::make_unique<Spawner>(
-        std::make_unique<Impl>(options, std::move(*staging), std::move(*epoll), low, std::move(timer)));
+    auto impl = std::make_unique<Impl>(options, std::move(*staging), std::move(*epoll), low, std::move(timer));
+    if (Status s = impl->reserve_stacks(2 * kEager); !s) return std::unexpected(s.error());
+    return std::make_unique<Spawner>(std::move(impl));
 }
 
 Spawner::Spawner(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

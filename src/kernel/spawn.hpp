@@ -87,6 +87,9 @@ inline constexpr std::size_t kPidRecordBytes = 512;
 struct SpawnRequest {
     std::vector<std::string> argv;
     std::vector<std::string> envp;  // "NAME=VALUE"
+    // More of them, which many requests have in common: texts that `shared` keeps alive.
+    std::vector<const char*> shared_envp;
+    std::shared_ptr<const void> shared;
     // The entry of envp ("LISTEN_PID=") behind whose '=' the child writes its own pid in decimal.
     std::optional<std::size_t> pid_variable;
     std::vector<std::string> candidates;  // programs, tried in order; empty: argv[0] as it is.  See search_candidates.
@@ -125,6 +128,8 @@ struct SpawnEvent {
     // started: the process is there; for each token this comes first, unless the clone itself failed.
     pid_t pid = 0;
     Fd pidfd;
+    // When it started, in clock ticks after boot as /proc/PID/stat has it; 0: it can't be known any more.
+    std::uint64_t start_ticks = 0;
     // failed: how far it came.  The process, if there was one, is dead or dying; its exit is reaped like any other.
     SpawnStage stage = SpawnStage::clone;
     int err = 0;

@@ -169,6 +169,7 @@ Result<std::unique_ptr<FlightMemory>> prepare_memory(SpawnRequest request, int h
     fill_setup(*memory);
     fill_record(*memory);
     if (r.hold.needed()) {
+        for (const char* variable : r.shared_envp) r.envp.emplace_back(variable);
         if (Status s = fill_hold(*memory, hold_program); !s) return std::unexpected(s.error());
     } else {
         if (r.pid_variable) {
@@ -179,6 +180,7 @@ Result<std::unique_ptr<FlightMemory>> prepare_memory(SpawnRequest request, int h
         }
         memory->argv = pointers(r.argv);
         memory->envp = pointers(r.envp);
+        memory->envp.insert(memory->envp.end() - 1, r.shared_envp.begin(), r.shared_envp.end());
         memory->candidates = pointers(r.candidates);
     }
     memory->plan.setup.argv = memory->argv.data();

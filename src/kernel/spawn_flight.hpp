@@ -36,6 +36,7 @@ struct Flight {
     int block_begin = 0, block_count = 0;  // staged by us and not taken back yet
     bool shares_table = false;
     bool watched = false;  // the pidfd is in our epoll, since the child may die before it has unshared
+    bool outcome_watched = false;
     bool through_hold = false;
     std::uint32_t hold_word = 0;  // the last HoldWord
     SpawnStage hold_stage = SpawnStage::hold;

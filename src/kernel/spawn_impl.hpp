@@ -33,6 +33,7 @@ class Spawner::Impl {
 
     ~Impl();
 
+    Status reserve_stacks(std::size_t count) { return stacks_.reserve(count); }
     Status spawn(SpawnRequest request, std::uint64_t token);
     Status resume(std::uint64_t token, pid_t pid, int pidfd, Fd told, bool let_go);
     std::vector<SpawnEvent> drain();
@@ -58,7 +59,7 @@ class Spawner::Impl {
     long clone_child(Flight& flight, int* pidfd, SpawnStage* stage);
     long clone_by_clone3(Flight& flight, int* pidfd, bool into_cgroup, bool clear_handlers);
     long clone_by_clone(Flight& flight, int* pidfd);
-    void take_off(Flight flight, int raw_pidfd);
+    void take_off(Flight flight, int raw_pidfd, std::uint64_t ticks_before);
     void fail_flight(std::uint64_t token, pid_t pid, SpawnStage stage, int err);
     static bool probe_close_range();
     void poke();
@@ -67,6 +68,7 @@ class Spawner::Impl {
     void collect();
 
     void sweep_unshared(bool going_to_sleep);
+    void sweep_unwatched(bool going_to_sleep);
     bool settle_table(std::uint64_t serial, Flight& flight, bool going_to_sleep);
     void unstage(Flight& flight);
     void child_died(std::uint64_t serial);
@@ -89,7 +91,8 @@ class Spawner::Impl {
     std::size_t counted_ = 0;
     StackPool stacks_;
     std::map<std::uint64_t, Flight> flights_;
-    std::vector<std::uint64_t> sharing_;  // serials of flights whose tables may still be ours
+    std::vector<std::uint64_t> sharing_;    // serials of flights whose tables may still be ours
+    std::vector<std::uint64_t> unwatched_;  // serials of flights whose outcome isn't in our epoll
     std::deque<Waiting> queue_;
     std::vector<SpawnEvent> events_;
 };

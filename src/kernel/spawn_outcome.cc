@@ -125,8 +125,11 @@ SpawnEvent Spawner::Impl::judge(Flight& flight) const {
     // The last doubt: killed inside execve.  The kernel remembers in PF_FORKNOEXEC, even of a zombie.  The pidfd tells
     // that the pid was still its own when we looked; a process that was reaped already is taken as executed, its exit
     // will tell.
-    const Result<ProcessStat> seen = process_stat(flight.pid);
-    if (seen && seen->never_executed && flight.pidfd && send_signal(flight.pidfd.get(), 0)) return event;
+    const bool alive = flight.pidfd && !has_ended(flight.pidfd.get());
+    if (!alive) {
+        const Result<ProcessStat> seen = process_stat(flight.pid);
+        if (seen && seen->never_executed && flight.pidfd && send_signal(flight.pidfd.get(), 0)) return event;
+    }
     event.kind = SpawnEventKind::executed;
     return event;
 }
@@ -136,7 +139,7 @@ void Spawner::Impl::land(std::uint64_t serial) {
     Flight& flight = found->second;
     if (flight.block_count > 0) child_died(serial);
     events_.push_back(judge(flight));
-    static_cast<void>(epoll_.remove(flight.outcome.get()));
+    if (flight.outcome_watched) static_cast<void>(epoll_.remove(flight.outcome.get()));
     if (flight.memory) free_memory(flight);
     if (!flight.not_in_count) --counted_;
     flights_.erase(found);
@@ -153,14 +156,37 @@ Status Spawner::Impl::resume(std::uint64_t token, pid_t pid, int pidfd, Fd told,
     flight.let_go = let_go;
     flight.through_hold = flight.not_in_count = true;
     flight.hold_word = kHoldRunning;
+    flight.outcome_watched = true;
     const std::uint64_t serial = ++last_serial_;
     const int outcome = flight.outcome.get();
     flights_.emplace(serial, std::move(flight));
     return epoll_.add(outcome, EPOLLIN, serial * 2);
 }
 
+// Most children execute while the next ones are started: the kernel has cleared their word by the time that we look,
+// and their outcome needs no watch.  Only for those that we would sleep on it is worth its three calls.
+void Spawner::Impl::sweep_unwatched(bool going_to_sleep) {
+    std::erase_if(unwatched_, [&](std::uint64_t serial) {
+        const auto found = flights_.find(serial);
+        if (found == flights_.end()) return true;
+        Flight& flight = found->second;
+        const bool gone = flight.memory && !flight.through_hold && !flight.watched &&
+                          __atomic_load_n(&flight.memory->plan.in_our_memory, __ATOMIC_ACQUIRE) == 0;
+        if (gone) {
+            land(serial);
+            return true;
+        }
+        if (!going_to_sleep && !flight.through_hold) return false;
+        const Status added = epoll_.add(flight.outcome.get(), EPOLLIN, serial * 2);
+        CHECK(added.has_value(), "an outcome pipe can't be watched");
+        flight.outcome_watched = true;
+        return true;
+    });
+}
+
 void Spawner::Impl::collect() {
     sweep_unshared(false);
+    sweep_unwatched(false);
     const Result<std::span<const Ready>> ready = epoll_.wait(Mono{0});
     CHECK(ready.has_value(), "our own epoll can't be read");
     for (const Ready& r : *ready) {

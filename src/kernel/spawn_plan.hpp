@@ -55,6 +55,9 @@ struct ChildPlan {
     bool shares_table;      // CLONE_FILES: unshare first.  Else `sources` are numbers anywhere.
     bool has_close_range, new_session, controlling_terminal;
     const std::int32_t* sources;  // without CLONE_FILES: what to stage, in the order of the block
+    // Nonzero while the child uses our memory: the kernel clears it at exec and at death (CLONE_CHILD_CLEARTID,
+    // set_tid_address(2)), when somebody else, we, uses the memory too.
+    std::uint32_t in_our_memory;
     // Answers of the child.
     std::uint32_t unshare_state;  // UnshareState, exchanged atomically by both
     std::uint32_t stage;          // SpawnStage
@@ -81,7 +84,6 @@ inline constexpr std::uint64_t kPidTextBytes = 12;  // digits of a pid and a zer
 inline constexpr std::uint32_t kHoldMagic = 0x31444841;     // "AHD1"
 inline constexpr std::uint32_t kHoldMagicPid = 0x32444841;  // "AHD2": one that does not know pid_text must refuse it
 inline constexpr std::uint64_t kHoldBytes = 8u << 20;
-inline constexpr std::uint64_t kPidTextBytes = 12;
 struct HoldHeader {
     std::uint32_t magic;
     std::int32_t oom_score_adjust;

@@ -86,24 +86,34 @@ StackPool::~StackPool() {
     for (std::byte* group : groups_) ::munmap(group, kGroup * kSlotBytes);
 }
 
-Result<std::byte*> StackPool::take() {
-    if (free_.empty()) {
-        void* raw = ::mmap(nullptr, kGroup * kSlotBytes, PROT_NONE,
-                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-        if (raw == MAP_FAILED) return fail_errno(errno, "no memory for a child's stack");
-        auto* group = static_cast<std::byte*>(raw);
-        for (std::size_t i = 0; i < kGroup; ++i) {
-            std::byte* stack = group + i * kSlotBytes + kGuardBytes;
-            if (::mprotect(stack, kStackBytes, PROT_READ | PROT_WRITE) != 0) {
-                const int err = errno;
-                ::munmap(raw, kGroup * kSlotBytes);
-                for (; i > 0; --i) free_.pop_back();
-                return fail_errno(err, "no memory for a child's stack");
-            }
-            free_.push_back(stack + kStackBytes);
+Status StackPool::add_group() {
+    void* raw =
+        ::mmap(nullptr, kGroup * kSlotBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    if (raw == MAP_FAILED) return fail_errno(errno, "no memory for a child's stack");
+    auto* group = static_cast<std::byte*>(raw);
+    for (std::size_t i = 0; i < kGroup; ++i) {
+        std::byte* stack = group + i * kSlotBytes + kGuardBytes;
+        if (::mprotect(stack, kStackBytes, PROT_READ | PROT_WRITE) != 0) {
+            const int err = errno;
+            ::munmap(raw, kGroup * kSlotBytes);
+            for (; i > 0; --i) free_.pop_back();
+            return fail_errno(err, "no memory for a child's stack");
         }
-        groups_.push_back(group);
+        free_.push_back(stack + kStackBytes);
     }
+    groups_.push_back(group);
+    return {};
+}
+
+Status StackPool::reserve(std::size_t count) {
+    while (free_.size() < count) {
+        if (Status added = add_group(); !added) return added;
+    }
+    return {};
+}
+
+Result<std::byte*> StackPool::take() {
+    if (Status there = reserve(1); !there) return std::unexpected(there.error());
     std::byte* top = free_.back();
     free_.pop_back();
     return top;

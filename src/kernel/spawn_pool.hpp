@@ -47,6 +47,9 @@ class StackPool {
     StackPool(StackPool&&) = delete;
     ~StackPool();
 
+    // Makes so many at once.  Later they come in groups, while children that fault their first pages in stand in the
+    // way of mprotect(2) and it in theirs.
+    Status reserve(std::size_t count);
     // The top of a stack (stacks grow down), or an error.
     Result<std::byte*> take();
     void give(std::byte* top) { free_.push_back(top); }
@@ -55,6 +58,7 @@ class StackPool {
 
   private:
     static constexpr std::size_t kGroup = 16;
+    Status add_group();
     std::vector<std::byte*> groups_, free_;
 };
 

@@ -156,6 +156,9 @@ std::uint64_t subject(const model::in::Signalled& in) {
 std::uint64_t subject(const model::in::StoredLost& in) {
     return fnv1a(in.service);
 }
+std::uint64_t subject(const model::in::Emitted& in) {
+    return fnv1a(in.name);
+}
 std::uint64_t subject(const model::in::UpgradeEnded& in) {
     return in.operation.value;
 }

@@ -55,20 +55,27 @@ std::vector<model::Variable> parse_environment(std::string_view record) {
     return variables;
 }
 
-std::string_view value_of(const std::vector<model::Variable>& sorted, std::string_view name) {
-    const auto it =
-        std::ranges::lower_bound(sorted, name, {}, [](const model::Variable& v) -> std::string_view { return v.name; });
-    return it != sorted.end() && it->name == name ? std::string_view(it->value) : std::string_view{};
+std::shared_ptr<const Inherited> inherited_from(std::vector<model::Variable> variables) {
+    auto inherited = std::make_shared<Inherited>();
+    for (model::Variable& variable : variables) {  // of a name that is there twice the last one counts
+        if (!inherited->variables.empty() && inherited->variables.back().name == variable.name) {
+            inherited->variables.pop_back();
+            inherited->words.pop_back();
+        }
+        inherited->words.push_back(variable.name + "=" + variable.value);
+        inherited->variables.push_back(std::move(variable));
+    }
+    return inherited;
 }
 
-Result<std::vector<model::Variable>> process_environment(const std::vector<model::Variable>& inherited,
-                                                         const model::ServiceSpec& spec, const ProcessFacts& facts) {
+Result<config::Environment> process_environment(const std::vector<model::Variable>& inherited,
+                                                const model::ServiceSpec& spec, const ProcessFacts& facts) {
     std::vector<model::Variable> assigned;
     assigned.reserve(spec.environment.size() + 12);
     const auto set = [&](std::string_view name, std::string_view value) {
         assigned.push_back({std::string(name), config::escape_references(value)});
     };
-    if (value_of(inherited, "PATH").empty()) set("PATH", kDefaultPath);
+    if (config::Environment{&inherited, {}}.find("PATH").value_or("").empty()) set("PATH", kDefaultPath);
     if (facts.user != nullptr) {
         set("HOME", facts.user->home);
         if (!facts.user->shell.empty()) set("SHELL", facts.user->shell);

@@ -4,12 +4,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/ids.hpp"
 #include "base/result.hpp"
+#include "config/expand.hpp"
 #include "kernel/users.hpp"
 #include "model/spec.hpp"
 #include "model/state.hpp"
@@ -18,6 +20,13 @@ namespace abide::manager {
 
 // "NAME=VALUE" words ended by NUL, as the anchor keeps them.  Variables that a parent meant for us alone are left out.
 std::vector<model::Variable> parse_environment(std::string_view record);
+
+// What every process inherits; one for the instance, shared by the children that are on their way.
+struct Inherited {
+    std::vector<model::Variable> variables;  // sorted by name, each name once
+    std::vector<std::string> words;          // the same as "NAME=VALUE"
+};
+std::shared_ptr<const Inherited> inherited_from(std::vector<model::Variable> variables);
 
 // What a process is told about itself, beside its configuration.
 struct ProcessFacts {
@@ -33,9 +42,7 @@ struct ProcessFacts {
 // The value of LISTEN_PID is the process's own pid, which only the child knows: it is left empty here.
 inline constexpr std::string_view kListenPid = "LISTEN_PID";
 
-Result<std::vector<model::Variable>> process_environment(const std::vector<model::Variable>& inherited,
-                                                         const model::ServiceSpec& spec, const ProcessFacts& facts);
-// The value of a variable, or an empty text.
-std::string_view value_of(const std::vector<model::Variable>& sorted, std::string_view name);
+Result<config::Environment> process_environment(const std::vector<model::Variable>& inherited,
+                                                const model::ServiceSpec& spec, const ProcessFacts& facts);
 
 }  // namespace abide::manager

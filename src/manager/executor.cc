@@ -57,13 +57,24 @@ void Executor::signal_process(SpawnId spawn, int signal, const std::string& serv
     if (!sent && sent.error().kind != ErrorKind::not_found) complain(service + ": " + describe(sent.error()));
 }
 
+std::vector<kernel::KnownProcess> Executor::known_of(const Run* run) const {
+    std::vector<kernel::KnownProcess> known;
+    if (run == nullptr) return known;
+    for (const Process& process : run->processes) {
+        const Processes::Tracked* tracked = uses_.processes.find(process.spawn);
+        if (tracked != nullptr && tracked->child && tracked->pidfd)
+            known.push_back({tracked->pid, tracked->pidfd.get()});
+    }
+    return known;
+}
+
 void Executor::run(const out::Signal& effect) {
+    const Run* run = run_of(effect.service, effect.run);
     if (effect.scope == StopScope::all) {
-        const Status sent = uses_.tracking.signal_all(effect.service, effect.run, effect.signal);
+        const Status sent = uses_.tracking.signal_all(effect.service, effect.run, effect.signal, known_of(run));
         if (!sent) complain(effect.service + ": " + describe(sent.error()));
         return;
     }
-    const Run* run = run_of(effect.service, effect.run);
     if (run == nullptr) return;
     for (const Process& process : run->processes) {
         if (process.role == Role::main) signal_process(process.spawn, effect.signal, effect.service);

@@ -70,6 +70,7 @@ class Executor {
 
     const model::Run* run_of(const std::string& service, RunNumber run) const;
     bool ask_the_kernel(anchor::Exit& exit);
+    [[nodiscard]] std::vector<kernel::KnownProcess> known_of(const model::Run* run) const;
     void signal_process(SpawnId spawn, int signal, const std::string& service);
     void probe_pid_file(const model::in::Probed& question, const std::string& path, bool health);
 

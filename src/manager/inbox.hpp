@@ -45,6 +45,10 @@ class Inbox {
         return all;
     }
 
+    void release_memory() {
+        for (std::vector<Item>& one : items_) one.shrink_to_fit();
+    }
+
   private:
     std::array<std::vector<Item>, 3> items_;
 };

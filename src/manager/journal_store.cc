@@ -202,6 +202,10 @@ std::vector<std::string> JournalStore::unknown() const {
     return lines;
 }
 
+void JournalStore::release_memory() {
+    if (writer_) writer_->release_memory();
+}
+
 std::optional<kernel::PidRecord> JournalStore::pid_record(SpawnId spawn) const {
     if (!writer_) return std::nullopt;
     const journal::PidRecord prepared = journal::PidRecord::prepare(writer_->epoch(), spawn);

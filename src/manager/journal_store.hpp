@@ -61,6 +61,7 @@ class JournalStore {
     [[nodiscard]] Epoch epoch() const { return writer_ ? writer_->epoch() : Epoch{}; }
     // No manager has written to it: what stands in it was asked for before the first one, and nothing was begun.
     [[nodiscard]] bool untouched() const { return untouched_; }
+    void release_memory();
     [[nodiscard]] const std::vector<model::Variable>& environment() const { return environment_.variables; }
 
   private:

@@ -41,6 +41,20 @@ std::optional<std::vector<std::pair<int, int>>> descriptors_of(const model::Serv
     return all;
 }
 
+void set_environment(kernel::SpawnRequest& request, const config::Environment& environment,
+                     const std::shared_ptr<const Inherited>& inherited, bool tells_pid) {
+    for (const model::Variable& variable : environment.own) {
+        if (tells_pid && variable.name == kListenPid) request.pid_variable = request.envp.size();
+        request.envp.push_back(variable.name + "=" + variable.value);
+    }
+    request.shared_envp.reserve(inherited->words.size());
+    for (std::size_t i = 0; i < inherited->words.size(); ++i) {
+        if (!environment.hides(inherited->variables[i].name))
+            request.shared_envp.push_back(inherited->words[i].c_str());
+    }
+    request.shared = inherited;
+}
+
 // Checks and reload commands of a container run in it; hooks around it run beside it.
 bool runs_inside(model::Role role, const model::ServiceSpec& spec) {
     const bool check = role == model::Role::ready_probe || role == model::Role::health_probe;
@@ -138,25 +152,21 @@ std::expected<kernel::SpawnRequest, LaunchError> launch_request(const core::Engi
         request.credentials = (*found)->credentials;
         if (!spec.identity->user.empty()) facts.user = &(*found)->user;
     }
-    const Result<std::vector<model::Variable>> environment = process_environment(*things.environment, spec, facts);
+    const Result<config::Environment> environment = process_environment(things.inherited->variables, spec, facts);
     if (!environment) return refuse("environment", environment.error());
     Result<std::vector<std::string>> argv = command->argv;
     if (things.command == nullptr) argv = config::expand_command(*command, *environment);
     if (!argv) return refuse("arguments", argv.error());
     if (argv->empty() || argv->front().empty())
         return refuse("exec", {ErrorKind::failed, "an empty command", ENOENT, {}});
-    request.candidates = kernel::search_candidates(argv->front(), value_of(*environment, "PATH"));
+    request.candidates = kernel::search_candidates(argv->front(), environment->find("PATH").value_or(""));
     if (!things.program.empty()) request.candidates = {things.program};
     if (runs_inside(owner.process->role, spec)) {
         *argv = oci::exec_words(spec.oci->runtime, things.container, std::move(*argv));
-        request.candidates = kernel::search_candidates(spec.oci->runtime, value_of(*environment, "PATH"));
+        request.candidates = kernel::search_candidates(spec.oci->runtime, environment->find("PATH").value_or(""));
     }
     request.argv = std::move(*argv);
-    request.envp.reserve(environment->size());
-    for (const model::Variable& variable : *environment) {
-        if (variable.name == kListenPid && !facts.listen_names.empty()) request.pid_variable = request.envp.size();
-        request.envp.push_back(variable.name + "=" + variable.value);
-    }
+    set_environment(request, *environment, things.inherited, !facts.listen_names.empty());
     request.directory = spec.directory.empty() ? engine.instance().spec.directory : spec.directory;
     std::optional<std::vector<std::pair<int, int>>> descriptors = descriptors_of(spec, things);
     if (!descriptors)

@@ -48,7 +48,7 @@ struct LaunchThings {
     std::string container;                    // the id of its container
     HoldEnds* hold = nullptr;                 // of a main process that is to be held; borrowed
     std::vector<int> listeners;               // in the order of facts.listen_names
-    const std::vector<model::Variable>* environment = nullptr;
+    std::shared_ptr<const Inherited> inherited;
     kernel::ResourceLimitValue descriptor_limit;  // as it was before the manager raised its own
 };
 

@@ -10,6 +10,7 @@
 #include "kernel/cgroup.hpp"
 #include "kernel/files.hpp"
 #include "kernel/process.hpp"
+#include "kernel/rlimit.hpp"
 #include "kernel/socket.hpp"
 #include "manager/complain.hpp"
 #include "manager/run_key.hpp"
@@ -23,6 +24,8 @@ using model::Role;
 namespace {
 
 constexpr std::size_t kPreparedAtOnce = 32;  // bounds what a start of thousands keeps in memory
+// Of our own and of clients; and of one service, while it starts.
+constexpr std::size_t kOwnDescriptors = 1024, kDescriptorsAService = 8;
 
 }  // namespace
 
@@ -30,7 +33,7 @@ Status Launcher::prepare(std::vector<model::Variable> environment, kernel::Resou
     Result<kernel::Fd> null = kernel::open_file("/dev/null", O_RDWR);
     if (!null) return std::unexpected(null.error());
     null_ = std::move(*null);
-    environment_ = std::move(environment);
+    inherited_ = inherited_from(std::move(environment));
     descriptor_limit_ = descriptor_limit;
     return {};
 }
@@ -124,7 +127,7 @@ Result<std::string> Launcher::expanded(const model::ServiceSpec& spec, const std
     ProcessFacts facts;
     facts.service = service;
     facts.run = run;
-    const Result<std::vector<model::Variable>> environment = process_environment(environment_, spec, facts);
+    const Result<config::Environment> environment = process_environment(inherited_->variables, spec, facts);
     if (!environment) return std::unexpected(environment.error());
     return config::expand_from(text, *environment);
 }
@@ -182,7 +185,7 @@ void Launcher::launch_with(const model::out::Spawn& effect, AnchorLink::Kept kep
     LaunchThings given;
     given.null = null_.get();
     given.output = output->get();
-    given.environment = &environment_;
+    given.inherited = inherited_;
     given.descriptor_limit = descriptor_limit_;
     if (is_main) given.ready = things->ready_write.get();
     const std::optional<model::Command> runtime = runtime_command(owner);
@@ -226,8 +229,16 @@ void Launcher::launch_with(const model::out::Spawn& effect, AnchorLink::Kept kep
     if (prepared_.size() >= kPreparedAtOnce) spawn_prepared();
 }
 
+void Launcher::make_room() {
+    const std::size_t wanted = kOwnDescriptors + kDescriptorsAService * uses_.engine.size();
+    if (wanted <= room_ || uses_.spawner.in_flight() + uses_.spawner.queued() != 0) return;
+    room_ = wanted;  // asked once: a table that stays small is only slow
+    if (const Status made = kernel::reserve_descriptors(wanted); !made) complain(describe(made.error()));
+}
+
 void Launcher::spawn_prepared() {
     if (prepared_.empty() || !uses_.anchor.flush()) return;  // the anchor is behind: the next turn goes on
+    make_room();
     uses_.logger.flush();
     for (Prepared& one : std::exchange(prepared_, {})) {
         const Status asked = uses_.spawner.spawn(std::move(one.request), one.effect.spawn.value);
@@ -238,9 +249,8 @@ void Launcher::spawn_prepared() {
 void Launcher::started(SpawnId spawn, kernel::SpawnEvent& event) {
     const core::Engine::Owner owner = uses_.engine.owner_of(spawn);
     std::uint32_t marks = anchor::kManaged;
-    const Result<std::uint64_t> ticks = kernel::start_ticks(event.pid);
     if (owner.run != nullptr) {
-        uses_.tracking.add_session(run_key(owner.service->name, owner.run->number), {event.pid, ticks ? *ticks : 0});
+        uses_.tracking.add_session(run_key(owner.service->name, owner.run->number), {event.pid, event.start_ticks});
         const bool never = uses_.engine.spec_of(*owner.run).stop.or_default().final_ == model::StopFinal::never;
         if (never) marks |= anchor::kNeverKill;
     }
@@ -251,7 +261,7 @@ void Launcher::started(SpawnId spawn, kernel::SpawnEvent& event) {
     if (owner.process != nullptr && owner.process->role == Role::container_create)
         uses_.processes.expect_child_of(spawn);
     uses_.inbox.push(InputClass::process,
-                     model::in::Spawned{spawn, event.pid, ticks ? *ticks : 0, uses_.tracking.has_cgroups()});
+                     model::in::Spawned{spawn, event.pid, event.start_ticks, uses_.tracking.has_cgroups()});
 }
 
 std::string Launcher::failure(SpawnId spawn, const kernel::SpawnEvent& event) const {

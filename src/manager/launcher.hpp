@@ -62,6 +62,7 @@ class Launcher {
                                               AnchorLink::Kept& kept);
     void take_stored(const model::Service& service, AnchorLink::Kept& kept, std::vector<kernel::Fd>& fds,
                      std::vector<std::string>& names);
+    void make_room();
     void set_cgroup_limits(int leaf, const model::ServiceSpec& spec);
     void fail(const model::out::Spawn& effect, std::string stage, const Error& error);
     // One sentence about why a start failed; it is also complained of.
@@ -72,7 +73,8 @@ class Launcher {
 
     Uses uses_;
     kernel::Fd null_;
-    std::vector<model::Variable> environment_;
+    std::shared_ptr<const Inherited> inherited_;
+    std::size_t room_ = 0;  // descriptors that our table has been made for
     kernel::ResourceLimitValue descriptor_limit_;
     Identities identities_;
     struct Prepared {

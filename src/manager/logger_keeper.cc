@@ -141,19 +141,19 @@ void LoggerKeeper::tell_all() {
 }
 
 void LoggerKeeper::open(wire::OpenItem item, SharedFd read_end) {
-    pipes_.insert_or_assign(item.key, Pipe{item, std::nullopt});
+    pipes_.insert_or_assign(item.key, Pipe{item, nullptr});
     opening_.emplace_back(std::move(item), std::move(read_end));
 }
 
 void LoggerKeeper::reopen(wire::OpenItem item) {
     const std::uint64_t key = item.key;
-    pipes_.insert_or_assign(key, Pipe{std::move(item), std::nullopt});
+    pipes_.insert_or_assign(key, Pipe{std::move(item), nullptr});
 }
 
 void LoggerKeeper::watch_for(wire::Pattern pattern) {
     const auto pipe = pipes_.find(pattern.key);
     if (pipe == pipes_.end()) return;
-    pipe->second.pattern = pattern;
+    pipe->second.pattern = std::make_unique<wire::Pattern>(pattern);
     flush();  // its pipe comes first
     if (running()) say(wire::encode(wire::ToLogger{std::move(pattern)}), {});
 }

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -77,7 +78,7 @@ class LoggerKeeper {
     };
     struct Pipe {
         protocol::log::OpenItem item;
-        std::optional<protocol::log::Pattern> pattern;
+        std::unique_ptr<protocol::log::Pattern> pattern;  // few have one
     };
 
     kernel::Epoll& epoll_;

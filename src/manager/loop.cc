@@ -17,7 +17,8 @@ namespace abide::manager {
 namespace {
 
 constexpr Duration kPatienceWithAnchor = milliseconds(1);
-constexpr std::size_t kBurst = 1000;    // inputs
+constexpr std::size_t kBurst = 1000;    // inputs; so long after the last one of them memory is given back
+constexpr Duration kQuiet = milliseconds(200);
 constexpr std::size_t kManyEnded = 16;  // more than that at once: most of their signals were lost
 
 // The anchor looked at the clock when it saw the process ended.
@@ -104,7 +105,7 @@ void Loop::turn() {
 
 Mono Loop::deadline() const {
     return std::min({engine_.next_deadline(), probes_.next_deadline(), control_.next_deadline(), tracking_.next_look(),
-                     logger_.next_deadline(), events_.next_deadline(), peek_at_, end_deadline_,
+                     logger_.next_deadline(), events_.next_deadline(), peek_at_, trim_at_, end_deadline_,
                      upgrader_.next_deadline()});
 }
 
@@ -216,6 +217,7 @@ void Loop::decide(const Now& now) {
     }
     cursor_.leave();
     taken_ += items.size();
+    if (taken_ >= kBurst) trim_at_ = now.mono + kQuiet;
     control_.changed();
     const core::Changes changes = engine_.take_changes();
     journal_.write(engine_, changes, events_.fresh());
@@ -256,7 +258,7 @@ void Loop::speak(const Now& now) {
     }
     journal_.compact_when_due(engine_, anchor_, spawner_->in_flight() + spawner_->queued() != 0);
     watch_anchor_room();
-    give_back_memory();
+    if (trim_at_ <= now.mono) give_back_memory();
     cursor_.settled();
     shorten_own_log();
 }
@@ -273,10 +275,14 @@ void Loop::shorten_own_log() {
     if (!done) complain(describe(done.error()));
 }
 
-// After a burst the heap is full of holes between what stays; done when nobody waits for us.
+// After a burst the heap is full of holes between what stays, and buffers are as large as they ever were.
 void Loop::give_back_memory() {
-    if (taken_ < kBurst || !inbox_.empty() || spawner_->in_flight() + spawner_->queued() != 0) return;
+    trim_at_ = kNever;
     taken_ = 0;
+    effects_.shrink_to_fit();
+    stepped_.shrink_to_fit();
+    inbox_.release_memory();
+    journal_.release_memory();
     ::malloc_trim(0);
 }
 

@@ -117,6 +117,7 @@ class Loop {
     Mono peek_at_ = kNever;
     std::size_t taken_ = 0;                // inputs since memory was given back
     std::size_t complained_ = kLookAfter;  // bytes since the supervisor's own log was looked at: the first turn looks
+    Mono trim_at_ = kNever;
     bool anchor_wants_room_ = false;
     bool anchor_gone_ = false;
 

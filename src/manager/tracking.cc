@@ -113,12 +113,11 @@ std::vector<std::int32_t> Tracking::members(std::string_view service, RunNumber 
     return pids ? *pids : std::vector<std::int32_t>{};
 }
 
-Status Tracking::signal_all(std::string_view service, RunNumber run, int signal) {
+Status Tracking::signal_all(std::string_view service, RunNumber run, int signal,
+                            std::span<const kernel::KnownProcess> known) {
     if (gone_.contains(run_key(service, run))) return {};
     if (tree_) {
-        const Result<kernel::Fd> leaf = tree_->open_leaf(service, leaf_name(run));
-        if (!leaf) return {};  // given back already: nobody is in it
-        const Result<std::size_t> sent = kernel::cgroup_signal_all(leaf->get(), signal);
+        const Result<std::size_t> sent = tree_->signal_leaf(service, leaf_name(run), signal, known);
         return sent ? Status{} : std::unexpected(sent.error());
     }
     const std::uint64_t key = run_key(service, run);

@@ -9,6 +9,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -48,7 +49,9 @@ class Tracking {
     [[nodiscard]] bool contains(std::string_view service, RunNumber run, std::int32_t pid) const;
     [[nodiscard]] std::vector<std::int32_t> members(std::string_view service, RunNumber run);
 
-    Status signal_all(std::string_view service, RunNumber run, int signal);
+    // `known`: processes of the run that the anchor has not reaped.
+    Status signal_all(std::string_view service, RunNumber run, int signal,
+                      std::span<const kernel::KnownProcess> known = {});
     Status kill_all(std::string_view service, RunNumber run);
     Status freeze(std::string_view service, RunNumber run, bool frozen);
 

@@ -47,14 +47,18 @@ TEST(Expand, TheResultIsBounded) {
 }
 
 TEST(Expand, AnEnvironmentIsBuiltInOrder) {
-    const auto environment = expand_environment({{"PATH", "/bin"}, {"HOME", "/root"}},
-                                                {{"A", "1"}, {"B", "${A}2"}, {"A", "3"}, {"PATH", "/x:${PATH}"}});
+    const std::vector<model::Variable> inherited{{"HOME", "/root"}, {"PATH", "/bin"}}, none;
+    const auto environment =
+        expand_environment(inherited, {{"A", "1"}, {"B", "${A}2"}, {"A", "3"}, {"PATH", "/x:${PATH}"}});
     ASSERT_TRUE(environment);
-    EXPECT_EQ(*environment,
-              (std::vector<model::Variable>{{"A", "3"}, {"B", "12"}, {"HOME", "/root"}, {"PATH", "/x:/bin"}}));
+    EXPECT_EQ(environment->own, (std::vector<model::Variable>{{"A", "3"}, {"B", "12"}, {"PATH", "/x:/bin"}}));
+    EXPECT_EQ(environment->find("PATH"), "/x:/bin");
+    EXPECT_EQ(environment->find("HOME"), "/root");
+    EXPECT_FALSE(environment->find("USER"));
+    EXPECT_TRUE(environment->hides("PATH") && !environment->hides("HOME"));
     EXPECT_EQ(expand_command({{"run", "${B}"}}, *environment), (std::vector<std::string>{"run", "12"}));
     EXPECT_EQ(expand_from("${HOME}", *environment), "/root");
-    const auto bad = expand_environment({}, {{"A", "${B}"}});
+    const auto bad = expand_environment(none, {{"A", "${B}"}});
     ASSERT_FALSE(bad);
     EXPECT_EQ(bad.error().what, "environment A: the variable B is not set");
 }

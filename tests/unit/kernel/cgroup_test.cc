@@ -47,11 +47,11 @@ TEST(CgroupNames, EscapeAndBack) {
         const std::string escaped = escape_cgroup_name(name);
         EXPECT_EQ(unescape_cgroup_name(escaped), name);
         EXPECT_EQ(escaped.find('/'), std::string::npos);
-        EXPECT_NE(escaped, "abide");
+        EXPECT_EQ(escaped.find('+'), std::string::npos) << "separates service and leaf";
         EXPECT_NE(escaped[0], '.');
     }
     EXPECT_EQ(escape_cgroup_name("r7.main"), "r7.main");
-    EXPECT_EQ(escape_cgroup_name("memory.max"), "memory%2Emax");
+    EXPECT_EQ(escape_cgroup_name("a+b"), "a%2Bb");
 }
 
 class CgroupTest : public testing::Test {
@@ -136,6 +136,22 @@ TEST_F(CgroupTest, SignalsAndKillsReachAll) {
     EXPECT_TRUE(cgroup_kill_by_rounds(leaf->get()));
     reaper.join();
     EXPECT_TRUE(cgroup_processes(leaf->get())->empty());
+}
+
+// A service may make groups below its own leaf; a process that we hold already is signalled by what we hold, once.
+TEST_F(CgroupTest, SignalsReachKnownProcessesAndThoseInGroupsBelow) {
+    SpawnBench bench;
+    Result<Fd> leaf = tree_->make_leaf("api", "r1.main");
+    ASSERT_TRUE(leaf);
+    Result<Fd> below = make_directory_beneath(leaf->get(), "below", 0755);
+    ASSERT_TRUE(below) << below.error().what;
+    std::vector<Outcome> here = start(bench, *leaf, 2), deep = start(bench, *below, 1);
+    const KnownProcess known{here[0].pid, here[0].pidfd.get()};
+    EXPECT_EQ(tree_->signal_leaf("api", "r1.main", SIGTERM, {&known, 1}).value_or(0), 3U);
+    for (Outcome& o : here) EXPECT_EQ(exit_code(o), 128 + SIGTERM);
+    for (Outcome& o : deep) EXPECT_EQ(exit_code(o), 128 + SIGTERM);
+    ASSERT_TRUE(tree_->remove_leaf("api", "r1.main"));
+    EXPECT_EQ(tree_->signal_leaf("api", "r1.main", SIGTERM, {&known, 1}).value_or(9), 0U) << "gone: nobody is in it";
 }
 
 TEST_F(CgroupTest, TellsWhenALeafGetsEmpty) {

@@ -21,6 +21,7 @@ struct Outcome {
     bool started = false, held = false, executed = false, failed = false;
     pid_t pid = 0;
     Fd pidfd;
+    std::uint64_t start_ticks = 0;
     SpawnStage stage = SpawnStage::clone;
     int err = 0;
 
@@ -50,6 +51,7 @@ class SpawnBench {
                     o.started = true;
                     o.pid = e.pid;
                     o.pidfd = std::move(e.pidfd);
+                    o.start_ticks = e.start_ticks;
                     break;
                 case SpawnEventKind::held: o.held = true; break;
                 case SpawnEventKind::executed: o.executed = true; break;

@@ -8,6 +8,9 @@
 #include <cerrno>
 #include <csignal>
 
+#include "kernel/files.hpp"
+#include "kernel/process.hpp"
+#include "kernel/rlimit.hpp"
 #include "kernel/users.hpp"
 #include "spawn_fixture.hpp"
 
@@ -255,6 +258,35 @@ TEST(Spawn, StageNamesAreDistinct) {
     }
     EXPECT_EQ(names.size(), static_cast<std::size_t>(SpawnStage::released) + 1);
     EXPECT_FALSE(names.contains("unknown"));
+}
+
+// The kernel's own word: the size of our descriptor table.
+std::size_t table_size() {
+    const std::string status = read_file("/proc/self/status", 1u << 20).value_or("");
+    const std::size_t at = status.find("FDSize:");
+    return at == std::string::npos ? 0 : std::strtoul(status.c_str() + at + 7, nullptr, 10);
+}
+
+TEST(DescriptorTable, IsMadeLargeEnoughBeforeAChildSharesIt) {
+    const Result<ResourceLimitValue> limit = get_limit(RLIMIT_NOFILE);
+    ASSERT_TRUE(limit);
+    const std::size_t wanted = std::min<std::size_t>(4 * std::max<std::size_t>(table_size(), 256), limit->soft);
+    ASSERT_TRUE(reserve_descriptors(wanted));
+    EXPECT_GE(table_size(), wanted);
+    EXPECT_TRUE(reserve_descriptors(std::size_t{1} << 40)) << "as many as the limit allows";
+}
+
+// Told from the clock, or from /proc when a tick passed: both are what /proc says.
+TEST(SpawnAlone, TellsWhenAChildStarted) {
+    SpawnBench bench;
+    for (int i = 0; i < 20; ++i) {
+        Outcome& o = bench.run(command({"sleep", "60"}));
+        ASSERT_TRUE(o.executed);
+        EXPECT_EQ(o.start_ticks, start_ticks(o.pid).value_or(1));
+        ::usleep(700);
+        ASSERT_TRUE(send_signal(o.pidfd.get(), SIGKILL));
+        exit_code(o);
+    }
 }
 
 }  // namespace

@@ -9,8 +9,12 @@ using namespace abide::manager;
 namespace {
 
 std::string get(const std::vector<model::Variable>& all, std::string_view name) {
-    return std::string(value_of(all, name));
+    return std::string(config::Environment{&all, {}}.find(name).value_or(""));
 }
+std::string get(const config::Environment& environment, std::string_view name) {
+    return std::string(environment.find(name).value_or(""));
+}
+const std::vector<model::Variable> kNone;
 
 }  // namespace
 
@@ -31,7 +35,7 @@ TEST(Environment, AServiceMayRefertoItsRunButNotMoveItsNotifySocket) {
     facts.service = spec.name;
     facts.run = RunNumber{4};
     facts.notify_socket = "/run/notify/1";
-    const auto all = process_environment({}, spec, facts);
+    const auto all = process_environment(kNone, spec, facts);
     ASSERT_TRUE(all);
     EXPECT_EQ(get(*all, "TAG"), "api-4");
     EXPECT_EQ(get(*all, "NOTIFY_SOCKET"), "/run/notify/1");
@@ -46,12 +50,12 @@ TEST(Environment, CommandsBesideTheMainProcessHearItsPidAndTheReason) {
     facts.role = model::Role::post_stop;
     facts.main_pid = 77;
     facts.stop_reason = model::Reason::start_timeout;
-    const auto all = process_environment({}, spec, facts);
+    const auto all = process_environment(kNone, spec, facts);
     ASSERT_TRUE(all);
     EXPECT_EQ(get(*all, "MAINPID"), "77");
     EXPECT_EQ(get(*all, "ABIDE_REASON"), "start-timeout");
     facts.role = model::Role::main;
-    EXPECT_EQ(get(*process_environment({}, spec, facts), "MAINPID"), "");
+    EXPECT_EQ(get(*process_environment(kNone, spec, facts), "MAINPID"), "");
 }
 
 TEST(Environment, ListeningSocketsAreNamed) {
@@ -59,8 +63,15 @@ TEST(Environment, ListeningSocketsAreNamed) {
     ProcessFacts facts;
     facts.service = "web";
     facts.listen_names = {"http", "admin"};
-    const auto all = process_environment({}, spec, facts);
+    const auto all = process_environment(kNone, spec, facts);
     ASSERT_TRUE(all);
     EXPECT_EQ(get(*all, "LISTEN_FDS"), "2");
     EXPECT_EQ(get(*all, "LISTEN_FDNAMES"), "http:admin");
+}
+
+TEST(Environment, OfANameThatIsInheritedTwiceTheLastOneCounts) {
+    using namespace std::string_view_literals;
+    const auto inherited = inherited_from(parse_environment("B=1\0A=x\0B=2\0"sv));
+    EXPECT_EQ(inherited->words, (std::vector<std::string>{"A=x", "B=2"}));
+    EXPECT_EQ(inherited->variables.size(), 2u);
 }

@@ -16,19 +16,9 @@ using text::Line;
 
 constexpr std::int64_t kPartingNs = 1000 * kMs;  // from the answer to `swap` to the asker's end
 
-const char* words_of(Verdict verdict) {
-    switch (verdict) {
-        case Verdict::crashed: return "ended";
-        case Verdict::hung: return "hung";
-        case Verdict::late: return "was not ready in time";
-        case Verdict::garbage: return "sent garbage";
-        case Verdict::uncommitted: return "was not committed in time";
-        case Verdict::none:
-        case Verdict::pending:
-        case Verdict::committed: break;
-    }
-    return "failed";
-}
+// By Verdict.
+constexpr const char* kWords[] = {
+    "", "", "", "ended", "hung", "was not ready in time", "sent garbage", "was not committed in time"};
 
 void drop_next(Anchor& a) {
     Kept* next = a.kept.find(std::uint64_t(Key::next_program));
@@ -56,7 +46,7 @@ void take_back(Anchor& a, std::int64_t now) {
     a.manager.start = Start::rolled_back;
     a.manager.failures = a.manager.never_ready = 0;  // they were the other program's
     a.manager.next_start_ns = now;
-    Line(2, false) << "abide-anchor: the new manager " << words_of(Verdict(p.told.verdict))
+    Line(2, false) << "abide-anchor: the new manager " << kWords[p.told.verdict & 7]
                    << "; the program before it comes back\n";
 }
 
@@ -77,14 +67,9 @@ std::uint32_t begin_swap(Anchor& a, const Swap& swap) {
     p.vouched = false;
     const std::int64_t now = sys::monotonic_ns();
     p.deadline_ns = now + kPartingNs;
-    const Generation old = p.told;
-    p.told = {};
     p.told.ticket = swap.ticket;
     p.told.verdict = std::uint32_t(Verdict::pending);
-    p.told.swaps = old.swaps;
-    p.told.rollbacks = old.rollbacks;
-    p.told.gone_ns = old.gone_ns;
-    p.told.execs = old.execs;
+    p.told.last_kind = std::uint32_t(p.told.last_status = 0);
     p.told.asked_ns = std::uint64_t(now);
     return 0;
 }

@@ -111,8 +111,10 @@ class Rehearsal {
   public:
     // The report as text, or why there is none.
     Result<std::string> run(kernel::Spawner& spawner, int program, int journal, std::size_t journal_bytes) {
-        Result<kernel::Pipe> pipe = kernel::make_pipe(true);
+        // The program that rehearses writes as it likes; only we must not wait for it.
+        Result<kernel::Pipe> pipe = kernel::make_pipe();
         if (!pipe) return std::unexpected(pipe.error());
+        if (Status set = kernel::set_nonblocking(pipe->read.get()); !set) return std::unexpected(set.error());
         const Result<kernel::Fd> null = kernel::open_file("/dev/null", O_RDWR);
         if (!null) return std::unexpected(null.error());
         deadline_ = kernel::mono_now() + kRehearsalPatience;

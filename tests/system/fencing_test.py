@@ -12,7 +12,7 @@ import time
 
 from harness import BIN, alive, instance, until
 
-ROUNDS = int(os.environ.get("ABIDE_FENCING", "150"))
+ROUNDS = int(os.environ.get("ABIDE_FENCING", "30"))
 COUNT = 12
 TOML = '[project]\nname = "fenced"\n' + "".join(f"""
 [services.s{i}]

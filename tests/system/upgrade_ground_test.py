@@ -62,9 +62,11 @@ command = ["sh", "-c", "exit {i}"]
 restart = "always"
 restart-delay = "20ms"
 restart-limit = {{ count = 10000, within = "60s" }}
+autostart = false
 """ for i in range(1, 9))
     with running(toml) as one:
         before = pids(one)["plain"]
+        one.ok("start", "--no-wait", *(f"busy{i}" for i in range(1, 9)))
         for round_ in range(20):
             expect(one, 0, "--anchor")
             if round_ % 5 == 4:

@@ -94,6 +94,14 @@ def test_to_a_newer_format_and_back():
         assert pids(one) == before
 
 
+def test_with_many_services():
+    many = "".join(f'[services.m{i}]\ncommand = "sleep 1000"\nlog = "none"\n' for i in range(300))
+    with running(TOML + many) as one:
+        before = pids(one)
+        expect(one, 0, "--probation", "0s")
+        assert pids(one) == before
+
+
 def test_on_probation_the_journal_stays_as_it_was():
     with running() as one:
         before = pids(one)

@@ -48,23 +48,22 @@ class Tracer {
     // Lets `count` system calls begin and makes the next one fail; true if there was one before `done`.
     template <class Done>
     bool fail_call(int count, int error, const Done& done) {
-        bool entering = true, failing = false;
+        bool failing = false;
         for (int begun = 0; !done();) {
             ptrace(PTRACE_SYSCALL, pid_, nullptr, nullptr);
             if (!stop(done)) return false;
-            if (!entering && failing) {
+            // A call that our interrupt has cut short ends without having begun: the kernel says which it is.
+            __ptrace_syscall_info info{};
+            ptrace(PTRACE_GET_SYSCALL_INFO, pid_, sizeof info, &info);
+            if (info.op == PTRACE_SYSCALL_INFO_EXIT && failing) {
                 ptrace(PTRACE_POKEUSER, pid_, offsetof(user, regs.rax), -error);
-                ptrace(PTRACE_DETACH, pid_, nullptr, nullptr);
-                return true;
+                return detach(), true;
             }
-            if (entering && begun++ == count) {
-                const long number = ptrace(PTRACE_PEEKUSER, pid_, offsetof(user, regs.orig_rax), nullptr);
-                if (never_fails(number)) return detach(), true;
-                called_ = number;
-                ptrace(PTRACE_POKEUSER, pid_, offsetof(user, regs.orig_rax), -1);
-                failing = true;
-            }
-            entering = !entering;
+            if (info.op != PTRACE_SYSCALL_INFO_ENTRY || begun++ != count) continue;
+            called_ = static_cast<long>(info.entry.nr);
+            if (never_fails(called_)) return detach(), true;
+            ptrace(PTRACE_POKEUSER, pid_, offsetof(user, regs.orig_rax), -1);
+            failing = true;
         }
         detach();
         return false;

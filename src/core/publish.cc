@@ -151,6 +151,7 @@ void Machine::announce(const in::Recovered& in) {
 
 void Machine::on(const in::Emitted& in) {
     Operation& op = new_operation(Verb::emit, in.requester, {});
+    op.ticket = in.ticket;
     if (in.requester.permission < Permission::administer) {
         return end_operation(op, Outcome::not_permitted, "this needs another role; see [control] in the configuration");
     }

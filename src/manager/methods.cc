@@ -75,9 +75,10 @@ const model::Operation* asked_before(const Asked& asked, const std::string& tick
     return nullptr;
 }
 
+constexpr std::size_t kTicketBytes = 64;
+
 // An answer about the operation that `input` makes, or has made the first time.
 Answer ask(const Asked& asked, model::in::Requested input, std::string ticket, bool wait = true) {
-    constexpr std::size_t kTicketBytes = 64;
     if (ticket.size() > kTicketBytes) return say(varlink::invalid_parameter("request"));
     Answer answer;
     answer.wait = wait;
@@ -299,7 +300,13 @@ Answer emit(const Asked& asked) {
     const auto request = control::read<control::EmitRequest>(asked.call.parameters);
     if (!request) return say(varlink::invalid_parameter(request.error()));
     if (!is_plain_name(request->name)) return say(varlink::invalid_parameter("name"));
-    model::in::Emitted input{request->name, {}, asked.requester};
+    if (request->request.size() > kTicketBytes) return say(varlink::invalid_parameter("request"));
+    if (const model::Operation* before = asked_before(asked, request->request)) {
+        Answer answer;  // it was emitted, and the word of it lost
+        answer.operation = before->id;
+        return answer;
+    }
+    model::in::Emitted input{request->name, {}, asked.requester, request->request};
     std::size_t bytes = 0;
     for (const control::EventField& field : request->fields) {
         if (!is_plain_name(field.name) || !is_utf8(field.value)) return say(varlink::invalid_parameter("fields"));

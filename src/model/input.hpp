@@ -123,6 +123,7 @@ struct Emitted {
     std::string name;
     std::vector<Variable> fields;
     Requester requester;
+    std::string ticket;  // see Operation
 };
 // A signal sent to the anchor.
 struct Signalled {

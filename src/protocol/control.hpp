@@ -165,8 +165,9 @@ BOOST_DESCRIBE_STRUCT(EventField, (), (name, value))
 struct EmitRequest {
     std::string name;  // what follows "abide.user."
     std::vector<EventField> fields;
+    std::string request;
 };
-BOOST_DESCRIBE_STRUCT(EmitRequest, (), (name, fields))
+BOOST_DESCRIBE_STRUCT(EmitRequest, (), (name, fields, request))
 
 // ---- replies
 // -----------------------------------------------------------------------------------------------------------------

@@ -237,7 +237,7 @@ method State() -> (state: string)
 type EventField (name: string, value: string)
 
 # administer.  An event abide.user.NAME; detail of the reply is its id.
-method Emit(name: string, fields: ?[]EventField) -> (
+method Emit(name: string, fields: ?[]EventField, request: ?string) -> (
   operation: int, verb: string, outcome: string, detail: string, targets: []Target, progress: []string
 )
 

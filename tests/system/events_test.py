@@ -298,6 +298,23 @@ def test_a_slow_subscriber_misses_nothing():
         assert [slow.event() for _ in want] == want
 
 
+def test_an_emit_that_is_asked_for_again_is_one_event():
+    with instance(TOML) as one:
+        def ask():
+            connection = socket.socket(socket.AF_UNIX)
+            connection.settimeout(10)
+            connection.connect(one.where()["control"])
+            call = {"method": "io.abide.Control.Emit", "parameters": {"name": "once", "request": "the-same-name"}}
+            connection.sendall(json.dumps(call).encode() + b"\0")
+            return json.loads(connection.recv(1 << 16).rstrip(b"\0"))["parameters"]["detail"]
+        first = ask()
+        manager = one.where()["manager_pid"]
+        os.kill(manager, signal.SIGKILL)
+        until(lambda: one.where()["manager_pid"] not in (0, manager))
+        assert ask() == first
+        assert [e["type"] for e in logged(one)].count("abide.user.once") == 1
+
+
 def test_many_subscribers_hold_no_descriptor_and_no_time():
     with instance(TOML) as one:
         where = one.where()

@@ -103,7 +103,7 @@ TEST(Causes, ACauseComesBeforeItsEffectAlways) {
 TEST(Emit, IsAnEventWithAnOperation) {
     Driver driver({service("db")});
     driver.boot();
-    in::Emitted input{"deployed", {{"version", "7"}}, {}};
+    in::Emitted input{"deployed", {{"version", "7"}}, {}, "drawn by the caller"};
     input.requester.permission = Permission::administer;
     driver.give(input);
     const std::vector<Event> all = events_of(driver);
@@ -113,6 +113,7 @@ TEST(Emit, IsAnEventWithAnOperation) {
     ASSERT_NE(operation, nullptr);
     EXPECT_EQ(operation->outcome, Outcome::done);
     EXPECT_EQ(operation->detail, std::to_string(all.back().id.value));
+    EXPECT_EQ(operation->ticket, "drawn by the caller");  // who asks again is told of this one
     input.requester.permission = Permission::operate;
     driver.give(input);
     EXPECT_EQ(events_of(driver).size(), all.size());

@@ -153,6 +153,9 @@ std::uint64_t subject(const model::in::Ticked&) {
 std::uint64_t subject(const model::in::Signalled& in) {
     return static_cast<std::uint64_t>(in.signal);
 }
+std::uint64_t subject(const model::in::StoredLost& in) {
+    return fnv1a(in.service);
+}
 std::uint64_t subject(const model::in::Emitted& in) {
     return fnv1a(in.name);
 }

@@ -14,7 +14,7 @@ _abide_services() {
 _abide() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command='' i
     local commands='up down enable disable status start create stop restart reload kill force-destroy pause unpause logs why check
-        plan graph reload-config add remove where upgrade generation state version help events wait emit analyze'
+        plan graph reload-config add remove where oci upgrade generation state version help events wait emit analyze'
     local globals='-C --user --system --runtime --json --help --version'
     COMPREPLY=()
     for ((i = 1; i < COMP_CWORD; i++)); do
@@ -42,6 +42,7 @@ _abide() {
         upgrade) options+=' --to --anchor --probation --no-wait' ;;
         start | create | stop | restart | reload | force-destroy | pause | unpause) options+=' --no-wait --timeout' ;;
         kill) options+=' --signal --who' ;;
+        oci) options+=' --event --no-history --timeout' ;;
         logs) options+=' --follow --lines --since' ;;
         graph) options+=' --dot' ;;
         events) options+=' --follow --since --snapshot --type --service' ;;

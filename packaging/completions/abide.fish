@@ -1,6 +1,6 @@
 # Completion of abide for fish: commands, options, files, and the services of the instance that is meant.
 set -l commands up down enable disable status start create stop restart reload kill force-destroy pause unpause logs why check plan \
-    graph reload-config add remove where upgrade generation state version help events wait emit analyze
+    graph reload-config add remove where oci upgrade generation state version help events wait emit analyze
 
 function __abide_services
     set -l words (commandline -opc)
@@ -36,6 +36,7 @@ complete -c abide -n $none -a status -d 'all services, or one'
 complete -c abide -n $none -a start -d 'start services and what they need'
 complete -c abide -n $none -a stop -d 'stop services'
 complete -c abide -n $none -a create -d 'prepare services up to the exec'
+complete -c abide -n $none -a oci -d 'the life of a container (oci event ID)'
 complete -c abide -n $none -a restart -d 'stop and start services'
 complete -c abide -n $none -a reload -d 'let services read their configuration again'
 complete -c abide -n $none -a kill -d 'send a signal to a service'

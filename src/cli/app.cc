@@ -27,6 +27,7 @@ struct CommandLine {
     LogsOptions logs;
     UpgradeOptions upgrade;
     EventsOptions events;
+    OciEventOptions oci_event;
     EmitOptions emit;
     WaitOptions wait;
     AnalyzeOptions analyze;
@@ -115,6 +116,18 @@ void add_questions(CLI::App& app, CommandLine& line) {
     logs->add_flag("--follow,-f", line.logs.follow, "go on with what they write");
     logs->add_option("--lines,-n", line.logs.lines, "the last so many lines (100)");
     logs->add_option("--since", line.logs.since, "from a time on, or so long ago (10m)");
+}
+
+void add_oci(CLI::App& app, CommandLine& line) {
+    CLI::App* oci = app.add_subcommand("oci", "containers in the words of the OCI");
+    oci->require_subcommand(1);
+    CLI::App* event = add_command(*oci, line, "event", "the life of a container, what has happened of it included",
+                                  [&line](Context& context) { return oci_event_command(context, line.oci_event); });
+    event->add_option("ID", line.oci_event.id, "a container, or its service")->required();
+    event->add_option("--event,-e", line.oci_event.types, "end at the first created, started, paused, resumed, stopped")
+        ->expected(1);
+    event->add_flag("--no-history,-H", line.oci_event.no_history, "only what happens from now on");
+    event->add_option("--timeout", line.oci_event.timeout, "give up after this (10s)");
 }
 
 void add_events(CLI::App& app, CommandLine& line) {
@@ -275,6 +288,7 @@ int run(int argc, char** argv) {
     add_operations(app, line);
     add_questions(app, line);
     add_events(app, line);
+    add_oci(app, line);
     add_configuration(app, line);
     add_supervisor(app, line);
     add_command(app, line, "help", "this text, or that of a command", [&](Context& context) {

@@ -69,6 +69,14 @@ struct LogsOptions {
 CommandResult logs_command(Context& context, const LogsOptions& options);
 
 // Events (commands_events.cc, commands_wait.cc, commands_analyze.cc): read from the files of the event log.
+struct OciEventOptions {
+    std::string id;  // of a container, or its service's name
+    std::vector<std::string> types;
+    std::string timeout;
+    bool no_history = false;
+};
+CommandResult oci_event_command(Context& context, const OciEventOptions& options);
+
 struct EventsOptions {
     bool follow = false, snapshot = false;
     std::string since;

@@ -374,3 +374,29 @@ def test_rootless(runtime):
             assert not alive(pid)
     finally:
         one.close()
+
+
+@each
+def test_the_event_operation(runtime):
+    with box(runtime, LONG) as one:
+        # The one that comes first waits, the one that comes later is told what was.
+        early = subprocess.Popen([str(BIN / "abide"), "-C", str(one.folder), "oci", "event", "--event", "created", "box"],
+                                 stdout=subprocess.PIPE, text=True)
+        time.sleep(0.1)
+        one.ok("create", "box")
+        [name] = containers.known(runtime)
+        first = json.loads(early.communicate(timeout=10)[0])
+        assert early.returncode == 0 and first["type"] == "created" and first["id"] == name, first
+        assert first["pid"] == one.status("box")["pid"]
+        assert json.loads(one.ok("oci", "event", "--event", "created", name)) == first
+        assert one.run("oci", "event", "-H", "--event", "created", "--timeout", "100ms", name).returncode == 6
+        assert one.run("oci", "event", "--event", "nonsense", name).returncode == 2
+        one.ok("start", "box")
+        one.ok("pause", "box")
+        one.ok("unpause", "box")
+        one.ok("stop", "box")
+        whole = [json.loads(line)["type"] for line in one.ok("oci", "event", name).splitlines()]
+        assert whole == ["created", "started", "paused", "resumed", "stopped"], whole
+        # The id is used again: what was before is not of this life.
+        one.ok("create", "box")
+        assert [json.loads(l)["type"] for l in one.run("oci", "event", "--timeout", "100ms", "box").stdout.splitlines()] == ["created"]

@@ -2,7 +2,7 @@
 #include "manager/executor.hpp"
 
 #include "base/text.hpp"
-#include "kernel/exit_info.hpp"
+#include "kernel/exit.hpp"
 #include "kernel/files.hpp"
 #include "kernel/hold.hpp"
 #include "kernel/process.hpp"
@@ -154,18 +154,18 @@ bool Executor::ask_the_kernel(anchor::Exit& exit) {
     const std::optional<SpawnId> spawn = uses_.processes.by_pid(exit.pid);
     const Processes::Tracked* process = spawn ? uses_.processes.find(*spawn) : nullptr;
     if (process == nullptr || !process->pidfd) return true;
-    const std::optional<kernel::ExitInfo> info = kernel::exit_info(process->pidfd.get());
-    if (!info) {
+    const std::optional<int> raw = kernel::exit_info(process->pidfd.get());
+    if (!raw) {
         const Result<kernel::ProcessStat> stat = kernel::process_stat(exit.pid);
         const bool may_come = stat && stat->state == 'Z' && ++asked_again_[exit.pid] < kAskAgain;
         if (!may_come) asked_again_.erase(exit.pid);
         return !may_come;
     }
     asked_again_.erase(exit.pid);
-    exit.kind = static_cast<std::uint32_t>(!info->by_signal    ? anchor::Ended::exited
-                                           : info->core_dumped ? anchor::Ended::dumped
-                                                               : anchor::Ended::killed);
-    exit.status = info->value;
+    const kernel::ExitReport report = kernel::decode_wait_status(*raw);
+    const anchor::Ended by_signal = report.dumped ? anchor::Ended::dumped : anchor::Ended::killed;
+    exit.kind = static_cast<std::uint32_t>(report.by_signal ? by_signal : anchor::Ended::exited);
+    exit.status = report.value;
     return true;
 }
 

@@ -3,8 +3,6 @@
 
 #include <utility>
 
-#include "kernel/exit.hpp"
-
 namespace abide::manager {
 
 model::ExitStatus exit_status_of(const anchor::Exit& exit, Wall now) {
@@ -66,24 +64,8 @@ void Processes::forget(SpawnId spawn) {
     by_spawn_.erase(it);
 }
 
-namespace {
-
-// The anchor can't know how a process ended that isn't its child (a MAINPID, say).  The kernel may.
-void ask_kernel(anchor::Exit& exit, int pidfd) {
-    const std::optional<int> raw = kernel::exit_info(pidfd);
-    if (!raw) return;
-    const kernel::ExitReport report = kernel::decode_wait_status(*raw);
-    const anchor::Ended by_signal = report.dumped ? anchor::Ended::dumped : anchor::Ended::killed;
-    exit.kind = static_cast<std::uint32_t>(report.by_signal ? by_signal : anchor::Ended::exited);
-    exit.status = report.value;
-}
-
-}  // namespace
-
 Processes::Ended Processes::close(std::map<SpawnId, Tracked>::iterator it, const anchor::Exit& exit) {
     Ended ended{it->first, exit};
-    const bool unknown = static_cast<anchor::Ended>(exit.kind) == anchor::Ended::unknown;
-    if (unknown && it->second.pidfd) ask_kernel(ended.exit, it->second.pidfd.get());
     acknowledged_.push_back(exit.pid);
     if (it->second.brings_child) ++brought_;
     by_pid_.erase(it->second.pid);

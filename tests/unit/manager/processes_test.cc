@@ -2,11 +2,6 @@
 #include "manager/processes.hpp"
 
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include "kernel/exit.hpp"
-#include "kernel/process.hpp"
 
 using namespace abide;
 using manager::Processes;
@@ -83,27 +78,6 @@ TEST(Processes, AnUnknownExitIsNeverACode) {
     EXPECT_EQ(dumped.kind, model::ExitKind::signal);
     EXPECT_TRUE(dumped.core_dumped);
     EXPECT_EQ(dumped.value, 11);
-}
-
-// A process that isn't the anchor's child: its real parent took the status, and the kernel still knows.
-TEST(Processes, AnUnknownExitIsLookedUpWhereTheKernelKeepsIt) {
-    const pid_t child = ::fork();
-    if (child == 0) ::_exit(9);
-    abide::Result<abide::kernel::Fd> pidfd = abide::kernel::open_pidfd(child);
-    ASSERT_TRUE(pidfd);
-    ASSERT_EQ(::waitpid(child, nullptr, 0), child);
-    Processes processes;
-    processes.add(SpawnId{7}, child, std::move(*pidfd), false, true);
-    anchor::Exit exit = exit_of(child, 0);
-    exit.kind = static_cast<std::uint32_t>(anchor::Ended::unknown);
-    const auto ended = processes.ended(exit, false);
-    ASSERT_TRUE(ended);
-    if (!abide::kernel::probe_exit_info()) {
-        EXPECT_EQ(static_cast<anchor::Ended>(ended->exit.kind), anchor::Ended::unknown);
-        return;
-    }
-    EXPECT_EQ(static_cast<anchor::Ended>(ended->exit.kind), anchor::Ended::exited);
-    EXPECT_EQ(ended->exit.status, 9);
 }
 
 TEST(Processes, TheFirstProcessOfAContainerMayEndBeforeItIsKnown) {

@@ -12,7 +12,7 @@ using text::Line;
 
 constexpr int kFirstOwn = 10;  // descriptors move above this; 3 stays a placeholder for the manager's socket
 constexpr int kLastSignal = 64;
-constexpr int kSignalFlags = sys::kCloexec | sys::kNonblock;
+constexpr int kCloexecNonblock = sys::kCloexec | sys::kNonblock;
 constexpr int kMaxHanded = 256;  // --key words
 
 [[noreturn]] void refuse(const char* word, const char* why) {
@@ -116,7 +116,7 @@ void take_signals(Anchor& a, bool renewed) {
     const std::uint64_t all = ~kFaults;
     sys::set_mask(all);
     const __kernel_timespec moment{0, kMs};
-    do a.signals = int(sys::call(__NR_signalfd4, -1, sys::at(&all), sys::kSignalSetBytes, kSignalFlags));
+    do a.signals = int(sys::call(__NR_signalfd4, -1, sys::at(&all), sys::kSignalSetBytes, kCloexecNonblock));
     while (a.signals < 0 && renewed && sys::poll(nullptr, 0, &moment) <= 0);  // there is no way back: it will be had
     if (a.signals < 0) refuse("signalfd", text::error_name(a.signals));
 }

@@ -17,7 +17,7 @@ namespace abide::manager {
 namespace {
 
 constexpr Duration kPatienceWithAnchor = milliseconds(1);
-constexpr std::size_t kBurst = 1000;    // inputs; so long after the last one of them memory is given back
+constexpr std::size_t kBurst = 1000;  // inputs; so long after the last one of them memory is given back
 constexpr Duration kQuiet = milliseconds(200);
 constexpr std::size_t kManyEnded = 16;  // more than that at once: most of their signals were lost
 

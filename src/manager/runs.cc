@@ -6,8 +6,8 @@
 #include <algorithm>
 
 #include "kernel/files.hpp"
-#include "kernel/rlimit.hpp"
 #include "kernel/process.hpp"
+#include "kernel/rlimit.hpp"
 #include "kernel/socket.hpp"
 #include "manager/complain.hpp"
 #include "manager/token.hpp"

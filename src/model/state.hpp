@@ -100,7 +100,7 @@ struct Run {
     bool term_sent = false;
     bool restart_after = false;  // a restart was asked: start again when this run has ended
     bool paused = false;
-    bool frozen = false;  // perhaps: a freeze was asked for, and no thaw has been confirmed since
+    bool frozen = false;     // perhaps: a freeze was asked for, and no thaw has been confirmed since
     bool hold = false;       // its main process is held before its exec (`create`)
     bool let_go = false;     // and was let go; the effect may be repeated
     bool container = false;  // the runtime may know a container of it: deleted before the run ends
@@ -124,10 +124,10 @@ struct Run {
 BOOST_DESCRIBE_STRUCT(Run, (),
                       (number, state, stage, spec, processes, main_exit, populated, ready, healthy, unhealthy,
                        was_ready, degraded, draining, cgroup, failed, killed, term_sent, restart_after, paused, frozen,
-                       hold, let_go, container, start_reason, stop_reason, cause, started_at, state_since, ready_at, started, stage_deadline,
-                       ready_probe_at, health_probe_at, probe_deadline, watchdog_at, health_streak, probe, step,
-                       log_key, notify_key, status_text, error_number, watchdog, sessions, started_event,
-                       ready_event))
+                       hold, let_go, container, start_reason, stop_reason, cause, started_at, state_since, ready_at,
+                       started, stage_deadline, ready_probe_at, health_probe_at, probe_deadline, watchdog_at,
+                       health_streak, probe, step, log_key, notify_key, status_text, error_number, watchdog, sessions,
+                       started_event, ready_event))
 
 // One line of a service's past, for `status NAME` and `why`.
 struct PastRun {
@@ -165,8 +165,8 @@ struct Service {
     std::vector<Boot> restart_times;  // within the limit's window
     std::vector<PastRun> past;
     std::vector<StoredDescriptor> stored;  // oldest first
-    EventId last_event;  // about this service
-    EventId wish_event;  // the newest of the instance when the present wish was made
+    EventId last_event;                    // about this service
+    EventId wish_event;                    // the newest of the instance when the present wish was made
     bool operator==(const Service&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(Service, (),

@@ -8,7 +8,7 @@ using namespace std::chrono_literals;
 namespace {
 
 abide::fire_and_forget build(abide::monitor& monitor, bool& done) {
-    for (const char* step : {"echo configure", "echo compile", "sleep 30"}) {
+    for (const char* step : {"echo configure", "echo compile", "exec sleep 30"}) {
         auto process = monitor.spawn(abide::command("sh", {"-c", step}), abide::leave::kill);
         if (!process) co_return;
         const auto guard =

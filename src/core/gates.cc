@@ -138,7 +138,7 @@ bool Machine::still_needed(const Service& service, const Run& run, Role role) {
         case Role::health_probe: return run.ready && run.state != State::stopping;
         case Role::container_create:
         case Role::container_start: return begins && run.stage == Stage::main;
-        case Role::container_delete: return run.container;
+        case Role::container_delete: return run.stage == Stage::post_stop;
         case Role::action: return false;
     }
     return false;

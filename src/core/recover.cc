@@ -42,7 +42,10 @@ void Machine::take_found(const in::Recovered::Found& found) {
     Run& run = *run_of(node(slot));
     for (Process& process : run.processes) {
         if (process.spawn != found.spawn) continue;
-        if (!run.cgroup && found.pid > 0) remember_session(run, {found.pid, found.start_ticks});
+        if (!run.cgroup && found.pid > 0) {
+            remember_session(run, {found.pid, found.start_ticks});
+            touch(slot);
+        }
         if (found.never_ran && !still_needed(node(slot).service, run, process.role)) {
             on(in::SpawnFailed{found.spawn, "wanted", 0, "not needed any more"});
             return;  // the list may have changed
@@ -83,9 +86,10 @@ void Machine::resume(Slot slot) {
     // A thaw that died with the manager must not leave it standing for ever.
     if (run.paused || run.frozen) fx_.push_back(out::Freeze{name, run.number, run.paused});
     if (run.state != State::stopping) return;
-    // Helpers of what is over were to be killed when the stop began.
+    // Helpers of what is over were to be killed when the stop began; but a container is started, or is not.
     for (const Process& process : run.processes) {
-        if (process.role != Role::main && !still_needed(node(slot).service, run, process.role))
+        const bool left_alone = process.role == Role::main || process.role == Role::container_start;
+        if (!left_alone && !still_needed(node(slot).service, run, process.role))
             fx_.push_back(out::KillProcess{process.spawn});
     }
     if (run.stage == Stage::kill) send_kill(slot);

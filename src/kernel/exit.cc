@@ -94,6 +94,9 @@ bool probe_exit_info() {
     ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, nullptr, sizeof(before));
     if (pid < 0) return false;
     const Fd pidfd(number);
+    // It has left our memory, and is a zombie a moment later.
+    pollfd gone{pidfd.get(), POLLIN, 0};
+    static_cast<void>(::poll(&gone, 1, 1000));
     ExitReport report;
     if (take_exit_of(static_cast<pid_t>(pid), report) == Taking::running) return false;
     const std::optional<int> raw = exit_info(pidfd.get());

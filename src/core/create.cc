@@ -25,6 +25,7 @@ void Machine::create(Slot slot, TargetResult& target, const std::string& cause) 
     if (run != nullptr) return refuse("is still " + to_text(s.state) + "; wait for its end");
     set_up(slot, Reason::requested, cause);
     node(slot).service.create_only = true;
+    touch(slot);
 }
 
 // Somebody wants it up, not only created.

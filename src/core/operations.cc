@@ -130,7 +130,9 @@ void Machine::carry_out(Operation& op, TargetResult& target, const in::Requested
         case Verb::start: return set_up(slot, Reason::requested, cause);
         case Verb::stop: return set_down(slot, Reason::requested, cause, true);
         case Verb::create: return create(slot, target, cause);
-        case Verb::restart: node(slot).service.create_only = false; return restart(slot, Reason::requested, cause);
+        case Verb::restart:
+            if (std::exchange(node(slot).service.create_only, false)) touch(slot);
+            return restart(slot, Reason::requested, cause);
         case Verb::force_destroy: return force_destroy(slot, cause);
         case Verb::remove:
             set_down(slot, Reason::removed, cause, false);

@@ -35,7 +35,7 @@ stop = { timeout = "1s" }
 reload = { signal = "CONT" }
 restart = "always"
 restart-delay = "20ms"
-restart-limit = { count = 100000, within = "60s" }
+restart-limit = { count = 10000, within = "60s" }
 [services.word]
 command = ["sh", "-c", "exec ./ready"]
 ready = { notify = true }

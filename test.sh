@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds and passes all tests.
-#   ./test.sh                 everything: tidy, unit tests, simulator, system tests, fuzzing for some seconds
+#   ./test.sh                 everything: tidy, unit tests (with the corpus of the fuzz targets), simulator, system tests
 #   ./test.sh fast            a subset in two minutes (after the first build): tidy, unit tests, a short simulation
 #   ./test.sh asan|tsan       unit tests and a simulation under a sanitizer
 #   ./test.sh fuzz [SECONDS]  every fuzz target for so long (600), with Clang and sanitizers
@@ -78,5 +78,4 @@ fi
 if [ "$mode" = full ] && [ -f tests/system/run.py ]; then
     step 'system tests' python3 tests/system/run.py --build "$build"
 fi
-[ "$mode" != full ] || fuzz "${ABIDE_FUZZ_SECONDS:-4}"
 finish

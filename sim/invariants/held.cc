@@ -11,7 +11,8 @@ std::string held(const World& world, const Step& step) {
         if (s->state != State::created) continue;
         const Run& run = s->runs.back();
         if (!(run.hold || run.container) || run.let_go) return s->name + " is created, and is not held";
-        if (!s->create_only && s->want == Want::up) return s->name + " is held though it is wanted up";
+        const bool stays = !run.restart_after;  // a restart ends this run in its turn
+        if (!s->create_only && s->want == Want::up && stays) return s->name + " is held though it is wanted up";
     }
     for (const out::LetGo& fx : effects_of<out::LetGo>(step)) {
         const Service* s = step.after.find(fx.service);

@@ -138,6 +138,28 @@ TEST(Container, TheSignalGoesToItsFirstProcess) {
     for (const out::Signal& fx : d.take<out::Signal>()) EXPECT_EQ(fx.scope, StopScope::main);
 }
 
+// Whether it was never run, or runs: what takes the container away is not taken for a helper of what is over.
+TEST(Container, ItsDeletionIsNotForgottenByALaterManager) {
+    for (const bool never_ran : {true, false}) {
+        Driver d({box()});
+        d.ask(Verb::start, {"box"});
+        d.waits_for = Role::container_delete;
+        d.ask(Verb::stop, {"box"});
+        ASSERT_EQ(run_of(d).stage, Stage::post_stop);
+        const Process command = run_of(d).processes[0];
+        d.engine = core::Engine(d.engine.snapshot());
+        d.effects.clear();
+        in::Recovered recovered;
+        recovered.processes.push_back({command.spawn, !never_ran, never_ran, command.pid, command.start_ticks});
+        d.give(recovered);
+        EXPECT_EQ(d.state("box"), "stopping");
+        EXPECT_EQ(roles(d.effects).size(), never_ran ? 1u : 0u);
+        EXPECT_TRUE(d.take<out::KillProcess>().empty());
+        d.command_ends("box", Role::container_delete, 0);
+        EXPECT_EQ(d.state("box"), "inactive");
+    }
+}
+
 TEST(Container, TheQuestionForItsFirstProcessIsAskedAgainByALaterManager) {
     Driver d({box()});
     d.waits_for = Role::container_create;

@@ -52,13 +52,14 @@ TEST(Exit, IsTakenOnce) {
 }
 
 TEST(Exit, SignalsGoToTheWholeGroupOrNowhere) {
+    ASSERT_TRUE(become_subreaper());  // a zombie that nobody reaps is a member still
     SpawnBench bench;
     Outcome& o = bench.run(shell("sleep 30 & wait"));
     ASSERT_TRUE(o.executed);
     EXPECT_FALSE(send_signal_to_group(o.pidfd.get(), 1, 0)) << "never to everybody";
     EXPECT_TRUE(send_signal_to_group(o.pidfd.get(), o.pid, SIGKILL));
     EXPECT_EQ(exit_code(o), 128 + SIGKILL);
-    // The other member is somebody's to reap.
+    // The other member is ours to reap.
     bool there = true;
     for (int i = 0; i < 1000 && there; ++i, ::usleep(1000)) {
         static_cast<void>(::waitpid(-1, nullptr, WNOHANG | __WALL));

@@ -95,8 +95,11 @@ class Life {
     void on(const model::out::Reply& fx) { replies_[fx.operation] += 1; }
     void on(const model::out::Publish&) {}
     void on(const model::out::EndInstance&) { ended_ = true; }
-    template <class Effect>
-    void on(const Effect&) {}  // of what no life here asks for
+    // No life here asks for these.
+    void on(const model::out::LetGo&) {}
+    void on(const model::out::FindMain&) {}
+    void on(const model::out::DropStored&) {}
+    void on(const model::out::Upgrade&) {}
     void tell(const std::string& service, std::string line);
 
     struct Plan {

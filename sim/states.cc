@@ -2,7 +2,7 @@
 // bring it to; then every input given to each.
 //
 // Nothing is written by hand but the names of inputs and effects.  A new verb, kind or state is in the table by itself;
-// a new effect shows as "another effect" and a new input is counted under the table, until they get their names here.
+// a new kind of input or effect does not compile until it has its name here.
 #include "states.hpp"
 
 #include <algorithm>
@@ -111,13 +111,8 @@ class Columns {
         }
     }
     std::vector<Column> take() { return std::move(columns_); }
-    std::size_t nameless() const { return nameless_; }
 
   private:
-    template <class In>
-    void add(const In&) {
-        nameless_ += 1;
-    }
     template <std::size_t... I>
     static std::vector<Input> each_kind(std::index_sequence<I...>) {
         return {Input(std::in_place_index<I>)...};
@@ -205,6 +200,18 @@ class Columns {
     void add(const in::BecameReady&) {
         if (run_ != nullptr) put("ready by descriptor, line or pid file", in::BecameReady{kName, run_->number, 0, 0});
     }
+    void add(const in::Held&) {
+        for_processes("is held before its exec", [](SpawnId spawn) { return in::Held{spawn}; });
+    }
+    void add(const in::FoundMain&) {
+        if (run_ == nullptr) return;
+        put("the first process of its container is found", in::FoundMain{kName, run_->number, 100, 1, {}});
+        put("no first process of its container is found", in::FoundMain{kName, run_->number, 0, 0, "not there"});
+    }
+    void add(const in::StoredLost&) { put("a stored descriptor hangs up", in::StoredLost{kName, {FdKey{1}}}); }
+    void add(const in::Emitted&) {
+        put("something is emitted", in::Emitted{"deployed", {}, {.permission = Permission::administer}, {}});
+    }
     void add(const in::Frozen&) {
         if (run_ != nullptr) put("frozen", in::Frozen{kName, run_->number, true});
     }
@@ -235,7 +242,6 @@ class Columns {
     const core::Engine& engine_;
     const Run* run_ = nullptr;
     bool leads_on_ = true;
-    std::size_t nameless_ = 0;
     std::vector<Column> columns_;
 };
 
@@ -259,10 +265,9 @@ struct EffectText {
     std::string operator()(const out::Publish&) const { return {}; }
     std::string operator()(const out::EndInstance&) const { return "end the instance"; }
     std::string operator()(const out::Upgrade&) const { return "upgrade"; }
-    template <class Effect>
-    std::string operator()(const Effect&) const {
-        return "another effect";
-    }
+    std::string operator()(const out::LetGo& fx) const { return mine(fx.service) ? "let go" : ""; }
+    std::string operator()(const out::FindMain& fx) const { return mine(fx.service) ? "find its first process" : ""; }
+    std::string operator()(const out::DropStored& fx) const { return mine(fx.service) ? "drop a descriptor" : ""; }
 };
 
 std::string row_of(const core::Engine& engine) {
@@ -396,8 +401,6 @@ std::string table_of(Kind kind) {
         }
         for (const auto& [inputs, outcome] : lines) text += "| " + inputs + " | " + outcome + " |\n";
     }
-    if (const std::size_t nameless = Columns(fresh(kind).engine).nameless(); nameless > 0)
-        text += "\n" + std::to_string(nameless) + " kinds of input have no name in this table yet.\n";
     return text;
 }
 

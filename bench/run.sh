@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
-# Measures Abide beside a bare loop, s6, runit and supervisor.  One command, under two minutes, ends by itself.
-#   bench/run.sh                     everything
-#   bench/run.sh start restart …     only these sections: start restart memory idle chain status scale gap init
-#                                    events monitor
+# Measures Abide beside a bare loop, s6, runit and supervisor.  One command, ends by itself.
+#   bench/run.sh                     the supervisor: start restart memory idle chain status scale init
+#   bench/run.sh events monitor …    only these sections; also gap, events and monitor, which are asked for by name
 # Runs in a pid namespace of its own, so that nothing can be left behind.  bench/bench.py does the work.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."

@@ -49,19 +49,18 @@ finish() {
     exit
 }
 
-# Clang is only for this: the same targets replay their corpus with GCC among the unit tests.
-fuzz() {
-    step 'bootstrap lint' ./bootstrap.sh lint && step 'configure fuzz' cmake --preset fuzz &&
-        step 'build fuzz' cmake --build --preset fuzz && step fuzz tools/fuzz.py build/fuzz --seconds "$1"
-}
-
-if [ "$mode" = fuzz ]; then
-    step bootstrap ./bootstrap.sh && fuzz "${2:-600}"
-    finish
-fi
-if [ "$mode" = full ]; then step bootstrap ./bootstrap.sh oci || finish; else step bootstrap ./bootstrap.sh || finish; fi
+groups=()
+case $mode in
+    full) groups=(oci) ;;
+    fuzz) groups=(lint) ;;  # Clang is only for this: the same targets replay their corpus with GCC among the unit tests
+esac
+step bootstrap ./bootstrap.sh "${groups[@]}" || finish
 step configure cmake --preset "$preset" || finish
 step build cmake --build --preset "$preset" || finish
+if [ "$mode" = fuzz ]; then
+    step fuzz tools/fuzz.py build/fuzz --seconds "${2:-600}"
+    finish
+fi
 if [ "$preset" = release ]; then
     step 'tidy of tidy' tools/tidy_test.py
     step tidy tools/tidy.py --build "$build"

@@ -87,9 +87,7 @@ def failures(world, name, draw, end):
     return done, wrong
 
 
-def test_failing_system_calls():
-    if not FULL:
-        return
+def failing_system_calls():
     draw, total, wrong = sweep.draw_of(), 0, []
     end = time.monotonic() + SECONDS * 2
     world = sweep.World()
@@ -104,3 +102,7 @@ def test_failing_system_calls():
         world.close()
     assert not wrong, "\n".join(wrong)
     assert total >= 5, total
+
+
+if FULL:  # otherwise it isn't there, so that nobody counts it
+    test_failing_system_calls = failing_system_calls

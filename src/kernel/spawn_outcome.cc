@@ -122,9 +122,9 @@ SpawnEvent Spawner::Impl::judge(Flight& flight) const {
         return event;
     }
     if (stage != SpawnStage::exec || flight.through_hold) return event;
-    // The last doubt: killed inside execve.  The kernel remembers in PF_FORKNOEXEC, even of a zombie.  The pidfd tells
-    // that the pid was still its own when we looked; a process that was reaped already is taken as executed, its exit
-    // will tell.
+    // The last doubt: killed inside execve.  A living process has executed, but for the moment between its files and
+    // its exit, and then its exit says SIGKILL; of a dead one that is not reaped the kernel remembers it in
+    // PF_FORKNOEXEC.  (The pidfd tells that the pid is still its own.)
     const bool alive = flight.pidfd && !has_ended(flight.pidfd.get());
     if (!alive) {
         const Result<ProcessStat> seen = process_stat(flight.pid);

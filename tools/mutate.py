@@ -2,6 +2,7 @@
 """Puts each bug of tests/mutations/list.txt into one source file and demands that the core tests or the simulator fail.
 
     tools/mutate.py BUILD [--part I/N] [--seeds N] [NAME...]
+    tools/mutate.py --check        only whether every bug still finds its place
 
 BUILD is a built tree (build/release).  Only the changed file is compiled, to a folder of its own, and linked before the
 rest of the tree's objects; neither the checkout nor BUILD is changed.  Two bugs at a time.  --part 2/4 takes the second
@@ -71,6 +72,25 @@ class Tree:
         return run(words, cwd=self.build)
 
 
+def misplaced(mutation):
+    """What is wrong with where the bug goes, or None."""
+    _, source, hunks = mutation
+    text = (ROOT / source).read_text()
+    for old, new in hunks:
+        if text.count(old) != 1:
+            return f"its text stands {text.count(old)} times in {source}; mend tests/mutations/list.txt"
+        text = text.replace(old, new)
+    return None
+
+
+def check():
+    wrong = [(mutation[0], trouble) for mutation in mutations() if (trouble := misplaced(mutation))]
+    for name, trouble in wrong:
+        print(f"{name}: {trouble}")
+    print(f"{len(list(mutations())) - len(wrong)} passed, {len(wrong)} failed")
+    return 1 if wrong else 0
+
+
 def attempt(tree, mutation, seeds):
     """(name, what caught it or None, trouble or None, seconds)"""
     name, source, hunks = mutation
@@ -79,10 +99,10 @@ def attempt(tree, mutation, seeds):
     def result(by=None, trouble=None):
         return name, by, trouble, time.monotonic() - start
 
+    if trouble := misplaced(mutation):
+        return result(trouble=trouble)
     text = (ROOT / source).read_text()
     for old, new in hunks:
-        if text.count(old) != 1:
-            return result(trouble=f"its text stands {text.count(old)} times in {source}; mend tests/mutations/list.txt")
         text = text.replace(old, new)
     folder = tree.build / "mutations" / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -106,11 +126,16 @@ def attempt(tree, mutation, seeds):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("build", type=pathlib.Path)
+    parser.add_argument("build", type=pathlib.Path, nargs="?")
+    parser.add_argument("--check", action="store_true")
     parser.add_argument("--part", default="1/1", metavar="I/N")
     parser.add_argument("--seeds", type=int, default=3000)
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
+    if options.check:
+        return check()
+    if options.build is None:
+        parser.error("BUILD is missing")
     part, parts = (int(word) for word in options.part.split("/"))
     chosen = [m for m in mutations() if not options.names or m[0] in options.names]
     chosen = chosen[len(chosen) * (part - 1) // parts:len(chosen) * part // parts]

@@ -95,6 +95,7 @@ void World::started(FakeProcess& process) {
         if (!gives.fd_store_remove) gives.fds = {FdKey{++next_key_}};
         later(milliseconds(static_cast<std::int64_t>(2 + random_.below(900))), gives);
     }
+    talk(process);
     if (!kept_.empty() && random_.one_in(8)) later(kSoon, in::StoredLost{process.service, {*kept_.begin()}});
     const ProbeKind kind = spec.ready.or_default().probe.kind;
     const bool tells = kind == ProbeKind::notify || kind == ProbeKind::fd || kind == ProbeKind::log;
@@ -109,6 +110,24 @@ void World::started(FakeProcess& process) {
         } else {
             later(delay, in::BecameReady{process.service, process.run, 0, 0});
         }
+    }
+}
+
+// What a program may tell at any time, besides that it is ready.
+void World::talk(const FakeProcess& process) {
+    for (std::uint64_t n = random_.below(4); n > 0; --n) {
+        in::Notified says;
+        says.service = process.service;
+        says.run = process.run;
+        switch (random_.below(6)) {
+            case 0: says.error_number = 5; break;
+            case 1: says.watchdog_us = 400'000; break;
+            case 2: says.extend_timeout_us = 1'500'000; break;
+            case 3: says.stopping = true; break;
+            case 4: says.reloading = true; break;
+            default: says.has_status = true; says.status = "message " + std::to_string(n);
+        }
+        later(milliseconds(static_cast<std::int64_t>(2 + random_.below(900))), says);
     }
 }
 

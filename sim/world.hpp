@@ -134,6 +134,7 @@ class World {
     void runtime_ended(const FakeProcess& command);
     void tell_if_empty(const std::string& service, RunNumber run);
     void started(FakeProcess& process);
+    void talk(const FakeProcess& process);
     bool somebody_lives(const std::string& service, RunNumber run) const;
     void journal();
     std::string not_written(const core::Snapshot& now) const;

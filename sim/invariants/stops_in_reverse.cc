@@ -11,6 +11,7 @@ std::string stops_in_reverse(const World& world, const Step& step) {
     for (const out::Signal& fx : effects_of<out::Signal>(step)) {
         const Service* s = step.before.find(fx.service);
         if (s == nullptr || s->runs.empty() || s->runs.back().state == State::stopping) continue;
+        if (s->runs.back().stage == Stage::pre_start) continue;  // never was what anybody could lean on
         const Service* then = step.after.find(fx.service);
         if (then == nullptr || then->runs.empty() || then->want == Want::up) continue;
         if (then->runs.back().state != State::stopping) continue;

@@ -72,6 +72,26 @@ TEST(Recovery, NoHookOfAStartRunsWhileItStops) {
     EXPECT_TRUE(only<out::Spawn>(lose_manager(d)).empty());
 }
 
+// Its run went on to another stage before the hook's child was born.
+TEST(Recovery, NoHookOfAnEarlierStageRuns) {
+    ServiceSpec a = service("a");
+    a.hooks.ensure().pre_start.push_back({{"prepare"}});
+    a.ready.ensure().probe.kind = ProbeKind::notify;
+    Driver d({a});
+    d.boot();
+    core::Snapshot snapshot = d.engine.snapshot();
+    ASSERT_EQ(snapshot.services[0].runs.back().stage, Stage::ready_wait);
+    Process late;
+    late.role = Role::pre_start;
+    late.spawn = SpawnId{900};
+    snapshot.services[0].runs.back().processes.push_back(late);
+    d.engine = core::Engine(std::move(snapshot));
+    const Process main = d.engine.find("a")->runs.back().processes[0];
+    in::Recovered found;
+    found.processes = {{main.spawn, true, false, main.pid, main.start_ticks}, {late.spawn, false, true, 0, 0}};
+    EXPECT_TRUE(only<out::Spawn>(d.engine.step(found, d.now)).empty());
+}
+
 TEST(Recovery, AThawThatWasLostIsRepeated) {
     Driver d({service("a")});
     d.boot();

@@ -3,6 +3,7 @@
 
 #include <csignal>
 
+#include "cli/event_view.hpp"
 #include "kernel/clock.hpp"
 #include "kernel/files.hpp"
 #include "kernel/process.hpp"
@@ -36,6 +37,7 @@ Result<Follower> Follower::create(Context& context, const Places& places, Follow
     Follower out(context, places, role, std::move(*signals));
     out.names_ = std::move(names);
     out.view_.expect(out.names_);
+    out.open_events(since);
     if (since) {
         out.print_since(*since);
     } else if (out.open_log()) {
@@ -50,6 +52,33 @@ void Follower::print_since(Wall from) {
     (void)reader_->since(from, [this](logger::LogLine&& line) { return context_->print(view_.show(line)); });
 }
 
+// Without them the output of the services is shown all the same.
+void Follower::open_events(std::optional<Wall> since) {
+    events::Options wanted;
+    wanted.types = {"service", "supervisor", "stream.gap"};
+    wanted.services = names_;
+    if (since) {
+        wanted.start = events::Start::ago;
+        wanted.ago = std::chrono::nanoseconds(std::max<std::int64_t>(kernel::now().wall.ns - since->ns, 0));
+    }
+    const auto folder = events_folder(places_);
+    if (!folder) return;
+    if (auto reader = events::Reader::open(*folder, wanted)) events_ = std::move(*reader);
+}
+
+bool Follower::print_states() {
+    std::string out;
+    while (events_) {
+        const auto event = events_->next();
+        if (!event) events_.reset();
+        if (!event || !*event) break;
+        const StateLine line = states_.see(**event);
+        if (line.text.empty()) continue;
+        out += context_->json() ? (*event)->line + "\n" : view_.show(line);
+    }
+    return out.empty() || context_->print(out);
+}
+
 // The folder may come only with the first line.
 bool Follower::open_log() {
     if (reader_) return true;
@@ -62,6 +91,7 @@ bool Follower::open_log() {
 }
 
 bool Follower::print_new() {
+    if (!print_states()) return false;
     while (open_log()) {
         const auto lines = reader_->more();
         if (!lines) return true;  // a file that can't be read now may be readable later
@@ -138,7 +168,8 @@ bool Follower::supervisor_gone() {
 
 Status Follower::wait(const std::optional<Anchor>& anchor) {
     const int watch = reader_ ? reader_->watch_fd() : -1;
-    const int fds[] = {watch, signals_.fd(), anchor ? anchor->pidfd.get() : -1, lifeline_ ? lifeline_->fd() : -1};
+    const int fds[] = {watch, signals_.fd(), anchor ? anchor->pidfd.get() : -1, lifeline_ ? lifeline_->fd() : -1,
+                       events_ ? events_->fd() : -1};
     const bool poll = watch < 0 && !places_.log.empty();
     const auto waited = kernel::wait_readable(fds, kernel::mono_now() + (poll ? kPoll : kIdle));
     return waited ? Status{} : std::unexpected(waited.error());
@@ -161,6 +192,7 @@ CommandResult Follower::run(std::optional<Anchor> anchor) {
             if (interrupts_++ == 0) ask_to_stop(std::nullopt);  // the pipe is closed: as if interrupted
             places_.log.clear();
             reader_.reset();
+            events_.reset();
         }
         if (over) {
             drain();

@@ -1,16 +1,19 @@
-// cli/follow.hpp -- the foreground of `abide up`: shows what the services say until the instance ends or the user does.
+// cli/follow.hpp -- the foreground of `abide up`: shows what the services say and what becomes of them, until the
+// instance ends or the user does.
 //
-// Owns the position in the logs and the answer to signals.  Invariant: of an instance that it didn't start it stops
-// nothing.
+// Owns the positions in the logs and in the events, and the answer to signals.  Invariant: of an instance that it
+// didn't start it stops nothing.
 #pragma once
 
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "abide/events.hpp"
 #include "cli/context.hpp"
 #include "cli/launch.hpp"
 #include "cli/log_view.hpp"
+#include "cli/state_lines.hpp"
 #include "kernel/program.hpp"
 #include "logger/read.hpp"
 
@@ -35,7 +38,9 @@ class Follower {
     Follower(Context& context, Places places, FollowRole role, kernel::SignalWatch signals);
     bool open_log();
     void print_since(Wall from);
-    bool print_new();  // false: nobody reads any more
+    void open_events(std::optional<Wall> since);
+    bool print_new();     // false: nobody reads any more
+    bool print_states();  // likewise
     void drain();
     void on_signal();
     void ask_to_stop(std::optional<std::int64_t> timeout_ms);
@@ -49,6 +54,8 @@ class Follower {
     std::vector<std::string> names_;
     kernel::SignalWatch signals_;
     std::optional<logger::LogReader> reader_;
+    std::optional<events::Reader> events_;
+    StateLines states_;
     LogView view_;
     std::vector<Connection> connections_;  // of stops under way; answered when nobody needs the answer any more
     std::optional<Connection> lifeline_;   // of a guest or printer: hung up when the manager goes

@@ -37,14 +37,23 @@ void LogView::expect(const std::vector<std::string>& names) {
     for (const std::string& name : names) width_ = std::max(width_, std::min(kWidestPrefix, display_width(name)));
 }
 
+std::string LogView::prefix(const std::string& service, std::string_view mark) {
+    expect({service});
+    const std::size_t width = display_width(service);
+    std::string text = service + std::string(width_ > width ? width_ - width : 0, ' ');
+    return paint(text.append(" ").append(mark).append(" "), colour_of(service), look_.coloured);
+}
+
+std::string LogView::show(const StateLine& line) {
+    return prefix(line.who.empty() ? "abide" : line.who, "*") +
+           paint(look_.escaped ? safe(line.text) : line.text, line.colour, look_.coloured) + "\n";
+}
+
 std::string LogView::show(const logger::LogLine& line) {
     if (look_.json) return as_json(line);
-    expect({line.service});
-    const std::size_t width = display_width(line.service);
-    std::string prefix = line.service + std::string(width_ > width ? width_ - width : 0, ' ') + " | ";
     std::string out =
         look_.times ? paint(control::time_text(line.time), Colour::dim, look_.coloured) + " " : std::string();
-    out += paint(prefix, colour_of(line.service), look_.coloured);
+    out += prefix(line.service, "|");
     out += look_.escaped ? logger::escape_for_terminal(line.text) : line.text;
     return out + "\n";
 }

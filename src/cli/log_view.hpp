@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/state_lines.hpp"
 #include "cli/text.hpp"
 #include "logger/read.hpp"
 
@@ -25,8 +26,12 @@ class LogView {
     void expect(const std::vector<std::string>& names);
     // With its newline.
     std::string show(const logger::LogLine& line);
+    // Of no service, but of what became of it, set off from its own lines.  With its newline.
+    std::string show(const StateLine& line);
 
   private:
+    std::string prefix(const std::string& service, std::string_view mark);
+
     LogLook look_;
     std::size_t width_ = 0;
 };

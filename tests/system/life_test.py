@@ -1,6 +1,7 @@
 """The main job: bring a stack up in order, keep it up, survive the manager, stop it in order, leave nothing behind."""
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -121,8 +122,25 @@ def test_foreground_up_stops_in_order_on_interrupt():
         until(lambda: one.run("status").returncode == 0 and one.state("api") == "running")
         pid = one.status("db")["pid"]
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=10) == 0
+        shown = process.communicate(timeout=10)[0].decode()
+        assert process.returncode == 0
         assert not alive(pid)
+        # What became of them stands between their own lines.
+        assert re.search(rf"^db +\* ready after \d+ms, pid {pid}$", shown, re.M), shown
+        assert re.search(r"^api +\* stopped$[^$]*^db +\* stopped$", shown, re.M), shown
+
+
+def test_foreground_up_shows_why_a_service_comes_again():
+    from harness import BIN
+    with instance('[services.a]\ncommand = ["sh", "-c", "sleep 0.1; exit 3"]\n', up=False) as one:
+        process = subprocess.Popen([str(BIN / "abide"), "-C", str(one.folder), "up"], stdout=subprocess.PIPE,
+                                   stderr=subprocess.DEVNULL)
+        seen = ""
+        while "again in" not in seen:
+            seen += process.stdout.readline().decode()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=10)
+        assert re.search(r"^a \* ended: exited with 3; again in \d+ms$", seen, re.M), seen
 
 
 def test_essential_ends_the_instance_with_its_status():

@@ -38,7 +38,8 @@ step() {
     if [ "$bad" -gt 0 ]; then
         tail -n "${ABIDE_TEST_LINES:-400}" "$results/log"
     fi
-    printf '%s: %d passed, %d failed (%d s)\n' "$name" "$good" "$bad" $((SECONDS - start))
+    grep -E '^ *skipped ' "$results/log"
+    printf '%s: %d passed, %d failed%s (%d s)\n' "$name" "$good" "$bad" "${line#*failed}" $((SECONDS - start))
     passed=$((passed + good)) failed=$((failed + bad))
     [ "$bad" -eq 0 ]
 }

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from harness import instance, until
+from harness import instance, needs_root, until
 
 CALM = '[services.calm]\ncommand = ["sleep", "1000"]\n'
 
@@ -147,8 +147,7 @@ def as_other(path, gid):
 
 
 def test_groups_of_control_over_a_real_connection():
-    if os.geteuid() != 0:
-        return
+    needs_root()
     # Numbers are groups too; nobody on this machine has these.
     toml = '[control]\nread = ["adm"]\noperate = ["staff"]\n' + CALM
     with instance(toml) as one:
@@ -172,7 +171,6 @@ def test_groups_of_control_over_a_real_connection():
 
 
 def test_without_groups_nobody_else_gets_in():
-    if os.geteuid() != 0:
-        return
+    needs_root()
     with instance(CALM) as one:
         assert as_other(one.where()["control"], 0) == "no access"

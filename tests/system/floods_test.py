@@ -4,7 +4,7 @@ import os
 import socket
 import time
 
-from harness import instance, until
+from harness import instance, needs_root, until
 
 CALM = '[services.calm]\ncommand = ["sleep", "1000"]\n'
 
@@ -111,8 +111,7 @@ def test_a_foreign_main_pid():
 
 def test_forged_by_another_user():
     """The socket of a service with a user of its own is open to all; who writes is looked at for each message."""
-    if os.geteuid() != 0:
-        return
+    needs_root()
     toml = CALM + '[services.a]\ncommand = ["sleep", "1000"]\nuser = "nobody"\nready = { notify = true, timeout = "60s" }\n' \
                   'autostart = false\n'
     with instance(toml) as one:

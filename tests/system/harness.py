@@ -19,6 +19,19 @@ BIN = pathlib.Path(os.environ.get("ABIDE_BIN", "build/release/bin"))
 STEP_SECONDS = 20
 
 
+class Skipped(Exception):
+    """What a test asks of the machine is not there."""
+
+
+def skip(why):
+    raise Skipped(why)
+
+
+def needs_root():
+    if os.geteuid() != 0:
+        skip("needs root")
+
+
 def until(what, seconds=10.0, pause=0.01):
     """The first true value of what(); fails when there is none in time."""
     end = time.monotonic() + seconds
@@ -114,6 +127,8 @@ def main():
         try:
             test()
             print(f"ok {name} ({time.monotonic() - start:.2f} s)", flush=True)
+        except Skipped as why:
+            print(f"skipped {name}: {why}", flush=True)
         except BaseException:  # a test may fail in any way; the next one runs all the same
             failed += 1
             print(f"FAIL {name}\n{traceback.format_exc()}", flush=True)

@@ -10,7 +10,7 @@ import struct
 import subprocess
 import time
 
-from harness import BIN, Instance, alive, instance, until
+from harness import BIN, Instance, alive, instance, until, needs_root, skip
 
 CALM = '[services.calm]\ncommand = ["sleep", "1000"]\n'
 STACK = CALM + "".join(f'[services.s{i}]\ncommand = ["sleep", "1000"]\n' for i in range(10))
@@ -56,7 +56,7 @@ def up_behind(one, refused):
 
 def works_behind(refused):
     if not X86:
-        return
+        skip("the filter is written for x86-64")
     with instance(STACK, up=False) as one:
         result = up_behind(one, refused)
         assert result.returncode == 0, result.stderr + one.supervisor_log()
@@ -90,7 +90,7 @@ def test_a_profile_like_that_of_docker():
 def no_process(err, word):
     """The manager can't make processes (the command line, which starts as it does, is already there)."""
     if not X86:
-        return
+        skip("the filter is written for x86-64")
     with instance(CALM + 'restart = "never"\n', up=False) as one:
         words = open(one.folder / "output", "w")
         process = subprocess.Popen([str(BIN / "abide"), "-C", str(one.folder), "up", "--init"], stdout=words, stderr=words,
@@ -115,8 +115,7 @@ def test_no_process_for_a_moment():
     """The restart policy is the answer to a refusal that passes."""
     pids = pathlib.Path("/sys/fs/cgroup/pids")
     if not (pids / "cgroup.procs").exists() or not os.access(pids, os.W_OK):
-        print("ok test_no_process_for_a_moment: skipped, no pids controller of version 1 here")
-        return
+        skip("no pids controller of version 1 here")
     narrow = pids / f"abide-test-{os.getpid()}-{time.monotonic_ns()}"
     narrow.mkdir()
     with instance(CALM) as one:
@@ -179,8 +178,7 @@ TALK = '[services.talk]\ncommand = ["sh", "-c", "i=0; while :; do i=$((i+1)); ec
 
 
 def test_the_disk_of_the_logs_is_full():
-    if os.geteuid() != 0:
-        return
+    needs_root()
     one = Instance(CALM + TALK)
     with small_disk(one.folder / ".abide/log", "256k"):
         try:
@@ -206,8 +204,7 @@ def test_the_disk_of_the_logs_is_full():
 
 
 def test_the_log_folder_becomes_read_only():
-    if os.geteuid() != 0:
-        return
+    needs_root()
     one = Instance(CALM + TALK)
     with small_disk(one.folder / ".abide/log", "8m"):
         try:
@@ -234,8 +231,7 @@ def test_the_log_folder_becomes_read_only():
 
 
 def test_a_read_only_project_has_no_log_files_and_runs():
-    if os.geteuid() != 0:
-        return
+    needs_root()
     one = Instance(CALM)
     subprocess.run(["mount", "--bind", str(one.folder), str(one.folder)], check=True)
     subprocess.run(["mount", "-o", "remount,bind,ro", str(one.folder)], check=True)
@@ -262,8 +258,7 @@ def without_control_groups():
 
 
 def test_without_control_groups_a_crash_loses_no_session():
-    if os.geteuid() != 0:
-        return
+    needs_root()
     toml = CALM + '[services.a]\npre-start = [["sh", "-c", "sleep 987 & echo $! > child"]]\n' \
                   'command = ["sh", "-c", "sleep 988 & exec sleep 989"]\n'
     one = Instance(toml)
@@ -303,8 +298,7 @@ def test_no_memory_while_services_are_being_started():
     """The OOM killer takes the manager, and with it every child that still shares its memory."""
     memory = pathlib.Path("/sys/fs/cgroup/memory")
     if not (memory / "memory.limit_in_bytes").exists() or not os.access(memory, os.W_OK):
-        print("ok test_no_memory_while_services_are_being_started: skipped, no memory controller of version 1 here")
-        return
+        skip("no memory controller of version 1 here")
     names = [f"s{i}" for i in range(200)]
     toml = CALM + "".join(f'[services.{name}]\ncommand = ["sleep", "1000"]\nautostart = false\n' for name in names)
     narrow = memory / f"abide-test-{os.getpid()}-{time.monotonic_ns()}"
@@ -340,12 +334,10 @@ def test_no_memory_while_services_are_being_started():
 def test_clocks_of_another_origin():
     """CLOCK_MONOTONIC and CLOCK_BOOTTIME ten days ahead of ours, in a time namespace.  A jump of the wall clock would be the
     machine's own: the simulator makes those (sim/world.cc, up to an hour in one step of fifty), and no deadline may follow."""
-    if os.geteuid() != 0:
-        return
+    needs_root()
     offset = ["unshare", "--time", "--monotonic", "864000", "--boottime", "864000"]
     if subprocess.run([*offset, "true"], stderr=subprocess.DEVNULL).returncode != 0:
-        print("ok test_clocks_of_another_origin: skipped, no time namespaces here")
-        return
+        skip("no time namespaces here")
     toml = CALM + '[services.again]\ncommand = ["sh", "-c", "sleep 0.1; exit 1"]\nrestart-delay = "200ms"\n'
     with instance(toml, up=False) as one:
         result = subprocess.run([*offset, str(BIN / "abide"), "-C", str(one.folder), "up", "--detach"], timeout=30,
@@ -373,8 +365,7 @@ def test_manager_and_child_are_killed_between_clone_and_exec():
     mount = next((line.split()[1] for line in open("/proc/mounts") if line.split()[2] == "cgroup2"), None)
     with instance(CALM + '[services.a]\ncommand = ["sleep", "986"]\n') as one:
         if mount is None or "tracked by session" in one.supervisor_log():
-            print("ok test_manager_and_child_are_killed_between_clone_and_exec: skipped, no control groups here")
-            return
+            skip("no control groups here")
         calm = one.status("calm")["pid"]
         before = one.status("a")
         leaf = pathlib.Path(mount + group_of(before["pid"]))

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 
-from harness import BIN, Instance, alive, instance, until
+from harness import BIN, Instance, alive, instance, until, needs_root, skip
 
 CALM = '[services.calm]\ncommand = ["sleep", "1000"]\n'
 ORPHANS = '[services.orphans]\ncommand = ["sh", "-c", "for i in 1 2 3 4 5; do (sleep 0.1 & ) ; done; exec sleep 1000"]\n'
@@ -26,8 +26,7 @@ def child_of(pid):
 
 
 def test_as_process_one_of_a_container():
-    if os.geteuid() != 0:
-        return
+    needs_root()
     one = Instance(CALM + ORPHANS)
     outer = as_process_one(one)
     try:
@@ -59,8 +58,7 @@ def test_as_process_one_of_a_container():
 
 
 def test_a_second_signal_shortens_the_stop_of_process_one():
-    if os.geteuid() != 0:
-        return
+    needs_root()
     one = Instance('[services.deaf]\ncommand = ["sh", "-c", "trap : TERM; while :; do sleep 0.1; done"]\nstop = { timeout = "60s" }\n')
     outer = as_process_one(one)
     try:
@@ -82,8 +80,7 @@ def test_a_second_signal_shortens_the_stop_of_process_one():
 
 
 def test_an_essential_service_gives_the_container_its_status():
-    if os.geteuid() != 0:
-        return
+    needs_root()
     one = Instance('[services.job]\ncommand = ["sh", "-c", "sleep 0.3; exit 9"]\nrestart = "never"\nessential = true\n')
     outer = as_process_one(one)
     try:
@@ -266,7 +263,7 @@ def make_it_fault(pid):
 
 def test_a_fault_of_the_anchor_is_survived():
     if os.geteuid() != 0 or os.uname().machine != "x86_64":
-        return
+        skip("needs root and x86-64")
     with instance(CALM + '[services.b]\ncommand = ["sleep", "1000"]\n') as one:
         where = one.where()
         pids = {n: one.status(n)["pid"] for n in ("calm", "b")}

@@ -11,7 +11,7 @@ import signal
 import subprocess
 
 import harness
-from harness import BIN, instance, until
+from harness import BIN, instance, needs_root, until
 from upgrade_test import TOML, expect, generation, pids, running
 
 MS_BIND, MNT_DETACH = 4096, 2
@@ -109,8 +109,7 @@ def test_its_file_is_replaced_half_written():
 
 
 def test_the_file_system_is_unmounted():
-    if os.geteuid() != 0:
-        return
+    needs_root()
     folder = pathlib.Path(harness.tempfile.mkdtemp(prefix="abide-programs-"))
     mount("tmpfs", folder, "tmpfs")
     with programs(folder), instance(TOML) as one:
@@ -125,8 +124,7 @@ def test_the_file_system_is_unmounted():
 
 
 def test_the_c_library_and_the_loader_are_gone():
-    if os.geteuid() != 0:
-        return
+    needs_root()
     with running() as one:
         before = pids(one)
         nothing = one.folder / "nothing"

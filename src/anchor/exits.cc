@@ -95,7 +95,9 @@ Ended look(int pid, Exit& out, bool reap) {
     out = Exit{};
     out.pid = pid;
     out.kind = std::uint32_t(Ended::unknown);
-    if (pid <= 0 || sys::waitid(P_PID, pid, &info, reap ? kReap : kLookOnly, &usage) < 0) return Ended::unknown;
+    // Any other error says nothing about the child: it counts as running, and is looked at again.
+    const long err = pid <= 0 ? -ECHILD : sys::waitid(P_PID, pid, &info, reap ? kReap : kLookOnly, &usage);
+    if (err == -ECHILD) return Ended::unknown;
     out.kind = info.pid == 0 ? 0 : std::uint32_t(info.code);  // CLD_EXITED, CLD_KILLED, CLD_DUMPED are 1, 2, 3
     out.seen_ns = std::uint64_t(sys::monotonic_ns());
     if (info.pid == 0) return Ended::running;

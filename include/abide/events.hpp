@@ -89,6 +89,10 @@ struct Options {
     // First the last event of each service that passes the filters, then what follows, without a hole.  `start` is not
     // looked at.
     bool snapshot = false;
+    // For a program that only follows: the thread that opens the reader asks the kernel to run it soon after it is
+    // woken, also where the supervisor that woke it is at work (a short time slice, sched_setattr(2), Linux 6.12).  The
+    // thread stays so, and so begin the threads and processes that it starts.
+    bool prompt = false;
 };
 
 class Reader {

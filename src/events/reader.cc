@@ -168,6 +168,7 @@ ReadResult<Reader> Reader::open(const std::string& folder, Options options) {
     // Watched before it is looked at: what comes in between is not missed.
     Result<kernel::EventWatch> watch = kernel::EventWatch::create(folder, std::string(kDoorbell));
     if (!watch) return unreadable(watch.error());
+    if (options.prompt) kernel::ask_for_short_slices();
     auto impl = std::make_unique<Impl>(
         Impl{folder, std::move(options), std::move(*filter), std::move(*watch), std::nullopt, {}});
     if (const ReadResult<bool> opened = impl->open_tail(false); !opened) return std::unexpected(opened.error());

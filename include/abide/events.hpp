@@ -12,7 +12,8 @@
 //     }
 //
 // Threads: an object is used by one thread at a time; different readers are independent.  Nothing here throws but
-// std::bad_alloc.  Descriptors are close-on-exec.  The program is linked with libabide_events and libabide_kernel.
+// std::bad_alloc.  Descriptors are close-on-exec.  C++23; only the
+// standard library in this header.  CMake: abide::events; pkg-config: abide.
 #pragma once
 
 #include <chrono>
@@ -23,6 +24,8 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <abide/api.hpp>
 
 namespace abide::events {
 
@@ -46,7 +49,7 @@ template <class T>
 using ReadResult = std::expected<T, ReadError>;
 
 // A place in a log: just after the event with this id.
-struct Cursor {
+struct ABIDE_API Cursor {
     std::uint64_t id = 0;
     std::string source;  // of the instance ("/abide/shop"); empty: of whatever instance is read
 
@@ -95,7 +98,7 @@ struct Options {
     bool prompt = false;
 };
 
-class Reader {
+class ABIDE_API Reader {
   public:
     // A folder that does not exist yet is no error: it is waited for.
     static ReadResult<Reader> open(const std::string& folder, Options options = {});

@@ -7,9 +7,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from subjects import AbideLean
+from subjects import AbideLean, Slots
 
-MANY, SUBSCRIBERS, READERS = 1000, 1000, 64
+MANY, SUBSCRIBERS, READERS, BARE = 1000, 1000, 64, 250
 
 
 class AbideInMemory(AbideLean):
@@ -72,12 +72,16 @@ def measure_instance(bench, seconds):
     subject.start()
     time.sleep(1)
     places = subject.places
-    times = tool(bench, "exits", places["events"], MANY, subject.slots.path)
+    bare = Path(AbideInMemory.place, "bare")
+    bare.mkdir()
+    Slots(bare / "slots", 2 * BARE)
+    times = tool(bench, "exits", places["events"], MANY, subject.slots.path, bench.tools[0], bare)
     bench.row("", "median", "99 %", "longest")
-    for name, part in zip(("exit to subscriber", "  until the anchor saw it", "  until the manager's turn"),
-                          (times[0:3], times[3:6], times[6:9])):
-        bench.row(name, *(f"{value:.0f} us" for value in part))
+    for index, name in enumerate(("exit to subscriber", "  until the anchor saw it", "  until the manager's turn",
+                                  "beside: a bare chain", "beside: a bare pidfd")):
+        bench.row(name, *(f"{value:.0f} us" for value in times[3 * index:3 * index + 3]))
     middle, worst, _ = times[0:3]
+    bench.row("÷ the bare chain", f"{middle / times[9]:.2f}", f"{worst / times[10]:.2f}")
     bench.judge("exit to subscriber, median us", middle, 150, "{:.0f}")
     bench.judge("exit to subscriber, 99 % us", worst, 1000, "{:.0f}")
 

@@ -6,8 +6,9 @@
 //   abide-bench-events exits FOLDER COUNT SLOTS    us from exit_group(2) of an abide-bench-tiny to its process.exited:
 //                                                  median, 99 %, longest; the same until the anchor saw it, and until
 //                                                  the manager's turn began
+//   ... exits FOLDER COUNT SLOTS TINY OWN-FOLDER   beside it, in turns: the bare chain of bench/bare.hpp and a bare
+//   pidfd
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,6 +22,7 @@
 #include <vector>
 
 #include "abide/events.hpp"
+#include "bare.hpp"
 #include "events/line.hpp"
 #include "kernel/clock.hpp"
 #include "kernel/files.hpp"
@@ -36,6 +38,7 @@ using namespace abide;
 
 constexpr Duration kPace = milliseconds(4);
 constexpr std::chrono::milliseconds kRest{8};
+constexpr std::size_t kBare = 250;  // of each kind
 
 model::Event event(std::uint64_t id, Wall now) {
     model::Event out;
@@ -147,20 +150,13 @@ int paced(const std::string& folder, std::uint64_t count, std::uint64_t readers)
     return 0;
 }
 
-// What the measured programs write.
-const bench::Slot* map_slots(const std::string& path) {
-    const auto file = kernel::open_file(path, O_RDONLY);
-    if (!file) return nullptr;
-    const auto status = kernel::fd_status(file->get());
-    void* map = status ? ::mmap(nullptr, status->size, PROT_READ, MAP_SHARED, file->get(), 0) : MAP_FAILED;
-    if (map == MAP_FAILED) return nullptr;
-    return reinterpret_cast<const bench::Slot*>(static_cast<const char*>(map) + sizeof(bench::Header));
-}
-
-int exits(const std::string& folder, std::uint64_t count, const std::string& slots_path) {
-    const bench::Slot* slots = map_slots(slots_path);
+int exits(const std::string& folder, std::uint64_t count, const std::string& slots_path, const std::string& tiny,
+          const std::string& own) {
+    const bench::Slot* slots = bench::map_slots(slots_path);
+    bench::Bare bare(tiny, own, tiny.empty() ? 0 : kBare);
     events::Options options;
     options.start = events::Start::beginning;
+    options.prompt = true;
     auto reader = events::Reader::open(folder, options);
     if (slots == nullptr || !reader) return 1;
     std::map<std::string, pid_t> pids;
@@ -172,6 +168,7 @@ int exits(const std::string& folder, std::uint64_t count, const std::string& slo
         if (whole.size() >= count) break;
         // What the last round still does has an end.
         for (auto event = reader->wait(kRest); event && *event;) event = reader->wait(kRest);
+        bare.measure();
         std::uint64_t index = 0;
         std::from_chars(service.data() + 1, service.data() + service.size(), index);
         const auto pidfd = kernel::open_pidfd(pid);
@@ -196,6 +193,8 @@ int exits(const std::string& folder, std::uint64_t count, const std::string& slo
     print_parts(whole);
     print_parts(seen);
     print_parts(turned);
+    if (!bare.chain.empty()) print_parts(bare.chain);
+    if (!bare.pidfd.empty()) print_parts(bare.pidfd);
     return 0;
 }
 
@@ -211,7 +210,10 @@ int main(int count, char** words) {
     };
     if (arguments.size() >= 3 && arguments[0] == "append") return append(arguments[1], number(2));
     if (arguments.size() >= 4 && arguments[0] == "paced") return paced(arguments[1], number(2), number(3));
-    if (arguments.size() >= 4 && arguments[0] == "exits") return exits(arguments[1], number(2), arguments[3]);
-    std::fputs("usage: abide-bench-events append|paced|exits FOLDER COUNT [READERS|SLOTS]\n", stderr);
+    if (arguments.size() >= 4 && arguments[0] == "exits") {
+        const bool beside = arguments.size() >= 6;
+        return exits(arguments[1], number(2), arguments[3], beside ? arguments[4] : "", beside ? arguments[5] : "");
+    }
+    std::fputs("usage: abide-bench-events append|paced|exits FOLDER COUNT [READERS|SLOTS [TINY FOLDER]]\n", stderr);
     return 2;
 }

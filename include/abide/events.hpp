@@ -12,7 +12,8 @@
 //     }
 //
 // Threads: an object is used by one thread at a time; different readers are independent.  Nothing here throws but
-// std::bad_alloc.  Descriptors are close-on-exec.  The program is linked with libabide_events and libabide_kernel.
+// std::bad_alloc.  Descriptors are close-on-exec.  C++23; only the
+// standard library in this header.  CMake: abide::events; pkg-config: abide.
 #pragma once
 
 #include <chrono>
@@ -23,6 +24,8 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <abide/api.hpp>
 
 namespace abide::events {
 
@@ -46,7 +49,7 @@ template <class T>
 using ReadResult = std::expected<T, ReadError>;
 
 // A place in a log: just after the event with this id.
-struct Cursor {
+struct ABIDE_API Cursor {
     std::uint64_t id = 0;
     std::string source;  // of the instance ("/abide/shop"); empty: of whatever instance is read
 
@@ -89,9 +92,13 @@ struct Options {
     // First the last event of each service that passes the filters, then what follows, without a hole.  `start` is not
     // looked at.
     bool snapshot = false;
+    // For a program that only follows: the thread that opens the reader asks the kernel to run it soon after it is
+    // woken, also where the supervisor that woke it is at work (a short time slice, sched_setattr(2), Linux 6.12).  The
+    // thread stays so, and so begin the threads and processes that it starts.
+    bool prompt = false;
 };
 
-class Reader {
+class ABIDE_API Reader {
   public:
     // A folder that does not exist yet is no error: it is waited for.
     static ReadResult<Reader> open(const std::string& folder, Options options = {});

@@ -40,6 +40,7 @@ CommandResult events_command(Context& context, const EventsOptions& options) {
     wanted.types = options.types;
     wanted.services = options.services;
     wanted.snapshot = options.snapshot;
+    wanted.prompt = options.follow;
     if (!options.since.empty()) {
         if (options.snapshot) return fail(ErrorKind::usage, "--since and --snapshot exclude each other");
         if (const auto read = read_since(options.since, wanted); !read) return std::unexpected(read.error());

@@ -113,6 +113,7 @@ CommandResult oci_event_command(Context& context, const OciEventOptions& options
     Follower follower(context, options, runtime ? *runtime : places->runtime);
     events::Options wanted;
     wanted.start = events::Start::beginning;
+    wanted.prompt = true;
     auto reader = events::Reader::open(*folder, wanted);
     if (!reader) return std::unexpected(error_of(reader.error()));
     for (;;) {

@@ -69,6 +69,7 @@ class Wait {
 
     [[nodiscard]] events::Options options(std::uint64_t after) const {
         events::Options out;
+        out.prompt = true;
         out.start = events::Start::after;
         out.after.id = after;
         // An event of a user belongs to no service.

@@ -70,8 +70,9 @@ ReadResult<Cursor> Cursor::parse(std::string_view text) {
                       (at == std::string_view::npos || out.source.starts_with("/abide/"));
     out.id = good ? number(digits) : 0;
     if (good && (out.id != 0 || digits.find_first_not_of('0') == std::string_view::npos)) return out;
-    return std::unexpected(ReadError{ErrorCode::bad_cursor, "\"" + printable(text, 80) + "\" is no cursor",
-                                     "a cursor is the id of an event", 0});
+    std::string message = printable(text, 80);
+    message.insert(0, 1, '"').append("\" is no cursor");
+    return std::unexpected(ReadError{ErrorCode::bad_cursor, std::move(message), "a cursor is the id of an event", 0});
 }
 
 struct Reader::Impl {
@@ -168,6 +169,7 @@ ReadResult<Reader> Reader::open(const std::string& folder, Options options) {
     // Watched before it is looked at: what comes in between is not missed.
     Result<kernel::EventWatch> watch = kernel::EventWatch::create(folder, std::string(kDoorbell));
     if (!watch) return unreadable(watch.error());
+    if (options.prompt) kernel::ask_for_short_slices();
     auto impl = std::make_unique<Impl>(
         Impl{folder, std::move(options), std::move(*filter), std::move(*watch), std::nullopt, {}});
     if (const ReadResult<bool> opened = impl->open_tail(false); !opened) return std::unexpected(opened.error());

@@ -14,7 +14,6 @@ namespace abide::events {
 
 namespace {
 
-constexpr std::size_t kChunk = 64u << 10;
 constexpr std::size_t kEndBytes = 256u << 10;  // a segment's last line is within these, unless it is damaged
 
 std::string_view time_of(std::string_view text) {
@@ -191,10 +190,12 @@ Result<bool> Tail::read_more() {
         scanned_ = 0;
     }
     const std::size_t old = buffer_.size();
-    buffer_.resize(old + kChunk);
-    const Result<std::size_t> got = kernel::read_at(segment_.get(), buffer_.data() + old, kChunk, offset_ + old);
+    buffer_.resize(old + chunk_);
+    const Result<std::size_t> got = kernel::read_at(segment_.get(), buffer_.data() + old, chunk_, offset_ + old);
     buffer_.resize(old + (got ? *got : 0));
     if (!got) return std::unexpected(got.error());
+    // Who follows gets a line at a time, and should not wait for 64 KiB of zeros first.
+    chunk_ = *got == chunk_ ? kLargestChunk : kSmallestChunk;
     return *got != 0;
 }
 

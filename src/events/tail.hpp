@@ -76,9 +76,11 @@ class Tail {
     kernel::Fd folder_, segment_;
     std::uint64_t first_ = 0;   // the segment's name
     std::uint64_t offset_ = 0;  // of the buffer in the segment
+    static constexpr std::size_t kSmallestChunk = 4u << 10, kLargestChunk = 64u << 10;
     std::string buffer_;
-    std::size_t at_ = 0;       // of the next line in the buffer
-    std::size_t scanned_ = 0;  // no line end between at_ and here
+    std::size_t chunk_ = kLargestChunk;  // of the next read
+    std::size_t at_ = 0;                 // of the next line in the buffer
+    std::size_t scanned_ = 0;            // no line end between at_ and here
     std::uint64_t expected_ = 0;
     bool found_none_ = false;  // nothing came since the last time that the end was met
     std::string source_, gap_text_;

@@ -50,6 +50,9 @@ class SignalWatch {
 // came.
 Result<bool> wait_readable(std::span<const int> fds, Mono deadline);
 void sleep_for(Duration duration);
+// This thread gets the processor soon after it is woken, also from one that is at work, for so short a time at a go.
+// Costs others nothing; kernels before 6.12 take no notice.
+void ask_for_short_slices();
 
 // Does this program go on after its terminal is closed or its user logs out?  True when /var/lib/systemd/linger has the
 // user, or there is no systemd that would end the session's processes.

@@ -14,6 +14,8 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parent.parent.parent
 EXAMPLE = SOURCE / "examples/monitor/docker_sample.cc"
+LINE = ('{"specversion":"1.0","id":"%020d","source":"/abide/shop","type":"abide.process.exited","subject":"web",'
+        '"time":"2026-11-21T09:00:00.000000000Z","data":{"run":%d}}\n')
 
 
 def run(*command, **environment):
@@ -22,6 +24,29 @@ def run(*command, **environment):
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(map(str, command))}: status {done.returncode}\n{done.stdout}{done.stderr}")
     return done.stdout
+
+
+def follow(program, work, **environment):
+    folder = work / "events"
+    folder.mkdir(exist_ok=True)
+    (folder / "00000000000000000001.jsonl").write_text("".join(LINE % (n, n) for n in range(1, 4)))
+    text = run(program, folder, 1, 0, **environment)
+    assert text.count("web abide.process.exited") == 2 and "next time from 00000000000000000003@/abide/shop" in text, text
+
+
+def events_by_cmake(prefix, work, compiler):
+    run("cmake", "-S", SOURCE / "examples/events", "-B", work / "events-cmake", "-G", "Ninja",
+        f"-DCMAKE_PREFIX_PATH={prefix}", f"-DCMAKE_CXX_COMPILER={compiler}")
+    run("cmake", "--build", work / "events-cmake")
+    follow(work / "events-cmake/example-follow", work)
+
+
+def events_by_pkg_config(prefix, work, compiler):
+    (pc,) = prefix.rglob("abide.pc")
+    flags = run("pkg-config", "--cflags", "--libs", "abide", PKG_CONFIG_PATH=str(pc.parent)).split()
+    run(compiler, "-std=c++23", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Werror", SOURCE / "examples/events/follow.cc",
+        "-o", work / "follow", *flags)
+    follow(work / "follow", work, LD_LIBRARY_PATH=str(pc.parent.parent))
 
 
 def by_cmake(prefix, work, compiler):
@@ -67,6 +92,8 @@ def main():
         for name, check in (("find_package", lambda: by_cmake(prefix, work, compiler)),
                             ("pkg-config, shared", lambda: by_pkg_config(prefix, work, compiler, False)),
                             ("pkg-config, static", lambda: by_pkg_config(prefix, work, compiler, True)),
+                            ("events: cmake package", lambda: events_by_cmake(prefix, work, compiler)),
+                            ("events: flags of the shared library", lambda: events_by_pkg_config(prefix, work, compiler)),
                             ("symbols", lambda: nothing_but_ours(prefix))):
             try:
                 text = check()

@@ -11,7 +11,7 @@
 #include <utility>
 #include <variant>
 
-#define ABIDE_API __attribute__((visibility("default")))
+#include <abide/api.hpp>
 
 namespace abide {
 

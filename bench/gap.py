@@ -1,4 +1,8 @@
-"""The gap: from the last answer of the old manager to the first one of the new, as a client sees it.  A section of bench.py."""
+"""The gap: from the last answer of the old manager to the first one of the new, as a client sees it.  A section of bench.py.
+
+Two kinds of answers: what a service's state is, and what waits until the journal was compared with the kernel, as every request
+that changes something does.
+"""
 import json
 import os
 import signal
@@ -7,6 +11,8 @@ import subprocess
 import time
 
 PING = b'{"method":"io.abide.Control.Ping"}\0'
+STATUS = b'{"method":"io.abide.Control.Status","parameters":{"names":["s7"]}}\0'
+GENERATION = b'{"method":"io.abide.Control.Generation"}\0'
 WHERE = b'{"method":"io.abide.Control.Where"}\0'
 KILLS, UPGRADES = 40, 20
 LIMITS = {100: 20, 1000: 50, 10_000: 150}  # milliseconds, 99 %
@@ -32,13 +38,20 @@ def ask(control, message=PING):
 
 
 def kill_gap(control):
+    """Milliseconds to the first answer, and to the first that waits for the kernel."""
     manager = ask(control, WHERE)["manager_pid"]
     epoch = ask(control)["epoch"]
     began = time.monotonic_ns()
     os.kill(manager, signal.SIGKILL)
-    while ask(control)["epoch"] == epoch:
-        pass  # the answer was on its way
-    return (time.monotonic_ns() - began) / 1e6
+    while True:
+        state = ask(control, STATUS)["services"][0]["state"]
+        first = time.monotonic_ns()
+        if ask(control)["epoch"] != epoch:
+            break  # else the answer was on its way
+    if state != "running":
+        raise RuntimeError(f"s7 is {state}")
+    ask(control, GENERATION)
+    return (first - began) / 1e6, (time.monotonic_ns() - began) / 1e6
 
 
 def upgrade_gap(subject, control):
@@ -64,16 +77,20 @@ def section_gap(bench, kind, counts, percentile):
         subject.start()
         time.sleep(0.5)
         control, pids = subject.places["control"], subject.slots.pids()
-        killed = []
+        killed, whole = [], []
         for _ in range(KILLS):
             time.sleep(0.1)
-            killed.append(kill_gap(control))
+            first, all_of_it = kill_gap(control)
+            killed.append(first)
+            whole.append(all_of_it)
         upgraded = [upgrade_gap(subject, control) for _ in range(UPGRADES if count < 5000 else 5)]
         if subject.slots.pids() != pids:
             raise RuntimeError("a service was started again")
         subject.stop()
-        for name, times in ((f"{count} services, SIGKILL", killed), (f"{count} services, upgrade", upgraded)):
+        for name, times in ((f"{count} services, SIGKILL", killed), ("  until all is compared", whole),
+                            (f"{count} services, upgrade", upgraded)):
             ordered = sorted(times)
             bench.row(name, f"{ordered[len(ordered) // 2]:.1f} ms", f"{percentile(times, 0.99):.1f} ms", f"{ordered[-1]:.1f} ms",
                       len(times))
-            bench.judge(f"gap, {name}, 99 % ms", percentile(times, 0.99), LIMITS[count], "{:.1f}")
+            if times is not whole:
+                bench.judge(f"gap, {name}, 99 % ms", percentile(times, 0.99), LIMITS[count], "{:.1f}")

@@ -94,7 +94,8 @@ void schedule_next(Anchor& a, std::int64_t now) {
         for (std::uint32_t i = 2; i < m.failures && pause < longest; ++i) pause *= 2;
         if (pause > longest) pause = longest;
     }
-    m.next_start_ns = now + pause;
+    // One that has worked for the length of the pause has kept that distance already.
+    m.next_start_ns = (m.was_ready ? m.ready_ns : now) + pause;
 }
 
 // True if it has ended; then everything is ready for the next one.

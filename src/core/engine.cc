@@ -24,7 +24,8 @@ Engine::Engine(Snapshot snapshot) : instance_(std::move(snapshot.instance)), spe
         const Slot slot = add_node(std::move(service));
         Node& node = nodes_[slot];
         for (const Run& run : node.service.runs) {
-            if (!specs_.contains(run.spec)) specs_.emplace(run.spec, specs_.at(node.service.spec));
+            if (run.spec != node.service.spec && !specs_.contains(run.spec))
+                specs_.emplace(run.spec, specs_.at(node.service.spec));
             for (const Process& process : run.processes) spawns_[process.spawn] = slot;
         }
         if (!node.service.runs.empty()) {
@@ -134,7 +135,7 @@ Snapshot Engine::snapshot() const {
 
 Engine::Slot Engine::add_node(Service service) {
     const Slot slot = static_cast<Slot>(nodes_.size());
-    by_name_[service.name] = slot;
+    by_name_.insert_or_assign(by_name_.end(), service.name, slot);  // a journal gives them by name
     Node node;
     node.service = std::move(service);
     node.live = true;

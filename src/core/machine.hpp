@@ -196,8 +196,8 @@ class Machine {
     std::vector<Slot> destroyed_;  // by the force_destroy under way, besides those that were named
 };
 
-// Without a cgroup: where the run's processes are looked for.
-void remember_session(model::Run& run, const model::Session& session);
+// Without a cgroup: where the run's processes are looked for.  False: it was known.
+bool remember_session(model::Run& run, const model::Session& session);
 
 // Adds the specification's own words for an exit: "exited with 3", "killed by SEGV (core dumped)".
 std::string describe(const model::ExitStatus& exit);

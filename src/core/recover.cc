@@ -42,10 +42,7 @@ void Machine::take_found(const in::Recovered::Found& found) {
     Run& run = *run_of(node(slot));
     for (Process& process : run.processes) {
         if (process.spawn != found.spawn) continue;
-        if (!run.cgroup && found.pid > 0) {
-            remember_session(run, {found.pid, found.start_ticks});
-            touch(slot);
-        }
+        if (!run.cgroup && found.pid > 0 && remember_session(run, {found.pid, found.start_ticks})) touch(slot);
         if (found.never_ran && !still_needed(node(slot).service, run, process.role)) {
             on(in::SpawnFailed{found.spawn, "wanted", 0, "not needed any more"});
             return;  // the list may have changed
@@ -57,9 +54,10 @@ void Machine::take_found(const in::Recovered::Found& found) {
         } else if (process.role == Role::main && run.hold && process.state != ProcessState::alive) {
             return recover_held(slot, process, found);  // the list may have changed
         } else if (found.alive) {
+            // As a rule nothing is news, and then nothing goes to the journal.
+            if (process.pid != found.pid || process.start_ticks != found.start_ticks) touch(slot);
             process.pid = found.pid;
             process.start_ticks = found.start_ticks;
-            touch(slot);
             if (process.state == ProcessState::asked) on(in::Executed{found.spawn});
             return;  // the list may have changed
         }

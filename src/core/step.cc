@@ -180,9 +180,10 @@ std::uint64_t Machine::random_below(std::uint64_t bound) {
     return bound == 0 ? 0 : (x * 0x2545f4914f6cdd1dULL >> 16) % bound;
 }
 
-void remember_session(Run& run, const Session& session) {
-    if (std::find(run.sessions.begin(), run.sessions.end(), session) == run.sessions.end())
-        run.sessions.push_back(session);
+bool remember_session(Run& run, const Session& session) {
+    if (std::find(run.sessions.begin(), run.sessions.end(), session) != run.sessions.end()) return false;
+    run.sessions.push_back(session);
+    return true;
 }
 
 void Machine::on(const in::Spawned& in) {

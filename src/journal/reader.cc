@@ -124,6 +124,7 @@ Recovered read(std::span<const std::byte> image, const Take& take) {
     const std::map<RecordKey, Standing> standing = Walk(image, result).run();
     Meaning meaning(result);
     for (const auto& [id, record] : standing) {
+        result.statistics.live_bytes += kFrameBytes + record.payload.size();
         if (take && !take(id)) {
             meaning.put_aside(id, record);
             continue;

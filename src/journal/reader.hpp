@@ -26,6 +26,7 @@ namespace abide::journal {
 struct Statistics {
     std::size_t bytes = 0;        // of the whole image
     std::size_t valid_bytes = 0;  // up to the end of the last whole batch (or pid record): where appending is safe
+    std::size_t live_bytes = 0;   // of the records that stand: about what a compacted image would have
     std::size_t records = 0;      // whole, with a right checksum
     std::size_t torn_bytes = 0;   // dropped at the end
     std::size_t damaged = 0;      // records with a wrong checksum before the end, skipped

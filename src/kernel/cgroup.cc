@@ -33,6 +33,11 @@ std::vector<std::string_view> words_of(std::string_view line) {
     return out;
 }
 
+bool has_word(std::string_view line, std::string_view word) {
+    const std::vector<std::string_view> words = words_of(line);
+    return std::ranges::find(words, word) != words.end();
+}
+
 // mountinfo writes blanks and backslashes as three octal digits: proc_pid_mountinfo(5).
 std::string unescape_octal(std::string_view text) {
     std::string out;
@@ -185,9 +190,19 @@ Status CgroupTree::adopt_own(pid_t pid) {
 }
 
 std::vector<std::string> CgroupTree::enable_controllers(const std::vector<std::string>& wanted) {
+    const auto listed = [](const Fd& group, const char* file) {
+        return read_file_beneath(group.get(), file, kControlFileBytes).value_or(std::string{});
+    };
+    // Asked first, since a write waits for a grace period also when it changes nothing.
+    const std::string on = listed(root_, "cgroup.subtree_control"), offered = listed(parent_, "cgroup.controllers");
     std::vector<std::string> absent;
     for (const std::string& name : wanted) {
-        // In the group that we were started in it works only when nobody else is left there; it may be on already.
+        if (has_word(on, name)) continue;
+        if (!has_word(offered, name)) {
+            absent.push_back(name);
+            continue;
+        }
+        // In the group that we were started in it works only when nobody else is left there.
         static_cast<void>(write_control_file(parent_.get(), "cgroup.subtree_control", "+" + name));
         if (!write_control_file(root_.get(), "cgroup.subtree_control", "+" + name)) absent.push_back(name);
     }

@@ -21,6 +21,13 @@ constexpr std::size_t kAcceptAtOnce = 64;
 constexpr std::size_t kStrangerBytes = 4096;  // a call of somebody who may do nothing
 constexpr int kWriteRounds = 64;
 
+// What these answer was true when the last record was written, and is not asked of the kernel.
+bool is_in_journal(std::string_view method) {
+    constexpr std::array kMethods = {control::Method::ping, control::Method::status, control::Method::why,
+                                     control::Method::where, control::Method::operations};
+    return std::ranges::any_of(kMethods, [&](control::Method one) { return control::info(one).name == method; });
+}
+
 std::size_t message_limit(model::Permission permission) {
     switch (permission) {
         case model::Permission::administer: return limits::kMessageBytes;
@@ -37,6 +44,21 @@ std::size_t message_limit(model::Permission permission) {
 Status Control::listen(kernel::Fd listener) {
     listener_ = std::move(listener);
     return epoll_.add(listener_.get(), EPOLLIN, token_of(Watched::control));
+}
+
+void Control::set_comparing(bool comparing, const Now& now) {
+    comparing_ = comparing;
+    if (comparing) return;
+    for (auto it = connections_.begin(); it != connections_.end();) {
+        const std::uint64_t id = it->first;
+        Connection& connection = it->second;
+        ++it;  // serve may close it
+        if (!connection.held) continue;
+        const std::string message = *std::exchange(connection.held, std::nullopt);
+        take(id, connection, message, now);
+        write_to(connection, now);
+        serve(id, connection, now);
+    }
 }
 
 void Control::on_listener() {
@@ -87,7 +109,8 @@ std::uint32_t Control::greediest() const {
 // At the bound the oldest connection of this user that nothing is done on gives way; false when all are in use.
 bool Control::close_idle(std::uint32_t uid) {
     for (const auto& [id, connection] : connections_) {
-        const bool idle = !connection.waiting && connection.out.empty() && connection.reader.pending().empty();
+        const bool idle =
+            !connection.waiting && !connection.held && connection.out.empty() && connection.reader.pending().empty();
         if (!idle || connection.caller.uid != uid) continue;
         close(id);
         return true;
@@ -142,7 +165,8 @@ void Control::read_from(Connection& connection, const Now& now) {
 
 // Takes calls as long as none of them waits and the replies leave.
 void Control::serve(std::uint64_t id, Connection& connection, const Now& now) {
-    while (!connection.closing && !connection.waiting && !connection.feed && connection.out.empty()) {
+    while (!connection.closing && !connection.waiting && !connection.held && !connection.feed &&
+           connection.out.empty()) {
         const std::optional<std::string_view> message = connection.reader.next();
         if (!message) break;
         take(id, connection, *message, now);
@@ -157,6 +181,10 @@ void Control::take(std::uint64_t id, Connection& connection, std::string_view me
     if (!call) {
         connection.out += control::error_message(call.error());
         connection.closing = true;
+        return;
+    }
+    if (comparing_ && !is_in_journal(call->method)) {
+        connection.held.emplace(message);
         return;
     }
     permissions_.configure(engine_.instance().spec);
@@ -324,7 +352,7 @@ void Control::update(std::uint64_t id, Connection& connection) {
     std::uint32_t wanted = 0;
     if (!connection.out.empty()) wanted |= EPOLLOUT;
     // While a call waits nothing more is read: EPOLLHUP still tells when the client leaves.
-    else if (!connection.waiting && !connection.feed && !connection.closing)
+    else if (!connection.waiting && !connection.held && !connection.feed && !connection.closing)
         wanted |= EPOLLIN;
     if (wanted != connection.watched) {
         // One that can't be listened to is closed: its client comes again.
@@ -332,8 +360,8 @@ void Control::update(std::uint64_t id, Connection& connection) {
         connection.watched = wanted;
     }
     // Who subscribed may read as slowly as he likes: what he has not read yet lies in the files.
-    const bool hurries =
-        !connection.feed && (!connection.out.empty() || (!connection.waiting && !connection.reader.pending().empty()));
+    const bool hurries = !connection.feed && !connection.held &&
+                         (!connection.out.empty() || (!connection.waiting && !connection.reader.pending().empty()));
     if (!hurries && connection.stalled != kNever) {
         connection.stalled = kNever;
         --writing_;

@@ -37,6 +37,10 @@ class Control {
     void set_places(Places places) { places_ = std::move(places); }
     void set_vouch(std::function<void(const control::VouchRequest&)> vouch) { vouch_ = std::move(vouch); }
 
+    // While it is not known yet what of the journal is still true: calls that ask for no more than what the journal
+    // says are answered, all others wait until this is over.
+    void set_comparing(bool comparing, const Now& now);
+
     void on_listener();
     void on_connection(std::uint64_t id, std::uint32_t events, const Now& now);
     // The engine took the input of this call: `operation` is what it made of it.
@@ -76,6 +80,7 @@ class Control {
         std::string out;
         std::size_t sent = 0;
         std::optional<Waiting> waiting;
+        std::optional<std::string> held;  // a call that waits for the end of the comparison
         std::unique_ptr<EventFeed> feed;  // its call is a Subscribe: it goes on until the client leaves
         Mono stalled = kNever;            // half a call, or a reply that is not taken: closed then
         std::uint32_t watched = 0;        // as registered with epoll
@@ -110,6 +115,7 @@ class Control {
     std::uint64_t progress_version_ = 0;  // last told
     std::uint64_t cached_version_ = 0;
     std::string cached_status_;  // the reply to Status without names and detail
+    bool comparing_ = false;
     bool accepting_ = true;
     Mono accept_again_ = kNever;
     int event_folder_ = -1;

@@ -59,7 +59,8 @@ Result<core::Snapshot> JournalStore::open(kernel::Fd memfd, std::uint64_t epoch,
     if (recovered.refused) return fail(ErrorKind::refused, "the journal is of a newer program", "start that one");
     if (!recovered.instance) return fail(ErrorKind::failed, "the journal says nothing of an instance");
     file_ = std::move(*file);
-    size_ = live_size_ = image->size();
+    size_ = image->size();
+    live_size_ = recovered.statistics.live_bytes;
     untouched_ = !recovered.last_epoch;
     environment_ = std::move(recovered.environment);
     boot_ = std::move(recovered.boot);

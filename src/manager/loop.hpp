@@ -60,6 +60,7 @@ class Loop {
     Status take_runtime();
     void take_event_log();
     Status recover();
+    void answer_meanwhile();
     [[nodiscard]] bool has_unheard_children() const;
     void note_rederived(const model::in::Recovered::Found& found);
     void note_commit();

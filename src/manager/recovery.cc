@@ -15,6 +15,7 @@ namespace abide::manager {
 namespace {
 
 constexpr int kKill = 9;
+constexpr std::size_t kAtOnce = 16;  // services between two looks at what else there is
 
 using Found = model::in::Recovered::Found;
 
@@ -125,7 +126,8 @@ class Search {
 
 }  // namespace
 
-Result<model::in::Recovered> recover(const RecoveryUses& uses, const std::map<SpawnId, std::int32_t>& children) {
+Result<model::in::Recovered> recover(const RecoveryUses& uses, const std::map<SpawnId, std::int32_t>& children,
+                                     const std::function<void()>& meanwhile) {
     std::vector<std::uint64_t> keys;
     const std::vector<const model::Service*> services = uses.engine.services();
     for (const model::Service* service : services) {
@@ -137,7 +139,9 @@ Result<model::in::Recovered> recover(const RecoveryUses& uses, const std::map<Sp
     Result<AnchorLink::Kept> kept = uses.anchor.get_now(keys);
     if (!kept) return std::unexpected(kept.error());
     Search search(uses, children);
+    std::size_t done = 0;
     for (const model::Service* service : services) {
+        if (done++ % kAtOnce == 0) meanwhile();
         for (const model::Run& run : service->runs) {
             uses.runs.recover(*service, run, uses.engine.spec_of(run), *kept);
             for (const model::Session& session : run.sessions)

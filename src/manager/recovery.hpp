@@ -32,6 +32,8 @@ struct RecoveryUses {
 };
 
 // Fills the tables of processes and runs, and says what was found.  `children`: pids that children recorded themselves.
-Result<model::in::Recovered> recover(const RecoveryUses& uses, const std::map<SpawnId, std::int32_t>& children);
+// `meanwhile` is called every few services, for what must not wait until the last one is done.
+Result<model::in::Recovered> recover(const RecoveryUses& uses, const std::map<SpawnId, std::int32_t>& children,
+                                     const std::function<void()>& meanwhile);
 
 }  // namespace abide::manager

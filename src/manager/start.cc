@@ -114,6 +114,9 @@ Status Loop::start() {
     if (Status taken = take_runtime(); !taken) return taken;
     logger_.set_directory(places_.where.log);
     logger_.adopt(kept_);
+    places_.where.logger_pid = logger_.pid();
+    control_.set_places(places_);
+    control_.set_comparing(true, kernel::now());
     kept_.erase(key(anchor::Key::environment));
     kept_.erase(key(anchor::Key::places));
     // After all that is kept for the instance as a whole has been put there.
@@ -222,7 +225,7 @@ Status Loop::recover() {
         }
         Result<model::in::Recovered> found =
             manager::recover({engine_, epoll_, anchor_, processes_, runs_, tracking_, *spawner_, hello_.anchor_pid},
-                             journal_.children());
+                             journal_.children(), [this] { answer_meanwhile(); });
         if (!found) return std::unexpected(found.error());
         recovered = std::move(*found);
         if (Status stored = stored_.recover(engine_, *keys); !stored) return stored;
@@ -246,7 +249,23 @@ Status Loop::recover() {
     anchor_.working(0);
     // Exits that were pushed while we were asking are taken now: nothing else would wake the loop for them.
     on_anchor(kernel::now());
+    control_.published(events_.folder_fd(), events_.written().value, {});
+    control_.set_comparing(false, kernel::now());
     return {};
+}
+
+// Questions that the journal has answered need not wait for the comparison with the kernel: what they are told is what
+// the predecessor would have said.  All other descriptors stay ready for the first turn.
+void Loop::answer_meanwhile() {
+    const auto ready = epoll_.wait(Mono{});
+    if (!ready || ready->empty()) return;
+    cursor_.leave();
+    const Now now = kernel::now();
+    for (const kernel::Ready& one : *ready) {
+        const Watched kind = kind_of(one.token);
+        if (kind == Watched::control || kind == Watched::connection) on_ready(one, now);
+    }
+    cursor_.enter(Phase::comparing);
 }
 
 bool Loop::has_unheard_children() const {

@@ -14,9 +14,11 @@
 
 #include "base/box.hpp"
 #include "base/ids.hpp"
+#include "base/limits.hpp"
 #include "base/result.hpp"
 #include "base/time.hpp"
 #include "model/codec_names.hpp"
+#include "model/codec_scan.hpp"
 #include "model/codec_unknown.hpp"
 #include "model/codec_write.hpp"
 
@@ -202,15 +204,28 @@ bool decode_value(Node node, T& value, Reading& reading, Unknown* unknown) {
     return good && (!unknown || keep_unknown<T>(node, reading, *unknown));
 }
 
+constexpr std::size_t budget_for(std::string_view text) {
+    return (std::size_t{1} << 20) + 16 * text.size();
+}
+
+// Any JSON.
 template <Described T>
-Result<T> decode_document(std::string_view text, Unknown* unknown) {
+Result<T> decode_any(std::string_view text, Unknown* unknown) {
     auto document = Document::parse(text);
     if (!document) return std::unexpected(std::move(document.error()));
     Reading reading;
-    reading.budget = (std::size_t{1} << 20) + 16 * text.size();
+    reading.budget = budget_for(text);
     T value{};
     if (!decode_value(document->root(), value, reading, unknown)) return std::unexpected(reading.error());
     return value;
+}
+
+template <Described T>
+Result<T> decode_document(std::string_view text, Unknown* unknown) {
+    Result<T> value{std::in_place};
+    Scan scan(text, budget_for(text));
+    if (text.size() <= limits::kMessageBytes && scan_value(scan, *value) && scan.at_end()) return value;
+    return decode_any<T>(text, unknown);
 }
 
 }  // namespace abide::model::detail

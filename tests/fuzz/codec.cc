@@ -13,6 +13,9 @@ template <class T>
 void check(std::string_view text) {
     model::Unknown unknown;
     const Result<T> value = model::decode<T>(text, unknown);
+    model::Unknown unread;
+    const Result<T> slowly = model::detail::decode_any<T>(text, &unread);
+    demand(value.has_value() == slowly.has_value() && (!value || *value == *slowly), "a scan reads otherwise:", text);
     if (!value) return;
     std::string written;
     model::encode(written, *value);

@@ -55,6 +55,13 @@ TEST(Recovery, WhatNeverRanIsAskedForAgain) {
     EXPECT_EQ(again[0].role, Role::reload);
 }
 
+TEST(Recovery, WhatIsAsItWasIsNotJournaledAgain) {
+    Driver d({service("a"), service("b")});
+    d.boot();
+    lose_manager(d);
+    EXPECT_TRUE(d.engine.take_changes().services.empty());
+}
+
 TEST(Recovery, WhatNeverRanIsForgottenWhenItsTimeIsOver) {
     Driver d({reloading("a")});
     d.boot();

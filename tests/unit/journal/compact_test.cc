@@ -145,6 +145,19 @@ TEST(Compact, WhenThePastOutgrowsThePresent) {
     EXPECT_TRUE(should_compact((2 << 20) + (256 << 10) + 1, 1 << 20));
 }
 
+TEST(Compact, ALaterManagerKnowsHowMuchOfTheJournalIsPast) {
+    std::string image = test::joined(test::small_journal());
+    const std::size_t live = read(image).statistics.live_bytes;
+    EXPECT_LT(live, image.size());
+    const Recovered before = read(image);
+    Writer writer(before.last_epoch, before.last_sequence, before.kept);
+    for (int i = 0; i < 100; ++i) {
+        writer.append_service(before.services[0]);
+        image += writer.take();
+    }
+    EXPECT_EQ(read(image).statistics.live_bytes, live);
+}
+
 TEST(Writer, BatchesAndSequenceNumbers) {
     Writer writer(Epoch{3}, 41);
     EXPECT_TRUE(writer.empty());

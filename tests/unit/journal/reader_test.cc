@@ -219,6 +219,7 @@ TEST(Frame, ChecksumsAgreeAndAreCrc32c) {
         std::string bytes(size, '\0');
         for (char& byte : bytes) byte = static_cast<char>(random.below(256));
         EXPECT_EQ(crc32c(std::as_bytes(std::span(bytes))), crc32c_plain(bytes.data(), bytes.size()));
+        EXPECT_EQ(crc32c_by_tables(std::as_bytes(std::span(bytes))), crc32c_plain(bytes.data(), bytes.size()));
     }
 }
 

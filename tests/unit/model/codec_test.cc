@@ -72,6 +72,37 @@ TYPED_TEST(EveryStruct, ChangedTextNeverCrashes) {
     }
 }
 
+// What is scanned is what the reader of any JSON reads.
+template <class T>
+void expect_one_meaning(const std::string& text) {
+    Unknown scanned, read;
+    const Result<T> fast = decode<T>(text, scanned);
+    const Result<T> slow = detail::decode_any<T>(text, &read);
+    ASSERT_EQ(fast.has_value(), slow.has_value()) << text;
+    if (!fast) return;
+    EXPECT_EQ(*fast, *slow) << text;
+    std::string with_scanned, with_read;
+    encode(with_scanned, *fast, scanned);
+    encode(with_read, *slow, read);
+    EXPECT_EQ(with_scanned, with_read);
+}
+
+TYPED_TEST(EveryStruct, AScanReadsWhatTheReaderOfAnyJsonReads) {
+    test::RandomModel random(12);
+    for (int round = 0; round < 40; ++round) {
+        std::string text = text_of(random.make<TypeParam>());
+        // Without what ends a scan at once, so that it comes far.
+        for (char& c : text) {
+            if (c == '\\' || static_cast<unsigned char>(c) >= 0x80) c = 'x';
+        }
+        expect_one_meaning<TypeParam>(text);
+        for (int change = 0; change < 20; ++change) {
+            text[random.below(text.size())] = "{}[]\",:0-9eatrue\\u\xff"[random.below(19)];
+            expect_one_meaning<TypeParam>(text);
+        }
+    }
+}
+
 TEST(Codec, FormIsAsDocumented) {
     Service service;
     service.name = "db@1";
@@ -147,10 +178,9 @@ TEST(Codec, MembersInAnyOrderAndTwice) {
 }
 
 TEST(Codec, UnknownMembersAreWrittenBackWhereTheyWere) {
-    const std::string_view text =
-        R"({"name":"db","state":"running","runs":[{"number":1,"new":true},{"number":2,)"
-        R"("processes":[{"spawn":9,"core":[1,{"a":"b"}]}]}],)"
-        R"("last_exit":{"kind":"code","why":"x"},"score":1.5,"tags":["a"]})";
+    const std::string_view text = R"({"name":"db","state":"running","runs":[{"number":1,"new":true},{"number":2,)"
+                                  R"("processes":[{"spawn":9,"core":[1,{"a":"b"}]}]}],)"
+                                  R"("last_exit":{"kind":"code","why":"x"},"score":1.5,"tags":["a"]})";
     Unknown unknown;
     Result<Service> service = decode<Service>(text, unknown);
     ASSERT_TRUE(service.has_value()) << service.error().what;
@@ -235,6 +265,21 @@ Service typical_service() {
             {RunNumber{i}, service.since, service.since, Reason::exited, "signal 9", service.last_exit});
     }
     return service;
+}
+
+TEST(Codec, ATypicalServiceIsScannedAsItIsRead) {
+    const std::string text = text_of(typical_service());
+    expect_one_meaning<Service>(text);
+    EXPECT_EQ(decode<Service>(text).value(), typical_service());
+    for (std::size_t at = 0; at < text.size(); ++at) {
+        for (const char c : std::string_view("\"\\{}[],:-0 1a\n\x80")) {
+            std::string changed = text;
+            changed[at] = c;
+            expect_one_meaning<Service>(changed);
+        }
+        expect_one_meaning<Service>(text.substr(0, at));
+        expect_one_meaning<Service>(text.substr(0, at) + " " + text.substr(at));
+    }
 }
 
 TEST(Codec, FigureForATypicalService) {

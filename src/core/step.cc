@@ -23,7 +23,10 @@ bool is_passing(Role role) {
         case Role::post_start:
         case Role::pre_stop:
         case Role::stop_command:
-        case Role::post_stop: return false;
+        case Role::post_stop:
+        case Role::container_create:
+        case Role::container_start:
+        case Role::container_delete: return false;
     }
     return false;
 }

@@ -29,7 +29,10 @@ bool is_beside_main(model::Role role) {
         case model::Role::reload:
         case model::Role::ready_probe:
         case model::Role::health_probe:
-        case model::Role::action: return true;
+        case model::Role::action:
+        case model::Role::container_create:
+        case model::Role::container_start:
+        case model::Role::container_delete: return true;
     }
     return true;
 }

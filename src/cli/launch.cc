@@ -213,7 +213,8 @@ Result<Prepared> prepare(Places places, kernel::Fd lock, Wishes wishes) {
     // A read-only project has no log files: what services say goes where the instance's own output goes.
     if (!kernel::make_directories(places.log, 0750) || !kernel::open_directory(places.log)) places.log.clear();
     share_log(places, spec, out.warnings);
-    auto journal = journal_of(places, wishes);
+    auto journal =
+        wishes.left_behind.empty() ? journal_of(places, wishes) : Result<std::string>(std::move(wishes.left_behind));
     if (!journal) return std::unexpected(journal.error());
     const bool groups = !spec.read.empty() || !spec.operate.empty();
     auto control = kernel::listen_unix(places.control, groups ? 0666 : 0600);
@@ -297,6 +298,7 @@ void tidy(const Places& places) {
     if (!runtime) return;
     // What is gone already, or can't be taken away, hurts nobody: the next start replaces it.
     (void)kernel::unlink_beneath(runtime->get(), "control");
+    (void)kernel::unlink_beneath(runtime->get(), anchor::kMirrorName);
     (void)kernel::remove_tree_beneath(runtime->get(), "notify");
     if (const auto record = kernel::open_directory(places.record))
         (void)kernel::unlink_beneath(record->get(), last_component(places.lock_file()));

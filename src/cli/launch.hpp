@@ -41,6 +41,7 @@ struct Wishes {
     model::Configuration configuration;
     std::vector<std::string> chosen;  // services; empty: all with autostart
     bool whole_environment = true;    // else a minimal one, as for a system instance
+    std::string left_behind;          // the journal of an instance that was lost; empty: a new one begins
 };
 Result<Prepared> prepare(Places places, kernel::Fd lock, Wishes wishes);
 

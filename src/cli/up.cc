@@ -9,6 +9,7 @@
 #include "cli/configuration.hpp"
 #include "cli/follow.hpp"
 #include "cli/launch.hpp"
+#include "cli/left_behind.hpp"
 #include "cli/status_view.hpp"
 #include "kernel/clock.hpp"
 #include "kernel/files.hpp"
@@ -169,8 +170,8 @@ CommandResult start_as_init(Context& context, const GlobalOptions& global, Prepa
     return std::unexpected(become_anchor(std::move(prepared)).error());
 }
 
-CommandResult start_detached(Context& context, Prepared prepared) {
-    warn_without_lingering(context);
+// The anchor, in the background, until its manager answers.
+Status start_behind(Prepared prepared) {
     const Places places = prepared.places;
     // Its diagnostics outlive this terminal; a project that can't be written has only the terminal.
     const std::string path = (places.log.empty() ? places.runtime : places.log) + "/supervisor.log";
@@ -178,10 +179,27 @@ CommandResult start_detached(Context& context, Prepared prepared) {
     if (!output) return std::unexpected(output.error());
     const auto anchor = spawn_anchor(std::move(prepared), output->get(), output->get());
     if (!anchor) return std::unexpected(anchor.error());
-    if (const Status answered = wait_for_answer(places, *anchor, path); !answered)
-        return std::unexpected(answered.error());
+    return wait_for_answer(places, *anchor, path);
+}
+
+CommandResult start_detached(Context& context, Prepared prepared) {
+    warn_without_lingering(context);
+    const Places places = prepared.places;
+    if (const Status started = start_behind(std::move(prepared)); !started) return std::unexpected(started.error());
     Client client(places.control);
     return wait_until_ready(context, client);
+}
+
+// Another supervisor for services that lost theirs; then it is an instance that is up.
+CommandResult take_over(Context& context, Prepared prepared, std::size_t processes, const UpOptions& options) {
+    context.note(
+        "abide: the supervisor and its anchor had been killed; " + std::to_string(processes) +
+        (processes == 1 ? " process" : " processes") +
+        " that they left behind will be supervised again, with the configuration of then; lost are descriptors "
+        "that services had stored, and connections that waited");
+    const Places places = prepared.places;
+    if (const Status started = start_behind(std::move(prepared)); !started) return std::unexpected(started.error());
+    return join(context, places, options);
 }
 
 CommandResult start_in_foreground(Context& context, Prepared prepared) {
@@ -211,9 +229,12 @@ CommandResult start(Context& context, Places places, const UpOptions& options) {
     wishes.configuration = std::move(loaded->configuration);
     wishes.chosen = options.names;
     wishes.whole_environment = init || places.mode != config::Mode::system;
+    auto left_behind = find_left_behind(places);
+    if (left_behind) wishes.left_behind = std::move(left_behind->journal);
     auto prepared = prepare(std::move(places), std::move(*lock), std::move(wishes));
     if (!prepared) return std::unexpected(prepared.error());
     for (const std::string& warning : prepared->warnings) context.note(warning);
+    if (left_behind && !init) return take_over(context, std::move(*prepared), left_behind->processes, options);
     if (init) return start_as_init(context, context.options(), std::move(*prepared), options);
     return options.detach ? start_detached(context, std::move(*prepared))
                           : start_in_foreground(context, std::move(*prepared));

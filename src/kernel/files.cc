@@ -137,6 +137,19 @@ Status write_file_atomic(const std::string& path, std::string_view content, mode
     return written;
 }
 
+Result<Fd> replace_beneath(int directory, const std::string& name, std::string_view content, mode_t mode) {
+    const std::string temporary = name + ".new";
+    if (::unlinkat(directory, temporary.c_str(), 0) != 0 && errno != ENOENT) return cannot("replace", temporary);
+    Fd fd(::openat(directory, temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, mode));
+    if (!fd) return cannot("write", temporary);
+    Status written = write_all(fd.get(), content.data(), content.size());
+    if (written && ::renameat(directory, temporary.c_str(), directory, name.c_str()) != 0)
+        written = cannot("replace", name);
+    if (written) return fd;
+    ::unlinkat(directory, temporary.c_str(), 0);
+    return std::unexpected(written.error());
+}
+
 Status write_control_file(int directory, std::string_view path, std::string_view content) {
     const Result<Fd> fd = open_beneath(directory, path, O_WRONLY);
     if (!fd) return std::unexpected(fd.error());

@@ -28,6 +28,9 @@ Result<std::string> read_file_beneath(int directory, std::string_view path, std:
 // Writes a new file beside, syncs it and renames: readers see the old or the new content.
 Status write_file_atomic(const std::string& path, std::string_view content, mode_t mode = 0644);
 // One write into an existing file (cgroup and proc files).
+// A file of this content in the place of the one of this name, at once; open for appending.  Not synchronized with a
+// disk.
+Result<Fd> replace_beneath(int directory, const std::string& name, std::string_view content, mode_t mode = 0600);
 Status write_control_file(int directory, std::string_view path, std::string_view content);
 
 // Makes the folder (mode 0700, and its missing parents) or checks the one that is there: a real folder, owned by us,

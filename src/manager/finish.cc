@@ -30,6 +30,7 @@ void Loop::go_on_ending(const Now& now) {
     end_deadline_ = kNever;
     ending_ = Ending::told;
     tracking_.finish(home_.get(), {static_cast<std::int32_t>(hello_.anchor_pid), kernel::own_pid()});
+    journal_.drop_mirror();
     static_cast<void>(kernel::unlink_beneath(runtime_.get(), "control"));
     static_cast<void>(kernel::remove_tree_beneath(runtime_.get(), "notify"));
     static_cast<void>(kernel::remove_tree_beneath(runtime_.get(), "oci"));

@@ -137,6 +137,15 @@ void JournalStore::write(const core::Engine& engine, const core::Changes& change
     if (!written) give_up_writing(describe(written.error()));
     if (*written != batch.size()) give_up_writing("no memory for it");
     size_ += *written;
+    mirror_.append(batch);
+}
+
+void JournalStore::mirror_to(kernel::Fd directory) {
+    mirror_.set_directory(std::move(directory));
+    const Result<kernel::Fd> own = kernel::reopen(file_.get(), O_RDONLY | O_CLOEXEC);
+    const Result<std::string> image = own ? kernel::read_all(own->get(), kImageBytes) : std::unexpected(own.error());
+    if (!image) return complain("the mirror of the journal: " + describe(image.error()));
+    mirror_.replace(*image);
 }
 
 // A new memfd with this image becomes ours when reading it gives the same facts.
@@ -150,6 +159,7 @@ Status JournalStore::replace(std::string_view image, const journal::Live& live) 
     if (Status same = journal::verify(*again, live, not_poisonous()); !same) return same;
     file_ = std::move(*file);
     size_ = live_size_ = again->size();
+    mirror_.replace(*again);
     return {};
 }
 

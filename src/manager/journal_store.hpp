@@ -20,6 +20,7 @@
 #include "kernel/spawn.hpp"
 #include "manager/anchor_link.hpp"
 #include "manager/cursor.hpp"
+#include "manager/mirror.hpp"
 
 namespace abide::manager {
 
@@ -35,6 +36,10 @@ class JournalStore {
     // The lines of the last batch of a predecessor.
     [[nodiscard]] const std::string& event_lines() const { return event_lines_; }
     // Only while no child may be writing its own record, which would go to the old image.
+    // From now on it is written to this folder as well.
+    void mirror_to(kernel::Fd directory);
+    // It is over: nothing is left for a later instance.
+    void drop_mirror() { mirror_.remove(); }
     void compact_when_due(const core::Engine& engine, AnchorLink& anchor, bool children_writing);
 
     // All that is written, in a memory file of its own, sealed.
@@ -81,6 +86,7 @@ class JournalStore {
     std::optional<journal::Header> older_;  // the header to write, while this program may have to go again
     bool raise_due_ = false;
     const Cursor* cursor_ = nullptr;
+    Mirror mirror_;
     std::vector<std::string> problems_;
 };
 

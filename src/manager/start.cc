@@ -186,6 +186,12 @@ Status Loop::take_runtime() {
     auto runtime = kept_.extract(key(anchor::Key::runtime));
     if (!runtime) return fail(ErrorKind::failed, "the anchor keeps no runtime folder");
     runtime_ = std::move(runtime.mapped());
+    // With process 1 everything ends.
+    if ((hello_.flags & anchor::kIsPid1) == 0) {
+        Result<kernel::Fd> copy = runtime_.duplicate();
+        if (!copy) return std::unexpected(copy.error());
+        journal_.mirror_to(std::move(*copy));
+    }
     // Services with a user of their own must reach their sockets, so the folder may be passed through, not listed.
     Result<kernel::Fd> notify = kernel::make_directory_beneath(runtime_.get(), "notify", 0711);
     if (!notify) return std::unexpected(notify.error());

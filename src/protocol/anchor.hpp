@@ -60,6 +60,8 @@ inline constexpr std::uint32_t kGraceMs = 10'000;    // default of --grace-ms: T
 // line on 2, status 2.
 inline constexpr char kAnchorName[] = "abide-anchor";
 inline constexpr char kManagerName[] = "abide-manager";
+// A copy of the journal in the runtime folder: what an instance that was lost as a whole is found again by.
+inline constexpr char kMirrorName[] = "journal";
 
 // Well-known keys of kept descriptors.  From kFirstFreeKey up they are the manager's; names are in its journal.
 enum class Key : std::uint64_t {

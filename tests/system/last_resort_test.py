@@ -90,3 +90,72 @@ def test_nobody_else_takes_the_instance_meanwhile():
         assert pids(one) == before
         one.ok("down")
         assert not alive(before["plain"][0])
+
+
+def kill_all_three(one):
+    """Anchor, manager and logger, and none of them gets to do anything about it."""
+    where = one.where()
+    own = [where[key] for key in ("manager_pid", "logger_pid", "anchor_pid")]
+    children = pathlib.Path(f"/proc/{where['anchor_pid']}/task/{where['anchor_pid']}/children").read_text().split()
+    assert min(own) > 1
+    for kind in (signal.SIGSTOP, signal.SIGKILL):
+        for pid in own:
+            os.kill(pid, kind)
+    if os.getpid() == 1:
+        for pid in children:
+            threading.Thread(target=bury, args=(int(pid),), daemon=True).start()
+    until(lambda: not any(alive(pid) for pid in own))
+
+
+def test_services_are_found_again_when_the_whole_supervisor_was_killed():
+    with instance(TALK, {"talk": TALK_SCRIPT}) as one:
+        until(lambda: one.state("talks") == "running")
+        before, newest = pids(one), int(one.ok("events").splitlines()[-1].split()[2])
+        for _ in range(2):
+            kill_all_three(one)
+            assert one.run("status").returncode == 4, "nobody answers"
+            assert alive(before["plain"][0]) and alive(before["child"][0])
+            result = one.up()
+            assert result.returncode == 0, result.stderr + one.supervisor_log()
+            assert "had been killed" in result.stderr, result.stderr
+            assert pids(one)["plain"] == before["plain"] and pids(one)["child"] == before["child"], pids(one)
+            assert pids(one)["task"] == before["task"] and one.state("idle") == "inactive"
+        numbers = [int(line.split()[2]) for line in one.ok("events").splitlines()]
+        assert numbers == list(range(1, len(numbers) + 1)) and len(numbers) > newest, "events are lost or doubled"
+        # They are supervised as before: who ends is started again, who is stopped ends.
+        os.kill(before["child"][0], signal.SIGKILL)
+        until(lambda: one.status("child")["pid"] not in (0, before["child"][0]))
+        one.ok("stop", "child", "plain")
+        assert not alive(before["plain"][0])
+        one.ok("start", "idle")
+
+
+def test_who_ended_without_a_supervisor_is_started_again():
+    with instance(TOML) as one:
+        until(lambda: one.state("child") == "running")
+        before = pids(one)
+        kill_all_three(one)
+        os.kill(before["child"][0], signal.SIGKILL)
+        until(lambda: not alive(before["child"][0]))
+        result = one.up()
+        assert result.returncode == 0 and "1 process " in result.stderr, result.stderr
+        until(lambda: one.state("child") == "running")
+        assert one.status("child")["pid"] != before["child"][0] and pids(one)["plain"] == before["plain"]
+        assert one.status("child")["last_exit"]["code"] == "unknown", "nobody was there to know it"
+
+
+def test_a_mirror_of_others_is_no_journal():
+    """Nobody of it lives, or it is another boot's, or others may write it: the instance begins anew, and nothing else happens."""
+    with instance(TOML) as one:
+        mirror = pathlib.Path(one.where()["runtime"]) / "journal"
+        before = mirror.read_bytes()
+        one.ok("down")
+        assert not mirror.exists(), "an end in order leaves none"
+        mirror.write_bytes(before)
+        mirror.chmod(0o600)
+        result = one.up()
+        assert result.returncode == 0 and "killed" not in result.stderr, result.stderr
+        kill_all_three(one)
+        mirror.chmod(0o622)
+        result = one.up()
+        assert result.returncode == 0 and "killed" not in result.stderr, result.stderr

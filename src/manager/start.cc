@@ -225,6 +225,7 @@ Status Loop::recover() {
                              journal_.children());
         if (!found) return std::unexpected(found.error());
         recovered = std::move(*found);
+        runs_.drop_unclaimed(*keys);
         if (Status stored = stored_.recover(engine_, *keys); !stored) return stored;
     } else {
         recovered.first = true;

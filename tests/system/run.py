@@ -13,7 +13,7 @@ import sys
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-FILE_SECONDS = 180
+FILE_SECONDS = float(os.environ.get("ABIDE_FILE_SECONDS", "180"))
 
 
 def main():

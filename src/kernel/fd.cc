@@ -79,6 +79,15 @@ Result<std::size_t> read_some(int fd, void* buffer, std::size_t size) {
     }
 }
 
+Result<std::size_t> look_into_pipe(int fd, void* buffer, std::size_t size) {
+    const Result<Pipe> copy = make_pipe(true);
+    if (!copy) return std::unexpected(copy.error());
+    const ssize_t n = ::tee(fd, copy->write.get(), size, SPLICE_F_NONBLOCK);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return kNothingNow;
+    if (n < 0) return fail_errno(errno, "can't look into a pipe");
+    return n == 0 ? Result<std::size_t>(std::size_t{0}) : read_some(copy->read.get(), buffer, size);
+}
+
 Result<std::size_t> write_some(int fd, const void* data, std::size_t size) {
     for (;;) {
         const ssize_t n = ::write(fd, data, size);

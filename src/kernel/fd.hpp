@@ -61,6 +61,8 @@ Result<Pipe> make_pipe(bool nonblocking = false);
 // One read: the number of bytes, 0 at end of file, kNothingNow when it would block.  Repeats after EINTR.
 inline constexpr std::size_t kNothingNow = static_cast<std::size_t>(-1);
 Result<std::size_t> read_some(int fd, void* buffer, std::size_t size);
+// Likewise for what a pipe holds, which stays there (tee(2)).
+Result<std::size_t> look_into_pipe(int fd, void* buffer, std::size_t size);
 // Writes all of it, or fails; for files and blocking descriptors.
 Status write_all(int fd, const void* data, std::size_t size);
 // One write; 0 when it would block.

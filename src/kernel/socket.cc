@@ -213,7 +213,9 @@ Status enable_pidfds(int fd) {
     return {};
 }
 
-Result<Received> receive_even_cut(int fd, std::span<std::byte> buffer) {
+namespace {
+
+Result<Received> receive_with(int fd, std::span<std::byte> buffer, int flags) {
     constexpr std::size_t kMostPassed = 253;  // SCM_MAX_FD, unix(7)
     constexpr std::size_t kControl =
         CMSG_SPACE(sizeof(int) * kMostPassed) + CMSG_SPACE(sizeof(ucred)) + CMSG_SPACE(sizeof(int));
@@ -227,7 +229,7 @@ Result<Received> receive_even_cut(int fd, std::span<std::byte> buffer) {
     Received out;
     ssize_t n = 0;
     do {
-        n = ::recvmsg(fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+        n = ::recvmsg(fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT | flags);
     } while (n < 0 && errno == EINTR);
     if (n < 0 && errno == EAGAIN) {
         out.nothing_now = true;
@@ -245,6 +247,26 @@ Result<Received> receive_even_cut(int fd, std::span<std::byte> buffer) {
         out.end_of_stream = type != SOCK_DGRAM;
     }
     return out;
+}
+
+}  // namespace
+
+Result<Received> receive_even_cut(int fd, std::span<std::byte> buffer) {
+    return receive_with(fd, buffer, 0);
+}
+
+Result<Received> look(int fd, std::span<std::byte> buffer, int offset) {
+    if (::setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof(offset)) != 0) return cannot("look into", "a socket");
+    return receive_with(fd, buffer, MSG_PEEK);
+}
+
+Status drop_message(int fd) {
+    ssize_t n = 0;
+    do {
+        n = ::recv(fd, nullptr, 0, MSG_DONTWAIT);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0 && errno != EAGAIN) return cannot("receive", "a message");
+    return {};
 }
 
 Result<Received> receive(int fd, std::span<std::byte> buffer) {

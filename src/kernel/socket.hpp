@@ -74,6 +74,11 @@ struct Received {
 Result<Received> receive(int fd, std::span<std::byte> buffer);
 // Likewise, but such a message is given with `cut`: for senders whose descriptors must not be closed here.
 Result<Received> receive_even_cut(int fd, std::span<std::byte> buffer);
+// A message of a datagram socket, which stays there: the one after so many bytes of others, or the first (-1), whatever
+// was looked at before.  Fails where the kernel has no SO_PEEK_OFF.
+Result<Received> look(int fd, std::span<std::byte> buffer, int offset);
+// Takes the first message away, unread.
+Status drop_message(int fd);
 // Sends one message; false when it would block.  At most kFdsPerMessage descriptors.
 Result<bool> send(int fd, std::span<const std::byte> data, std::span<const int> fds = {});
 // The other side is not there any more: nothing that was to be said will ever be heard.

@@ -36,6 +36,7 @@ class Cursor {
     // machine has no memory for it) nothing is remembered.
     void open(AnchorLink& anchor, AnchorLink::Kept& kept, bool crashed);
 
+    [[nodiscard]] bool counts() const { return page() != nullptr; }
     // Before it is done; `what` is for people.
     void enter(Phase phase, std::uint32_t kind = 0, std::uint64_t key = 0, std::string_view what = {});
     void leave();

@@ -51,6 +51,10 @@ void Launcher::launch(const model::out::Spawn& effect, const Now& now) {
     const model::ServiceSpec& spec = uses_.engine.spec_of(*owner.run);
     const Result<RunThings*> things = uses_.runs.prepare(*owner.service, *owner.run, spec, now);
     if (!things) return fail(effect, "descriptors", things.error());
+    if (effect.role == Role::main) {
+        if (const Status made = uses_.runs.renew_ready(**things, spec); !made)
+            return fail(effect, "descriptors", made.error());
+    }
     std::vector<std::uint64_t> keys;
     if ((*things)->has_log && !(*things)->log_write) {
         keys.push_back(anchor_key(Keep::log_pipe, run_key(effect.service, effect.run)));

@@ -124,20 +124,24 @@ void LoggerKeeper::tell_all() {
     for (std::size_t begin = 0; begin < keys.size(); begin += wire::kItems) {
         const std::size_t end = std::min(keys.size(), begin + wire::kItems);
         const auto first = keys.begin() + static_cast<std::ptrdiff_t>(begin);
-        anchor_.get({first, keys.begin() + static_cast<std::ptrdiff_t>(end)}, [this](AnchorLink::Kept kept) {
-            for (auto& [key, fd] : kept) {
-                const auto pipe = pipes_.find(key);
-                if (pipe == pipes_.end()) continue;
-                opening_.emplace_back(pipe->second.item, share(std::move(fd)));
-            }
-            flush();
-            for (auto& [key, fd] : kept) {
-                const auto pipe = pipes_.find(key);
-                if (pipe != pipes_.end() && pipe->second.pattern)
-                    say(wire::encode(wire::ToLogger{*pipe->second.pattern}), {});
-            }
-        });
+        open_from_anchor({first, keys.begin() + static_cast<std::ptrdiff_t>(end)});
     }
+}
+
+void LoggerKeeper::open_from_anchor(std::vector<std::uint64_t> keys) {
+    anchor_.get(std::move(keys), [this](AnchorLink::Kept kept) {
+        for (auto& [key, fd] : kept) {
+            const auto pipe = pipes_.find(key);
+            if (pipe == pipes_.end()) continue;
+            opening_.emplace_back(pipe->second.item, share(std::move(fd)));
+        }
+        flush();
+        for (auto& [key, fd] : kept) {
+            const auto pipe = pipes_.find(key);
+            if (pipe != pipes_.end() && pipe->second.pattern)
+                say(wire::encode(wire::ToLogger{*pipe->second.pattern}), {});
+        }
+    });
 }
 
 void LoggerKeeper::open(wire::OpenItem item, SharedFd read_end) {
@@ -145,9 +149,10 @@ void LoggerKeeper::open(wire::OpenItem item, SharedFd read_end) {
     opening_.emplace_back(std::move(item), std::move(read_end));
 }
 
-void LoggerKeeper::reopen(wire::OpenItem item) {
+void LoggerKeeper::reopen(wire::OpenItem item, bool in_doubt) {
     const std::uint64_t key = item.key;
     pipes_.insert_or_assign(key, Pipe{std::move(item), nullptr});
+    if (in_doubt && running()) open_from_anchor({key});
 }
 
 void LoggerKeeper::watch_for(wire::Pattern pattern) {

@@ -42,10 +42,11 @@ class LoggerKeeper {
     // A pipe to be read; its read end goes to the anchor under item.key first.  Starts the logger when it is the first
     // one.
     void open(protocol::log::OpenItem item, SharedFd read_end);
-    // A pipe of a predecessor's time: the living logger has it, or gets it from the anchor.
-    void reopen(protocol::log::OpenItem item);
+    // A pipe of a predecessor's time: the living logger has it, or gets it from the anchor; in doubt it gets it again.
+    void reopen(protocol::log::OpenItem item, bool in_doubt);
     void watch_for(protocol::log::Pattern pattern);
     void close(std::uint64_t key);
+    void forget(std::uint64_t key) { closing_.push_back(key); }  // likewise, of a predecessor's time
 
     // News of the Spawner and of the anchor about the logger's process.
     void on_spawn(kernel::SpawnEvent event);
@@ -69,6 +70,7 @@ class LoggerKeeper {
   private:
     void start();
     void tell_all();
+    void open_from_anchor(std::vector<std::uint64_t> keys);
     void say(std::string packet, std::vector<SharedFd> fds);
     void hang_up();
 

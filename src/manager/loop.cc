@@ -129,7 +129,7 @@ void Loop::on_ready(const kernel::Ready& ready, const Now& now) {
             // Without cgroups a sender is known by its session, which the Spawner tells.
             if (!tracking_.has_cgroups()) launcher_.on_spawner(now);
             return notify_.on_ready(id);
-        case Watched::ready_pipe: return notify_.on_ready_pipe(id, epoll_);
+        case Watched::ready_pipe: return notify_.on_ready_pipe(id);
         case Watched::probe: return probes_.on_ready(id);
         case Watched::stored: return stored_.on_ready(id);
         case Watched::witness: return upgrader_.on_link();
@@ -226,6 +226,7 @@ void Loop::decide(const Now& now) {
 }
 
 void Loop::act(const Now& now) {
+    notify_.journaled(epoll_);
     // Who waits for an event is woken first.
     events_.flush(now);
     control_.published(events_.folder_fd(), events_.written().value, events_.batch());

@@ -47,6 +47,9 @@ class Loop {
     int run();
     // What is left to do when start() failed, or is not to be tried any more: see rescue.hpp.
     int rescue(const std::string& why);
+    // start() failed because the kernel refused something (memory, a descriptor): that may pass, so the next manager
+    // tries it again.  False when enough of them have tried.
+    bool leave_to_next(const Error& error);
     // A program on probation doesn't rescue anything: the one before it comes back.
     [[nodiscard]] bool on_probation() const {
         return static_cast<anchor::Start>(hello_.start) == anchor::Start::upgraded;

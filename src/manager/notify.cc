@@ -1,7 +1,9 @@
 // manager/notify.cc -- see the header.
 #include "manager/notify.hpp"
 
+#include <algorithm>
 #include <array>
+#include <utility>
 
 #include "base/limits.hpp"
 #include "kernel/process.hpp"
@@ -49,49 +51,50 @@ bool Notify::is_genuine(const RunThings& things, const model::Run& run, const ke
 
 void Notify::on_ready(std::uint64_t key) {
     std::array<std::byte, limits::kNotifyBytes> buffer;
-    std::int32_t last_pid = 0;
-    bool pinged = false;
-    for (std::size_t n = 0; n < limits::kNotifyPerTurn; ++n) {
-        RunThings* things = runs_.find(key);
-        if (things == nullptr || !things->notify) return;
-        Result<kernel::Received> datagram = kernel::receive_even_cut(things->notify.get(), buffer);
-        if (!datagram) continue;
-        if (datagram->nothing_now) break;
-        if (datagram->cut) {  // longer than any message may be: dropped, with what came along
-            stored_.discard(std::move(datagram->fds));
-            continue;
-        }
-        const model::Run* run = run_of(engine_, *things);
-        if (run == nullptr) return;
-        if (!is_genuine(*things, *run, *datagram, last_pid)) {
-            ++refused_;
-            stored_.discard(std::move(datagram->fds));
-            if (complained_.insert(key).second) {
-                complain(things->service + ": a notify message of process " + std::to_string(datagram->sender.pid) +
-                         ", user " + std::to_string(datagram->sender.uid) +
-                         ", which is not of this service, was dropped");
-            }
-            continue;
-        }
-        const notify::Message message = notify::parse({reinterpret_cast<const char*>(buffer.data()), datagram->size});
-        if (is_ping(message)) {
-            pinged = true;
-            stored_.discard(std::move(datagram->fds));
-            continue;
-        }
-        if (message.empty())
-            stored_.discard(std::move(datagram->fds));
-        else
-            take(*things, message, std::move(datagram->fds));
+    const RunThings* things = runs_.find(key);
+    if (things == nullptr || !things->notify) return;
+    Batch batch;
+    Looked looked{key};
+    int offset = -1;
+    bool more = true;
+    while (more && looked.datagrams < limits::kNotifyPerTurn) {
+        Result<kernel::Received> datagram = kernel::look(things->notify.get(), buffer, offset);
+        const bool stays = datagram.has_value();
+        if (!stays && looked.datagrams == 0) datagram = kernel::receive_even_cut(things->notify.get(), buffer);
+        if (!datagram || datagram->nothing_now) break;
+        if (stays) ++looked.datagrams;
+        offset = std::max(offset, 0) + static_cast<int>(datagram->size);
+        more = stays && !datagram->cut;  // the next look would show the rest of this one
+        const std::string_view bytes(reinterpret_cast<const char*>(buffer.data()), datagram->size);
+        on_datagram(key, *things, std::move(*datagram), bytes, batch);
     }
-    if (!pinged) return;
-    if (const RunThings* things = runs_.find(key)) {
-        model::in::Notified input;
-        input.service = things->service;
-        input.run = things->run;
-        input.watchdog = true;
-        inbox_.push(InputClass::notification, std::move(input));
+    if (looked.datagrams > 0) looked_at_.push_back(looked);
+    if (!batch.pinged) return;
+    model::in::Notified input;
+    input.service = things->service;
+    input.run = things->run;
+    input.watchdog = true;
+    inbox_.push(InputClass::notification, std::move(input));
+}
+
+void Notify::on_datagram(std::uint64_t key, const RunThings& things, kernel::Received datagram, std::string_view bytes,
+                         Batch& batch) {
+    const model::Run* run = run_of(engine_, things);
+    // Longer than any message may be, or nobody's: dropped, with what came along.
+    if (datagram.cut || run == nullptr) return stored_.discard(std::move(datagram.fds));
+    if (!is_genuine(things, *run, datagram, batch.last_pid)) {
+        ++refused_;
+        stored_.discard(std::move(datagram.fds));
+        if (complained_.insert(key).second) {
+            complain(things.service + ": a notify message of process " + std::to_string(datagram.sender.pid) +
+                     ", user " + std::to_string(datagram.sender.uid) + ", which is not of this service, was dropped");
+        }
+        return;
     }
+    const notify::Message message = notify::parse(bytes);
+    batch.pinged = batch.pinged || is_ping(message);
+    if (is_ping(message) || message.empty()) return stored_.discard(std::move(datagram.fds));
+    take(things, message, std::move(datagram.fds));
 }
 
 void Notify::take(const RunThings& things, const notify::Message& message, std::vector<kernel::Fd> fds) {
@@ -128,18 +131,36 @@ void Notify::take(const RunThings& things, const notify::Message& message, std::
     inbox_.push(InputClass::notification, std::move(input));
 }
 
-void Notify::on_ready_pipe(std::uint64_t key, kernel::Epoll& epoll) {
-    RunThings* things = runs_.find(key);
+void Notify::on_ready_pipe(std::uint64_t key) {
+    const RunThings* things = runs_.find(key);
     if (things == nullptr || !things->ready_read) return;
     std::array<char, 256> buffer;
-    const Result<std::size_t> got = kernel::read_some(things->ready_read.get(), buffer.data(), buffer.size());
+    Result<std::size_t> got = kernel::look_into_pipe(things->ready_read.get(), buffer.data(), buffer.size());
+    const bool stays = got.has_value();
+    if (!stays) got = kernel::read_some(things->ready_read.get(), buffer.data(), buffer.size());
     if (got && *got == kernel::kNothingNow) return;
     const bool said = got && *got > 0;
-    if (said && std::string_view(buffer.data(), *got).find('\n') == std::string_view::npos) return;
-    static_cast<void>(epoll.remove(things->ready_read.get()));
-    things->ready_read.reset();
-    anchor_.drop(anchor_key(Keep::ready_pipe, key), true);
+    if (said && std::string_view(buffer.data(), *got).find('\n') == std::string_view::npos) {
+        if (stays) static_cast<void>(kernel::read_some(things->ready_read.get(), buffer.data(), *got));
+        return;
+    }
+    answered_pipes_.push_back(key);
     if (said) inbox_.push(InputClass::notification, model::in::BecameReady{things->service, things->run, 0, 0});
+}
+
+void Notify::journaled(kernel::Epoll& epoll) {
+    for (const Looked& one : std::exchange(looked_at_, {})) {
+        const RunThings* things = runs_.find(one.key);
+        if (things == nullptr || !things->notify) continue;
+        for (std::size_t i = 0; i < one.datagrams; ++i) static_cast<void>(kernel::drop_message(things->notify.get()));
+    }
+    for (const std::uint64_t key : std::exchange(answered_pipes_, {})) {
+        RunThings* things = runs_.find(key);
+        if (things == nullptr || !things->ready_read) continue;
+        static_cast<void>(epoll.remove(things->ready_read.get()));
+        things->ready_read.reset();
+        anchor_.drop(anchor_key(Keep::ready_pipe, key), true);
+    }
 }
 
 }  // namespace abide::manager

@@ -79,24 +79,25 @@ RunThings* Runs::find(std::uint64_t key) {
 Result<RunThings*> Runs::prepare(const model::Service& service, const model::Run& run, const model::ServiceSpec& spec,
                                  Now now) {
     const std::uint64_t key = run_key(service.name, run.number);
-    if (RunThings* known = find(key)) return known;
+    if (RunThings* known = find(key)) {
+        // Its predecessor died between the journal and the anchor, which was to get the pipe.
+        if (Status made; wants_log(spec) && !known->has_log && !(made = make_log(*known, spec, now)))
+            return std::unexpected(made.error());
+        return known;
+    }
     // Beyond the budget a service is refused; clients, and the processes of those that run, still find room.
     if (const Status room = kernel::check_descriptor_room(kSpareDescriptors); !room)
         return std::unexpected(room.error());
-    RunThings things;
+    RunThings& things = runs_[key];
     things.service = service.name;
     things.run = run.number;
-    if (wants_log(spec)) {
-        if (const Status made = make_log(things, spec, now); !made) return std::unexpected(made.error());
-    }
-    if (wants_notify(spec)) {
-        if (const Status made = make_notify(things, static_cast<bool>(spec.identity)); !made)
-            return std::unexpected(made.error());
-    }
-    if (readiness(spec) == model::ProbeKind::fd) {
-        if (const Status made = make_ready(things); !made) return std::unexpected(made.error());
-    }
-    return &runs_.insert_or_assign(key, std::move(things)).first->second;
+    Status made;
+    if (wants_log(spec)) made = make_log(things, spec, now);
+    if (made && wants_notify(spec)) made = make_notify(things, static_cast<bool>(spec.identity));
+    if (made && readiness(spec) == model::ProbeKind::fd) made = make_ready(things);
+    if (made) return &things;
+    release(service.name, run.number);  // what was made before
+    return std::unexpected(made.error());
 }
 
 Status Runs::make_log(RunThings& things, const model::ServiceSpec& spec, Now now) {
@@ -117,12 +118,18 @@ Status Runs::make_notify(RunThings& things, bool foreign_user) {
     // Everybody may write into the socket of a service with a user of its own: the sender is checked for each message.
     Result<kernel::Fd> socket = kernel::bind_notify(notify_path(key), foreign_user ? 0666 : 0600);
     if (!socket) return std::unexpected(socket.error());
-    Result<kernel::Fd> copy = socket->duplicate();
-    if (!copy) return std::unexpected(copy.error());
-    if (Status added = epoll_.add(socket->get(), EPOLLIN, token_of(Watched::notify, key)); !added) return added;
-    anchor_.put(anchor_key(Keep::notify, key), share(std::move(*copy)), true);
     things.notify = std::move(*socket);
+    Result<kernel::Fd> copy = things.notify.duplicate();
+    if (!copy) return std::unexpected(copy.error());
+    if (Status added = epoll_.add(things.notify.get(), EPOLLIN, token_of(Watched::notify, key)); !added) return added;
+    anchor_.put(anchor_key(Keep::notify, key), share(std::move(*copy)), true);
     return {};
+}
+
+Status Runs::renew_ready(RunThings& things, const model::ServiceSpec& spec) {
+    if (readiness(spec) != model::ProbeKind::fd || things.ready_write) return {};
+    if (things.ready_read) static_cast<void>(epoll_.remove(things.ready_read.get()));
+    return make_ready(things);
 }
 
 Status Runs::make_ready(RunThings& things) {
@@ -158,10 +165,11 @@ void Runs::recover(const model::Service& service, const model::Run& run, const m
     RunThings things;
     things.service = service.name;
     things.run = run.number;
-    if (wants_log(spec)) {
-        things.has_log = true;
-        if (!kept_.contains(anchor_key(Keep::log_pipe, key))) find_log_again(run, key);
-        logger_.reopen(log_item(key, service.name, run.number, spec));
+    if (wants_log(spec)) things.has_log = kept_.contains(anchor_key(Keep::log_pipe, key)) || find_log_again(run, key);
+    if (things.has_log) {
+        // Its predecessor may have died between the anchor, which has the pipe, and the logger.
+        const bool in_doubt = run.state == model::State::starting || run.state == model::State::created;
+        logger_.reopen(log_item(key, service.name, run.number, spec), in_doubt);
         const bool unread = run.state == model::State::starting && readiness(spec) == model::ProbeKind::log;
         if (unread) logger_.watch_for(log_pattern(key, run.number, spec, run.started_at));
     }
@@ -187,7 +195,7 @@ void Runs::recover(const model::Service& service, const model::Run& run, const m
 }
 
 // The anchor that kept the read end was killed.  Through the process that writes it can be had again (proc_pid_fd(5)).
-void Runs::find_log_again(const model::Run& run, std::uint64_t key) {
+bool Runs::find_log_again(const model::Run& run, std::uint64_t key) {
     for (const model::Process& process : run.processes) {
         if (process.pid <= 0 || !kernel::open_checked(process.pid, process.start_ticks)) continue;
         Result<kernel::Fd> pipe =
@@ -196,8 +204,9 @@ void Runs::find_log_again(const model::Run& run, std::uint64_t key) {
         if (!status || !status->is_pipe) continue;
         static_cast<void>(kernel::set_nonblocking(pipe->get(), false));
         anchor_.put(anchor_key(Keep::log_pipe, key), share(std::move(*pipe)), true);
-        return;
+        return true;
     }
+    return false;
 }
 
 Result<HoldEnds> Runs::make_hold(RunThings& things) {
@@ -249,6 +258,31 @@ void Runs::release(std::string_view service, RunNumber run) {
         anchor_.drop(anchor_key(Keep::ready_pipe, key), true);
     }
     drop_hold(things);
+}
+
+void Runs::drop_unclaimed(const std::vector<std::uint64_t>& keys) {
+    for (const std::uint64_t key : keys) {
+        if (find(key & kTokenIdMask) != nullptr) continue;
+        switch (keep_of(key)) {
+            case Keep::log_pipe: logger_.forget(key); break;
+            case Keep::notify:
+            case Keep::ready_pipe:
+            case Keep::hold_release:
+            case Keep::hold_told: break;
+            case Keep::listener:
+            case Keep::stored:
+            case Keep::logger:
+            default: continue;
+        }
+        anchor_.drop(key, true);
+    }
+    std::set<std::string> ours;
+    for (const auto& [key, things] : runs_) ours.insert(hexadecimal(key));
+    const auto names = kernel::list_directory(notify_directory_.get());
+    if (!names) return;
+    for (const std::string& name : *names) {
+        if (!ours.contains(name)) static_cast<void>(kernel::unlink_beneath(notify_directory_.get(), name));
+    }
 }
 
 }  // namespace abide::manager

@@ -53,9 +53,14 @@ class Runs {
     // The things of a run, made when it has none yet.
     Result<RunThings*> prepare(const model::Service& service, const model::Run& run, const model::ServiceSpec& spec,
                                Now now);
+    // For a main process: the write end of its readiness pipe died with a manager that had not come to start it.
+    Status renew_ready(RunThings& things, const model::ServiceSpec& spec);
     // After a manager came back: takes over what the anchor kept.
     void recover(const model::Service& service, const model::Run& run, const model::ServiceSpec& spec,
                  AnchorLink::Kept& kept);
+    // Then: what the anchor keeps of runs that the journal does not know, since who released them died before he said
+    // so.
+    void drop_unclaimed(const std::vector<std::uint64_t>& keys);
     // What recover() needs of the anchor.
     static std::vector<std::uint64_t> keys_of(const model::Service& service, const model::Run& run,
                                               const model::ServiceSpec& spec);
@@ -77,7 +82,7 @@ class Runs {
     Status make_log(RunThings& things, const model::ServiceSpec& spec, Now now);
     Status make_notify(RunThings& things, bool foreign_user);
     Status make_ready(RunThings& things);
-    void find_log_again(const model::Run& run, std::uint64_t key);
+    bool find_log_again(const model::Run& run, std::uint64_t key);
     void drop_hold(RunThings& things);
 
     kernel::Epoll& epoll_;

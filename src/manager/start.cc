@@ -86,13 +86,13 @@ Result<std::unique_ptr<Loop>> Loop::create(kernel::Fd anchor_socket) {
 }
 
 Status Loop::start() {
-    // As many descriptors as the machine allows; children get the old limit back.
-    const Result<kernel::ResourceLimitValue> limit = kernel::raise_descriptor_limit();
-    if (!limit) return std::unexpected(limit.error());
     // What did the predecessor die of?
     const auto start = static_cast<anchor::Start>(hello_.start);
     cursor_.open(anchor_, kept_, start == anchor::Start::crashed || start == anchor::Start::hung);
     if (start == anchor::Start::upgraded || start == anchor::Start::rolled_back) cursor_.forget();
+    // As many descriptors as the machine allows; children get the old limit back.
+    const Result<kernel::ResourceLimitValue> limit = kernel::raise_descriptor_limit();
+    if (!limit) return std::unexpected(limit.error());
     if (cursor_.hopeless()) return fail(ErrorKind::failed, "managers die of this state again and again");
     // Read the journal: what was true when the last record was written.
     auto journal = kept_.extract(key(anchor::Key::journal));
@@ -123,6 +123,13 @@ Status Loop::start() {
     last_resort_.prepare(anchor_, hello_, places_.where.runtime, *limit);
     // Compare with the kernel, and go on.
     return recover();
+}
+
+bool Loop::leave_to_next(const Error& error) {
+    if (error.err == 0 || cursor_.hopeless()) return false;
+    if (!cursor_.counts()) return hello_.failures < Cursor::kUnplaced;
+    cursor_.enter(Phase::comparing);  // a death that is nobody's fault in particular
+    return true;
 }
 
 int Loop::rescue(const std::string& why) {
@@ -234,6 +241,7 @@ Status Loop::recover() {
                              journal_.children(), [this] { answer_meanwhile(); });
         if (!found) return std::unexpected(found.error());
         recovered = std::move(*found);
+        runs_.drop_unclaimed(*keys);
         if (Status stored = stored_.recover(engine_, *keys); !stored) return stored;
     } else {
         recovered.first = true;

@@ -43,7 +43,7 @@ int manager_main(int argc, char** argv) {
         // 3. What the predecessor knew, compared with the kernel.
         if (Status started = (*loop)->start(); !started) {
             manager::complain("the manager can't start: " + manager::describe(started.error()));
-            if ((*loop)->on_probation()) return 1;
+            if ((*loop)->on_probation() || (*loop)->leave_to_next(started.error())) return 1;
             return (*loop)->rescue(manager::describe(started.error()));
         }
         // 4. Turn after turn, until the instance ends.

@@ -14,7 +14,7 @@ import sys
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-FILE_SECONDS = 180
+FILE_SECONDS = float(os.environ.get("ABIDE_FILE_SECONDS", "180"))
 YOUNG_SECONDS = 10
 
 

@@ -3,13 +3,14 @@
 //
 //   abide-step PID count                  until the program ends or this one gets TERM
 //   abide-step PID kill K                 SIGKILL at the entry of its K-th call from now on
-//   abide-step PID fail K ERRNO           the K-th call is not carried out and returns -ERRNO
+//   abide-step PID fail K ERRNO           the K-th call is not carried out (but for close) and returns -ERRNO
 //   abide-step PID child kill|fail|count … the same for the next program that a child of PID execs, from its exec on
 //
 // Says "attached" when it is, and at the end one line: how many calls it saw, the number of the call it acted on (-1:
 // it did not), and the pid of the program.  Children of the program are not touched.  ptrace(2).
 #include <elf.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/user.h>
 #include <sys/wait.h>
@@ -61,6 +62,19 @@ void replace(pid_t pid, bool entering, long value) {
     registers.regs[0] = static_cast<unsigned long long>(value);
     trace(PTRACE_SETREGSET, pid, NT_PRSTATUS, reinterpret_cast<unsigned long>(&part));
 #endif
+}
+
+// What the kernel answers always, whatever it is short of.
+bool can_fail(long number) {
+    switch (number) {
+        case SYS_getpid:
+        case SYS_getppid:
+        case SYS_gettid:
+        case SYS_getuid:
+        case SYS_clock_gettime:
+        case SYS_exit_group: return false;
+        default: return true;
+    }
 }
 
 class Stepper {
@@ -128,7 +142,14 @@ class Stepper {
                     done_ = true;
                     return;
                 }
-                replace(pid, true, -1);
+                if (!can_fail(number_)) {
+                    number_ = -1;
+                    done_ = true;
+                    trace(PTRACE_DETACH, pid, 0, 0);
+                    return;
+                }
+                // close(2) takes the descriptor away whatever it says; every other call that fails was not carried out.
+                if (number_ != SYS_close) replace(pid, true, -1);
             }
         } else if (calls_ == plan_.at && plan_.deed == Deed::fail) {
             replace(pid, false, -plan_.error);

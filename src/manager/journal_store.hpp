@@ -35,7 +35,8 @@ class JournalStore {
     // The lines of the last batch of a predecessor.
     [[nodiscard]] const std::string& event_lines() const { return event_lines_; }
     // Only while no child may be writing its own record, which would go to the old image.
-    void compact_when_due(const core::Engine& engine, AnchorLink& anchor, bool children_writing);
+    void compact_when_due(const core::Engine& engine, AnchorLink& anchor, bool children_writing, Mono now);
+    [[nodiscard]] Mono next_deadline() const { return compact_at_; }
 
     // All that is written, in a memory file of its own, sealed.
     Result<kernel::Fd> copy() const;
@@ -80,6 +81,8 @@ class JournalStore {
     std::map<SpawnId, std::int32_t> children_;
     std::optional<journal::Header> older_;  // the header to write, while this program may have to go again
     bool raise_due_ = false;
+    bool wrote_ = false;        // since the last look at whether a compaction is due
+    Mono compact_at_ = kNever;  // when it is due, and nothing is written until then
     const Cursor* cursor_ = nullptr;
     std::vector<std::string> problems_;
 };

@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::size_t kImageBytes = std::size_t{1} << 30;
 constexpr Duration kQuiet = milliseconds(200);
-constexpr std::size_t kPressing = 4, kPressingBytes = std::size_t{1} << 20;
+constexpr std::size_t kPressing = 2, kPressingBytes = std::size_t{1} << 20;
 constexpr int kAppend = O_RDWR | O_APPEND | O_CLOEXEC;
 
 [[noreturn]] void give_up_writing(const std::string& why) {

@@ -2,7 +2,7 @@
 """The measurements behind the tables of README.md.  Called by bench/run.sh, inside a pid namespace.
 
     bench.py BIN-DIR [SECTION...]        sections: start restart memory idle chain status scale gap init
-                                                    events monitor
+                                                    stall journal events monitor
 
 Prints medians of several rounds, and ratios to the bare loop of the same round.
 """
@@ -17,12 +17,13 @@ import time
 from pathlib import Path
 
 import gap
+import journal
 from bench_events import section_events
-from subjects import Abide, AbideChain, AbideLean, BareLoop, Runit, S6, Supervisor
+from subjects import Abide, AbideChain, AbideLean, AbideLines, BareLoop, Runit, S6, Supervisor
 
 SERVICES, MANY, MOST, ROUNDS = 500, 1000, 10_000, 5
 USUAL = ("start", "restart", "memory", "idle", "chain", "status", "scale", "init")
-SECTIONS = (*USUAL, "gap", "events", "monitor")
+SECTIONS = (*USUAL, "gap", "stall", "journal", "events", "monitor")
 PEERS = [(S6, "s6-svscan"), (Runit, "runsvdir"), (Supervisor, "supervisord")]
 
 
@@ -258,6 +259,14 @@ def section_status(bench):
 
 def section_gap(bench):
     gap.section_gap(bench, AbideLean, (100, MANY, MOST), percentile)
+
+
+def section_stall(bench):
+    gap.section_stall(bench, AbideLines, percentile)
+
+
+def section_journal(bench):
+    journal.section_journal(bench, Abide, MANY, ROUNDS)
 
 
 # ---- scale -----------------------------------------------------------------------------------------------------------

@@ -94,3 +94,42 @@ def section_gap(bench, kind, counts, percentile):
                       len(times))
             if times is not whole:
                 bench.judge(f"gap, {name}, 99 % ms", percentile(times, 0.99), LIMITS[count], "{:.1f}")
+
+
+# ---- what the services feel of it
+
+STALL_MS = 50
+
+
+def killed_each(subject, role, seconds, every=0.5):
+    for _ in range(int(seconds / every)):
+        while (pid := ask(subject.places["control"], WHERE)[role]) <= 1:
+            time.sleep(0.01)  # the next one is not there yet
+        os.kill(pid, signal.SIGKILL)
+        time.sleep(every)
+
+
+def upgraded_each(subject, seconds, every=1.0):
+    for _ in range(int(seconds / every)):
+        upgrade_gap(subject, subject.places["control"])
+        time.sleep(every)
+
+
+def section_stall(bench, kind, percentile, count=1000, seconds=5):
+    bench.heading(f"{count} services that write {count * 1_000_000 // kind.period_us} lines a second: the longest write of each")
+    bench.row("", "median", "99 %", "longest", "lines/s")
+    subject = bench.subject(kind, count)
+    subject.start()
+    time.sleep(1)
+    for name, torment in (("nothing happens", lambda: time.sleep(seconds)),
+                          ("the manager is killed", lambda: killed_each(subject, "manager_pid", seconds)),
+                          ("the manager is upgraded", lambda: upgraded_each(subject, seconds)),
+                          ("the logger is killed", lambda: killed_each(subject, "logger_pid", seconds))):
+        subject.set_back()
+        lines, began = subject.lines(), time.monotonic()
+        torment()
+        took, longest = time.monotonic() - began, sorted(subject.longest_ms())
+        bench.row(name, f"{longest[count // 2]:.2f} ms", f"{percentile(longest, 0.99):.2f} ms", f"{longest[-1]:.2f} ms",
+                  f"{(subject.lines() - lines) / took:.0f}")
+        bench.judge(f"longest write, {name}, 99 % ms", percentile(longest, 0.99), STALL_MS)
+    subject.stop()

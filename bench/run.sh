@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures Abide beside a bare loop, s6, runit and supervisor.  One command, ends by itself.
 #   bench/run.sh                     the supervisor: start restart memory idle chain status scale init
-#   bench/run.sh events monitor …    only these sections; also gap, events and monitor, which are asked for by name
+#   bench/run.sh events monitor …    only these sections; also gap, stall, journal, events and monitor, which are asked for by name
 # Runs in a pid namespace of its own, so that nothing can be left behind.  bench/bench.py does the work.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
@@ -10,7 +10,7 @@ cd "$(dirname "$(readlink -f "$0")")/.."
 if [ -z "${ABIDE_BIN:-}" ]; then
     ./bootstrap.sh bench
     cmake --preset release >/dev/null
-    cmake --build --preset release --target abide abide-manager abide-bench abide-bench-tiny abide-bench-events \
+    cmake --build --preset release --target abide abide-manager abide-bench abide-bench-tiny abide-bench-lines abide-bench-journal abide-bench-events \
         abide-bench-monitor abide-mortal | tail -n 1
     ABIDE_BIN=build/release/bin
 fi

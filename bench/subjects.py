@@ -250,3 +250,21 @@ class AbideChain(AbideLean):
     def service(self, index):
         after = f'requires = ["s{index - 1}"]\n' if index else ""
         return f'command = ["{self.tiny}", "{index}", "{self.slots.path}", "{self.own_us}"]\nready = {{ notify = true }}\n{after}'
+
+
+class AbideLines(Abide):
+    """Each service writes ten lines a second and notes how long its longest write took."""
+    name, period_us = "abide, lines", 100_000
+
+    def service(self, index):
+        return f'command = ["{self.tiny}-lines", "{index}", "{self.slots.path}", "{self.period_us}"]\n'.replace("-tiny-", "-")
+
+    def set_back(self):
+        for index in range(self.count):
+            struct.pack_into("q", self.slots.map, HEADER + SLOT * index + 8, 0)
+
+    def longest_ms(self):
+        return [ready / 1e6 for _, ready, _, _ in self.slots.all()]
+
+    def lines(self):
+        return sum(struct.unpack_from("q", self.slots.map, HEADER + SLOT * index + 24)[0] for index in range(self.count))

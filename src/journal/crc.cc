@@ -1,6 +1,10 @@
 // journal/crc.cc -- see the header.
 #include "journal/crc.hpp"
 
+#ifdef __x86_64__
+#include <cpuid.h>
+#endif
+
 #include <array>
 #include <bit>
 #include <cstring>
@@ -51,6 +55,10 @@ std::uint32_t by_tables(std::uint32_t crc, std::span<const std::byte> bytes) {
     for (; left > 0; --left, ++at) crc = __builtin_ia32_crc32qi(crc, static_cast<unsigned char>(*at));
     return crc;
 }
+bool has_instruction() {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_SSE4_2) != 0;
+}
 #endif
 
 }  // namespace
@@ -58,7 +66,7 @@ std::uint32_t by_tables(std::uint32_t crc, std::span<const std::byte> bytes) {
 std::uint32_t crc32c(std::span<const std::byte> bytes) {
     static_assert(std::endian::native == std::endian::little, "the eight bytes are taken as one little-endian number");
 #ifdef __x86_64__
-    static const bool kHasInstruction = __builtin_cpu_supports("sse4.2") != 0;
+    static const bool kHasInstruction = has_instruction();
     if (kHasInstruction) return ~by_instruction(~std::uint32_t{0}, bytes);
 #endif
     return ~by_tables(~std::uint32_t{0}, bytes);

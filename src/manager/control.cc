@@ -139,7 +139,11 @@ void Control::on_connection(std::uint64_t id, std::uint32_t events, const Now& n
     const auto it = connections_.find(id);
     if (it == connections_.end()) return;
     Connection& connection = it->second;
-    if ((events & (EPOLLHUP | EPOLLERR)) != 0 && (events & EPOLLIN) == 0) return close(id);
+    if ((events & (EPOLLHUP | EPOLLERR)) != 0 && (events & EPOLLIN) == 0) {
+        // What was asked before it left is still to be done, once it can be.
+        if (!connection.held) close(id);
+        return;
+    }
     if ((events & EPOLLIN) != 0) read_from(connection, now);
     if ((events & EPOLLOUT) != 0) write_to(connection, now);
     serve(id, connection, now);

@@ -17,6 +17,8 @@ namespace abide::manager {
 namespace {
 
 constexpr std::size_t kImageBytes = std::size_t{1} << 30;
+constexpr Duration kQuiet = milliseconds(200);
+constexpr std::size_t kPressing = 2, kPressingBytes = std::size_t{1} << 20;
 constexpr int kAppend = O_RDWR | O_APPEND | O_CLOEXEC;
 
 [[noreturn]] void give_up_writing(const std::string& why) {
@@ -138,6 +140,7 @@ void JournalStore::write(const core::Engine& engine, const core::Changes& change
     if (*written != batch.size()) give_up_writing("no memory for it");
     size_ += *written;
     mirror_.append(batch);
+    wrote_ = true;
 }
 
 void JournalStore::mirror_to(kernel::Fd directory) {
@@ -163,10 +166,16 @@ Status JournalStore::replace(std::string_view image, const journal::Live& live) 
     return {};
 }
 
-void JournalStore::compact_when_due(const core::Engine& engine, AnchorLink& anchor, bool children_writing) {
-    const bool due = raise_due_ || journal::should_compact(size_, live_size_);
-    if (children_writing || !due || !anchor.flushed()) return;
+void JournalStore::compact_when_due(const core::Engine& engine, AnchorLink& anchor, bool children_writing, Mono now) {
+    // In the middle of a start much of what it would write is past a moment later.
+    const bool pressing = raise_due_ || journal::should_compact(size_, kPressing * live_size_ + kPressingBytes);
+    const bool due = pressing || journal::should_compact(size_, live_size_);
+    if (std::exchange(wrote_, false) || (due && compact_at_ == kNever)) compact_at_ = due ? now + kQuiet : kNever;
+    if (!due || (!pressing && now < compact_at_)) return;
+    compact_at_ = now + kQuiet;
+    if (children_writing || !anchor.flushed()) return;
     raise_due_ = false;
+    compact_at_ = kNever;
     const core::Snapshot snapshot = engine.snapshot();
     const journal::Live live = live_of(snapshot);
     if (const Status replaced = replace(journal::compact(*writer_, live), live); !replaced) {

@@ -35,12 +35,13 @@ class JournalStore {
     void write(const core::Engine& engine, const core::Changes& changes, std::string_view event_lines);
     // The lines of the last batch of a predecessor.
     [[nodiscard]] const std::string& event_lines() const { return event_lines_; }
-    // Only while no child may be writing its own record, which would go to the old image.
     // From now on it is written to this folder as well.
     void mirror_to(kernel::Fd directory);
     // It is over: nothing is left for a later instance.
     void drop_mirror() { mirror_.remove(); }
-    void compact_when_due(const core::Engine& engine, AnchorLink& anchor, bool children_writing);
+    // Only while no child may be writing its own record, which would go to the old image.
+    void compact_when_due(const core::Engine& engine, AnchorLink& anchor, bool children_writing, Mono now);
+    [[nodiscard]] Mono next_deadline() const { return compact_at_; }
 
     // All that is written, in a memory file of its own, sealed.
     Result<kernel::Fd> copy() const;
@@ -85,6 +86,8 @@ class JournalStore {
     std::map<SpawnId, std::int32_t> children_;
     std::optional<journal::Header> older_;  // the header to write, while this program may have to go again
     bool raise_due_ = false;
+    bool wrote_ = false;        // since the last look at whether a compaction is due
+    Mono compact_at_ = kNever;  // when it is due, and nothing is written until then
     const Cursor* cursor_ = nullptr;
     Mirror mirror_;
     std::vector<std::string> problems_;

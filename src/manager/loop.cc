@@ -105,8 +105,8 @@ void Loop::turn() {
 
 Mono Loop::deadline() const {
     return std::min({engine_.next_deadline(), probes_.next_deadline(), control_.next_deadline(), tracking_.next_look(),
-                     logger_.next_deadline(), events_.next_deadline(), peek_at_, trim_at_, end_deadline_,
-                     upgrader_.next_deadline()});
+                     logger_.next_deadline(), events_.next_deadline(), journal_.next_deadline(), peek_at_, trim_at_,
+                     end_deadline_, upgrader_.next_deadline()});
 }
 
 void Loop::on_ready(const kernel::Ready& ready, const Now& now) {
@@ -257,7 +257,8 @@ void Loop::speak(const Now& now) {
         places_.generation.anchor_execs += 1;
         control_.set_places(places_);
     }
-    journal_.compact_when_due(engine_, anchor_, spawner_->in_flight() + spawner_->queued() != 0);
+    begin_mirror();
+    journal_.compact_when_due(engine_, anchor_, spawner_->in_flight() + spawner_->queued() != 0, now.mono);
     watch_anchor_room();
     if (trim_at_ <= now.mono) give_back_memory();
     cursor_.settled();

@@ -62,6 +62,7 @@ class Loop {
     Status take_tracking();
     Status take_runtime();
     void take_event_log();
+    void begin_mirror();
     Status recover();
     void answer_meanwhile();
     [[nodiscard]] bool has_unheard_children() const;
@@ -122,6 +123,7 @@ class Loop {
     std::size_t taken_ = 0;                // inputs since memory was given back
     std::size_t complained_ = kLookAfter;  // bytes since the supervisor's own log was looked at: the first turn looks
     Mono trim_at_ = kNever;
+    bool mirror_begun_ = false;
     bool anchor_wants_room_ = false;
     bool anchor_gone_ = false;
 

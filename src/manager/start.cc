@@ -193,12 +193,6 @@ Status Loop::take_runtime() {
     auto runtime = kept_.extract(key(anchor::Key::runtime));
     if (!runtime) return fail(ErrorKind::failed, "the anchor keeps no runtime folder");
     runtime_ = std::move(runtime.mapped());
-    // With process 1 everything ends.
-    if ((hello_.flags & anchor::kIsPid1) == 0) {
-        Result<kernel::Fd> copy = runtime_.duplicate();
-        if (!copy) return std::unexpected(copy.error());
-        journal_.mirror_to(std::move(*copy));
-    }
     // Services with a user of their own must reach their sockets, so the folder may be passed through, not listed.
     Result<kernel::Fd> notify = kernel::make_directory_beneath(runtime_.get(), "notify", 0711);
     if (!notify) return std::unexpected(notify.error());
@@ -210,6 +204,12 @@ Status Loop::take_runtime() {
     auto control = kept_.extract(key(anchor::Key::control));
     if (!control) return fail(ErrorKind::failed, "the anchor keeps no control socket");
     return control_.listen(std::move(control.mapped()));
+}
+
+// After the first answers: it is a copy of all.  With process 1 everything ends, so nobody would read it.
+void Loop::begin_mirror() {
+    if (std::exchange(mirror_begun_, true) || (hello_.flags & anchor::kIsPid1) != 0) return;
+    if (Result<kernel::Fd> copy = runtime_.duplicate()) journal_.mirror_to(std::move(*copy));
 }
 
 void Loop::take_event_log() {

@@ -3,6 +3,7 @@ import contextlib
 import json
 import os
 import resource
+import signal
 import socket
 import subprocess
 import sys
@@ -67,6 +68,18 @@ def test_a_thousand_idle_connections():
             client.close()
         one.ok("status")
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_who_leaves_before_a_new_manager_has_looked_around_is_heard():
+    many = "".join(f'[services.m{i}]\ncommand = ["sleep", "1000"]\nlog = "none"\n' for i in range(300))
+    with instance(CALM + many) as one:
+        where = one.where()
+        for round_ in range(3):
+            os.kill(one.where()["manager_pid"], signal.SIGKILL)
+            with control(where["control"]) as client:
+                request = {"method": "io.abide.Control.Restart", "oneway": True, "parameters": {"names": ["calm"]}}
+                client.sendall(json.dumps(request).encode() + b"\0")
+            until(lambda: one.status("calm")["run"] == 2 + round_)
 
 
 def test_a_message_of_a_gigabyte():

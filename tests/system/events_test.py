@@ -30,6 +30,19 @@ autostart = false
 """
 
 
+def test_a_subscription_in_the_first_moment_of_a_manager():
+    with instance(TOML) as one:
+        where = one.where()
+        for _ in range(10):
+            os.kill(one.where()["manager_pid"], signal.SIGKILL)
+            with socket.socket(socket.AF_UNIX) as client:
+                client.settimeout(10)
+                client.connect(where["control"])
+                client.sendall(b'{"method":"io.abide.Control.Subscribe","more":true,"parameters":{"since":"start"}}\0')
+                reply = client.recv(65536)
+                assert reply and b'"error"' not in reply, reply
+
+
 def logged(one):
     """All events of the log, as its files have them."""
     events = []

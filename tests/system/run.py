@@ -4,7 +4,7 @@
 usage: tests/system/run.py [--build DIR] [PATTERN...]
 
 A test file is tests/system/NAME_test.py with functions test_*; the harness is harness.py.  What a machine can't run is told and
-not counted as passed.  Ends with `N passed, N failed`, and `, N skipped` if any.
+not counted as passed.  A file may take ABIDE_FILE_SECONDS (180).  Ends with `N passed, N failed`, and `, N skipped` if any.
 """
 import argparse
 import os
@@ -55,9 +55,9 @@ def main():
         if good + bad + len(unable) == 0:
             bad = 1
         print(f"{file.name}: {good} passed, {bad} failed ({time.monotonic() - start:.1f} s)", flush=True)
-        if bad:
+        if bad or args.patterns:  # who asks for a file wants to see its figures
             print(output, flush=True)
-        for line in [] if bad else unable:
+        for line in [] if bad or args.patterns else unable:
             print("  " + line, flush=True)
         passed, failed, skipped = passed + good, failed + bad, skipped + len(unable)
     remove_groups()

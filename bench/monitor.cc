@@ -1,9 +1,8 @@
 // bench/monitor.cc -- the process monitor beside libuv and Boost.Process on the same job.  Prints numbers only;
-// bench/monitor.py gives them names.
+// section `monitor` of bench/bench.py gives them names.
 //
-//     monitor exits KIND MORTAL WATCHED EXITS   microseconds of our processor time for each exit, told one by one,
-//     while
-//                                               WATCHED other children live
+//     monitor exits KIND MORTAL WATCHED EXITS   microseconds of our processor time for each exit, told one by one
+//                                               while WATCHED other children live
 //     monitor bursts KIND MORTAL TOTAL BURST    children told, told wrongly, microseconds of wall time for each
 //     monitor spawn ours|fork MIB ROUNDS TRUE   median microseconds of spawn-to-exec, with so much memory in use
 #include "monitor.hpp"

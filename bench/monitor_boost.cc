@@ -34,7 +34,11 @@ class Boost : public Subject {
             children_.erase(id);
         });
     }
-    void turn() override { context_.run_one_for(std::chrono::milliseconds(100)); }
+    void turn() override {
+        // Between two bursts it was out of work, and stopped.
+        if (context_.stopped()) context_.restart();
+        context_.run_one_for(std::chrono::milliseconds(100));
+    }
 
   private:
     boost::asio::io_context context_{1};

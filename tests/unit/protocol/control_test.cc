@@ -6,6 +6,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "model/event_json.hpp"
+
 namespace abide::control {
 namespace {
 
@@ -50,6 +52,18 @@ ServiceStatus full_status() {
     detail.held = true;
     out.detail = detail;
     return out;
+}
+
+// An exit is told by events (written as text) and by replies (members): whoever reads one reads the other.
+TEST(Exit, LooksTheSameInEventsAndReplies) {
+    using model::ExitKind, model::ExitStatus;
+    for (const ExitStatus& exit : {ExitStatus{ExitKind::code, 3, false, {1'795'261'255'015'457'384}, {103, 7, 13'776}},
+                                   ExitStatus{ExitKind::signal, 11, true, {1'795'261'255'000'000'000}, {}},
+                                   ExitStatus{ExitKind::unknown, 0, false, {1'795'261'255'015'457'384}, {}}}) {
+        std::string told;
+        model::append_exit(told, exit);
+        EXPECT_EQ(boost::json::parse(told), boost::json::parse(write(exit_of(exit)))) << told;
+    }
 }
 
 TEST(Control, EveryStructSurvivesTheWire) {

@@ -27,6 +27,10 @@ constexpr std::size_t kPreparedAtOnce = 32;  // bounds what a start of thousands
 // Of our own and of clients; and of one service, while it starts.
 constexpr std::size_t kOwnDescriptors = 1024, kDescriptorsAService = 8;
 
+bool runs_helper(Role role) {
+    return role == Role::container_create || role == Role::container_delete;
+}
+
 }  // namespace
 
 Status Launcher::prepare(std::vector<model::Variable> environment, kernel::ResourceLimitValue descriptor_limit) {
@@ -166,6 +170,13 @@ std::optional<model::Command> Launcher::runtime_command(const core::Engine::Owne
     return std::nullopt;
 }
 
+// Whether a container has a terminal is in its config.json, which only the helper reads.
+Result<kernel::Fd> Launcher::console_way(const model::out::Spawn& effect, RunThings& things,
+                                         const core::Engine::Owner& owner) {
+    if (effect.role != Role::container_create) return kernel::Fd{};
+    return uses_.runs.make_console(things, uses_.engine.spec_of(*owner.run), owner.run->started_at);
+}
+
 void Launcher::launch_with(const model::out::Spawn& effect, AnchorLink::Kept kept) {
     const core::Engine::Owner owner = uses_.engine.owner_of(effect.spawn);
     RunThings* things = uses_.runs.find(effect.service, effect.run);
@@ -194,8 +205,10 @@ void Launcher::launch_with(const model::out::Spawn& effect, AnchorLink::Kept kep
     if (is_main) given.ready = things->ready_write.get();
     const std::optional<model::Command> runtime = runtime_command(owner);
     if (runtime) given.command = &*runtime;
-    if (effect.role == Role::container_create || effect.role == Role::container_delete)
-        given.program = "/proc/self/exe";
+    if (runs_helper(effect.role)) given.program = "/proc/self/exe";
+    Result<kernel::Fd> console = console_way(effect, *things, owner);
+    if (!console) return fail(effect, "descriptors", console.error());
+    given.console = console->get();
     if (spec.oci) given.container = uses_.runs.container_id(effect.service);
     for (const kernel::Fd& one : listening) given.listeners.push_back(one.get());
     if (!listening.empty()) facts.listen_names = std::move(names);
@@ -221,6 +234,7 @@ void Launcher::launch_with(const model::out::Spawn& effect, AnchorLink::Kept kep
     }
     request->cgroup_fd = leaf->get();
     request->owned.push_back(std::move(*output));
+    request->owned.push_back(std::move(*console));
     if (*leaf) request->owned.push_back(std::move(*leaf));
     if (effect.hold) {
         for (kernel::Fd* end : {&hold.release_read, &hold.told_read, &hold.told_write})

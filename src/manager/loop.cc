@@ -133,6 +133,7 @@ void Loop::on_ready(const kernel::Ready& ready, const Now& now) {
         case Watched::probe: return probes_.on_ready(id);
         case Watched::stored: return stored_.on_ready(id);
         case Watched::witness: return upgrader_.on_link();
+        case Watched::console: return runs_.on_console(id);
     }
 }
 

@@ -233,6 +233,7 @@ void Launcher::launch_with(const model::out::Spawn& effect, AnchorLink::Kept kep
         if (!leaf) return fail(effect, "cgroup", leaf.error());
     }
     request->cgroup_fd = leaf->get();
+    request->joins_cgroup = uses_.tracking.may_have_been_killed(effect.service, effect.run);
     request->owned.push_back(std::move(*output));
     request->owned.push_back(std::move(*console));
     if (*leaf) request->owned.push_back(std::move(*leaf));

@@ -7,7 +7,6 @@
 #include "kernel/files.hpp"
 #include "kernel/process.hpp"
 #include "manager/complain.hpp"
-#include "manager/run_key.hpp"
 
 namespace abide::manager {
 
@@ -46,7 +45,7 @@ void Tracking::start(kernel::Fd home, const std::string& shown, const std::strin
 
 Result<kernel::Fd> Tracking::leaf_for_spawn(std::string_view service, RunNumber run) {
     if (!tree_) return kernel::Fd{};
-    gone_.erase(run_key(service, run));
+    if (gone_.erase(run_key(service, run)) != 0) killed_.erase(run_key(service, run));  // it is a new one
     return tree_->make_leaf(service, leaf_name(run));
 }
 
@@ -134,7 +133,9 @@ Status Tracking::kill_all(std::string_view service, RunNumber run) {
     if (gone_.contains(run_key(service, run))) return {};
     if (tree_) {
         const Result<kernel::Fd> leaf = tree_->open_leaf(service, leaf_name(run));
-        return leaf ? kernel::cgroup_kill_all(leaf->get()) : Status{};
+        if (!leaf) return {};
+        assume_killed(service, run);
+        return kernel::cgroup_kill_all(leaf->get());
     }
     for (int round = 0; round < kRounds && !session_members(run_key(service, run)).empty(); ++round) {
         if (const Status sent = signal_all(service, run, kKill); !sent) return sent;
@@ -192,6 +193,7 @@ bool Tracking::watch_empty(std::string_view service, RunNumber run) {
 void Tracking::release(std::string_view service, RunNumber run) {
     const std::uint64_t key = run_key(service, run);
     sessions_.erase(key);
+    killed_.erase(key);
     if (watches_.erase(key) != 0 && tree_) tree_->forget_watch(key);
     if (!tree_ || gone_.erase(key) != 0) return;
     // With stop.scope = "main" somebody may stay in it on purpose: then the folder stays too.

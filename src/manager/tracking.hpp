@@ -20,6 +20,7 @@
 #include "core/engine.hpp"
 #include "kernel/cgroup.hpp"
 #include "kernel/fd.hpp"
+#include "manager/run_key.hpp"
 
 namespace abide::manager {
 
@@ -35,6 +36,12 @@ class Tracking {
 
     // The leaf to start a process in; an invalid one without cgroups.
     Result<kernel::Fd> leaf_for_spawn(std::string_view service, RunNumber run);
+    // Whether who is started in it must join it instead of being born there: it may have been killed
+    // (SpawnRequest::joins_cgroup), by us or by the manager before us.
+    [[nodiscard]] bool may_have_been_killed(std::string_view service, RunNumber run) const {
+        return killed_.contains(run_key(service, run));
+    }
+    void assume_killed(std::string_view service, RunNumber run) { killed_.insert(run_key(service, run)); }
     // A group inside that leaf, beside the ones that a container runtime makes there.
     static Result<kernel::Fd> inner_leaf(int leaf);
     // Where a runtime puts the container of this run; empty without cgroups.
@@ -79,8 +86,9 @@ class Tracking {
     [[nodiscard]] std::vector<std::int32_t> session_members(std::uint64_t key) const;
 
     std::optional<kernel::CgroupTree> tree_;
-    std::map<std::uint64_t, Watch> watches_;  // by run key
-    std::set<std::uint64_t> gone_;            // run keys whose leaf was removed, until the run is released
+    std::map<std::uint64_t, Watch> watches_;            // by run key
+    std::set<std::uint64_t> killed_;                    // run keys whose leaf was killed and is still there
+    std::set<std::uint64_t> gone_;                      // run keys whose leaf was removed, until the run is released
     std::map<std::uint64_t, std::vector<model::Session>> sessions_;  // by run key, without cgroups
     Mono next_look_ = kNever;
     Duration look_delay_{};

@@ -13,6 +13,7 @@
 #include "kernel/rlimit.hpp"
 #include "kernel/socket.hpp"
 #include "manager/complain.hpp"
+#include "manager/exited.hpp"
 #include "manager/run_key.hpp"
 #include "manager/token.hpp"
 #include "oci/bundle.hpp"
@@ -335,8 +336,7 @@ void Launcher::on_spawner(const Now& now) {
                 break;
         }
         if (ended) {
-            uses_.inbox.push(InputClass::process,
-                             model::in::Exited{ended->spawn, exit_status_of(ended->exit, now.wall)});
+            uses_.inbox.push(InputClass::process, exited(uses_.engine, uses_.tracking, *ended, now.wall));
         }
     }
     if (uses_.spawner.in_flight() == 0) uses_.processes.spawner_idle();

@@ -2,6 +2,8 @@
 #include "manager/tracking.hpp"
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 #include "kernel/clock.hpp"
 #include "kernel/files.hpp"
@@ -127,6 +129,14 @@ Status Tracking::signal_all(std::string_view service, RunNumber run, int signal,
     return {};
 }
 
+bool Tracking::had_oom(std::string_view service, RunNumber run) {
+    const Result<kernel::Fd> leaf = existing_leaf(service, run);
+    const std::optional<std::uint64_t> count = leaf ? kernel::cgroup_oom_kills(leaf->get()) : std::nullopt;
+    if (!count || *count == 0) return false;
+    std::uint64_t& before = oom_kills_[run_key(service, run)];
+    return *count > std::exchange(before, *count);
+}
+
 Status Tracking::kill_all(std::string_view service, RunNumber run) {
     constexpr int kKill = 9;
     constexpr int kRounds = 8;  // a fork may slip through one look
@@ -193,6 +203,7 @@ bool Tracking::watch_empty(std::string_view service, RunNumber run) {
 void Tracking::release(std::string_view service, RunNumber run) {
     const std::uint64_t key = run_key(service, run);
     sessions_.erase(key);
+    oom_kills_.erase(key);
     killed_.erase(key);
     if (watches_.erase(key) != 0 && tree_) tree_->forget_watch(key);
     if (!tree_ || gone_.erase(key) != 0) return;

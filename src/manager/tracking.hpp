@@ -73,6 +73,9 @@ class Tracking {
     std::vector<Empty> drain(Mono now);
     [[nodiscard]] Mono next_look() const { return next_look_; }
 
+    // Whether the kernel killed somebody of the run for lack of memory since this was asked last.
+    bool had_oom(std::string_view service, RunNumber run);
+
     // At the end of the instance: gives the tree back.  Our own processes move to `home` first.
     void finish(int home, const std::vector<std::int32_t>& own_processes);
 
@@ -87,6 +90,7 @@ class Tracking {
 
     std::optional<kernel::CgroupTree> tree_;
     std::map<std::uint64_t, Watch> watches_;            // by run key
+    std::map<std::uint64_t, std::uint64_t> oom_kills_;  // by run key, as counted last; 0 is left out
     std::set<std::uint64_t> killed_;                    // run keys whose leaf was killed and is still there
     std::set<std::uint64_t> gone_;                      // run keys whose leaf was removed, until the run is released
     std::map<std::uint64_t, std::vector<model::Session>> sessions_;  // by run key, without cgroups

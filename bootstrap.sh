@@ -5,6 +5,7 @@
 #   ./bootstrap.sh bench    also the supervisors that bench/run.sh measures beside Abide
 #   ./bootstrap.sh oci      also the container runtimes and a static busybox, for the tests of containers, and conmon for
 #                           bench/containers.py
+#   ./bootstrap.sh boot     also qemu, for the test that boots a machine (the kernel's image it fetches by itself)
 #   ./bootstrap.sh lint     also Clang 19 (format, tidy, libFuzzer)
 set -euo pipefail
 
@@ -14,6 +15,7 @@ build=(cmake ninja-build g++ ccache binutils libfmt-dev libtomlplusplus-dev libb
 demo=(postgresql nginx redis-server python3-psycopg2 curl wrk)
 bench=(s6 runit supervisor)
 oci=(crun runc busybox-static conmon)
+boot=(qemu-system-x86 busybox-static)
 lint=(clang-19 clang-format-19 clang-tidy-19 libclang-rt-19-dev)
 
 wanted=("${build[@]}")
@@ -22,8 +24,9 @@ for group in "$@"; do
         demo) wanted+=("${demo[@]}") ;;
         bench) wanted+=("${bench[@]}") ;;
         oci) wanted+=("${oci[@]}") ;;
+        boot) wanted+=("${boot[@]}") ;;
         lint) wanted+=("${lint[@]}") ;;
-        *) echo "usage: bootstrap.sh [demo] [bench] [oci] [lint]" >&2; exit 2 ;;
+        *) echo "usage: bootstrap.sh [demo] [bench] [oci] [boot] [lint]" >&2; exit 2 ;;
     esac
 done
 

@@ -52,7 +52,7 @@ finish() {
 
 groups=()
 case $mode in
-    full) groups=(oci) ;;
+    full) groups=(oci boot) ;;
     fuzz) groups=(lint) ;;  # Clang is only for this: the same targets replay their corpus with GCC among the unit tests
 esac
 step bootstrap ./bootstrap.sh "${groups[@]}" || finish

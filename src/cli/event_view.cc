@@ -29,6 +29,7 @@ std::string exit_words(std::string_view exit) {
     std::string out = !signal.empty()     ? "killed by " + signal
                       : code == "unknown" ? "exit unknown"
                                           : "exit code " + code;
+    if (events::member(exit, "oom") == "true") out += " (out of memory)";
     if (events::member(exit, "core_dumped") == "true") out += " (core dumped)";
     return out;
 }

@@ -103,6 +103,7 @@ std::string exit_text(const control::LastExit& exit) {
         out = "exit code " + std::to_string(*exit.code);
     else
         out = "exit unknown";
+    if (exit.oom) out += " (out of memory)";
     return exit.core_dumped ? out + " (core dumped)" : out;
 }
 

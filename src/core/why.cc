@@ -11,7 +11,8 @@ std::string describe(const ExitStatus& exit) {
     switch (exit.kind) {
         case ExitKind::code: return "exited with " + std::to_string(exit.value);
         case ExitKind::signal:
-            return "killed by " + signal_name(exit.value) + (exit.core_dumped ? " (core dumped)" : "");
+            return "killed by " + signal_name(exit.value) + (exit.oom ? " (out of memory)" : "") +
+                   (exit.core_dumped ? " (core dumped)" : "");
         case ExitKind::unknown: return "ended with an unknown status";
     }
     return "";

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -117,5 +118,8 @@ Status cgroup_join(int leaf, pid_t pid);
 // memory.max and so on; not_found when the controller is not there.
 Status cgroup_set(int leaf, std::string_view file, std::string_view value);
 Result<std::string> cgroup_get(int leaf, std::string_view file);
+// How many processes of it, or below it, the kernel has killed for lack of memory; nothing without the memory
+// controller.  It counts before it kills, so at the end of such a process it is counted.
+std::optional<std::uint64_t> cgroup_oom_kills(int leaf);
 
 }  // namespace abide::kernel

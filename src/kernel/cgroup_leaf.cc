@@ -129,4 +129,15 @@ Result<std::string> cgroup_get(int leaf, std::string_view file) {
     return text;
 }
 
+std::optional<std::uint64_t> cgroup_oom_kills(int leaf) {
+    const Result<std::string> text = cgroup_get(leaf, "memory.events");
+    constexpr std::string_view kKey = "\noom_kill ";  // never its first line: cgroup-v2.rst
+    const std::size_t at = text ? text->find(kKey) : std::string::npos;
+    if (at == std::string::npos) return std::nullopt;
+    std::uint64_t count = 0;
+    const char* const end = text->data() + text->size();
+    const auto read = std::from_chars(text->data() + at + kKey.size(), end, count);
+    return read.ec == std::errc{} ? std::optional(count) : std::nullopt;
+}
+
 }  // namespace abide::kernel

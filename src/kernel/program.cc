@@ -40,6 +40,11 @@ bool is_terminal(int fd) {
     return ::isatty(fd) == 1;
 }
 
+bool is_terminal_master(int fd) {
+    unsigned int number = 0;
+    return ::ioctl(fd, TIOCGPTN, &number) == 0;  // of masters only: ioctl_tty(2)
+}
+
 std::size_t terminal_columns(int fd) {
     winsize size{};
     return ::ioctl(fd, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;

@@ -17,6 +17,8 @@
 namespace abide::kernel {
 
 bool is_terminal(int fd);
+// The end of a pseudo terminal at which its programs' output is read and their input written (pts(4)).
+bool is_terminal_master(int fd);
 // Columns of the terminal, 0 when it isn't one or doesn't say.
 std::size_t terminal_columns(int fd);
 

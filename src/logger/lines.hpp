@@ -55,4 +55,19 @@ void split_lines(LineState& state, std::string_view chunk, Out&& out) {
     }
 }
 
+// Of a terminal: takes away each CR before a LF.  One byte of room stands before the text, for a CR that ended the
+// chunk before (`cut`).
+inline std::string_view without_returns(bool& cut, char* room, std::size_t size) {
+    char* const begin = cut ? room : room + 1;
+    if (cut) *room = '\r';
+    const std::size_t length = size + (cut ? 1 : 0);
+    cut = length != 0 && begin[length - 1] == '\r';
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < length; ++i) {
+        const bool drop = begin[i] == '\r' && (i + 1 == length || begin[i + 1] == '\n');
+        if (!drop) begin[kept++] = begin[i];
+    }
+    return {begin, kept};
+}
+
 }  // namespace abide::logger

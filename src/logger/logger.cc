@@ -99,14 +99,18 @@ void Logger::enqueue(std::uint32_t slot) {
 void Logger::turn(std::uint32_t slot) {
     Stream& stream = streams_[slot];
     if (!stream.pipe.valid()) return;
-    const Result<std::size_t> got = kernel::read_some(stream.pipe.get(), buffer_.data(), buffer_.size());
+    const Result<std::size_t> got = kernel::read_some(stream.pipe.get(), buffer_.data() + 1, kReadBytes);
     const bool nothing = got && *got == kernel::kNothingNow;
-    if (!got || *got == 0) {
+    if (!got || *got == 0) {  // EIO: nobody has the other side of the terminal
         end_of_pipe(stream, slot);
         if (stream.closing || orphaned_) finish(slot);
         return;
     }
-    if (!nothing) take(stream, slot, {buffer_.data(), *got});
+    if (!nothing) {
+        const std::string_view chunk = stream.terminal ? without_returns(stream.cut, buffer_.data(), *got)
+                                                       : std::string_view(buffer_.data() + 1, *got);
+        take(stream, slot, chunk);
+    }
     if (stream.closing && (nothing || --stream.turns_left == 0)) {
         finish(slot);
     } else if (!nothing) {
@@ -119,6 +123,7 @@ void Logger::take(Stream& stream, std::uint32_t slot, std::string_view chunk) {
     stream.ended = false;
     stream.told = false;
     if (stream.search) search(stream, chunk, false);
+    if (stream.silent) return;
     if (goes_to_output(stream)) {
         inherit_.append(store_.name(stream.service), stream.held, stream.line, chunk);
     } else {
@@ -139,6 +144,7 @@ void Logger::end_open_line(Stream& stream, std::uint32_t slot) {
 void Logger::end_of_pipe(Stream& stream, std::uint32_t slot) {
     end_open_line(stream, slot);
     stream.ended = true;
+    stream.cut = false;
     if (stream.told || stream.closing) return;
     stream.told = true;
     tell(wire::Drained{stream.key, stream.bytes, false});

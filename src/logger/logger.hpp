@@ -6,6 +6,8 @@
 // wakes an idle logger. The manager's end may close: the pipes are read on until their ends, since a writer without a
 // reader would be killed.
 //
+// The master of a container's terminal is a pipe to it, but for what ends a line.
+//
 // Owns the pipes' read ends and the files.  May not know why a service runs.  Invariant: nothing here waits for anybody
 // but epoll; memory is bounded by the number of pipes.
 #pragma once
@@ -68,8 +70,11 @@ class Logger {
         bool resumed = false;
         bool queued = false;
         bool closing = false;
-        bool told = true;     // the manager knows of these bytes
-        bool ended = false;  // no writer at the last look
+        bool told = true;       // the manager knows of these bytes
+        bool ended = false;     // no writer at the last look
+        bool terminal = false;  // the master of one: lines end in CR LF (termios(3), ONLCR)
+        bool cut = false;       // what was read last ended in CR
+        bool silent = false;    // read, so that nobody waits, and kept nowhere
     };
 
     Logger(kernel::Fd control, kernel::Epoll epoll, kernel::Fd signals, int output);
@@ -88,6 +93,7 @@ class Logger {
     void enqueue(std::uint32_t slot);
     void turn(std::uint32_t slot);
     void take(Stream& stream, std::uint32_t slot, std::string_view chunk);
+    static Status admit(Stream& stream, const protocol::log::OpenItem& item, int pipe);
     void end_of_pipe(Stream& stream, std::uint32_t slot);
     void finish(std::uint32_t slot);
     void end_open_line(Stream& stream, std::uint32_t slot);
@@ -113,8 +119,8 @@ class Logger {
     std::vector<std::uint32_t> free_;
     std::vector<std::pair<std::uint64_t, std::uint32_t>> by_key_;  // sorted
     std::deque<std::uint32_t> queue_;
-    std::deque<std::string> outgoing_;  // bounded: a few messages for each stream
-    std::vector<char> buffer_ = std::vector<char>(kReadBytes);
+    std::deque<std::string> outgoing_;                              // bounded: a few messages for each stream
+    std::vector<char> buffer_ = std::vector<char>(1 + kReadBytes);  // see without_returns()
     std::uint32_t generations_ = 0;
     bool output_watched_ = false, control_waits_ = false;
     bool orphaned_ = false;  // the manager's end is closed

@@ -10,6 +10,7 @@
 #include "kernel/event_watch.hpp"
 #include "kernel/files.hpp"
 #include "kernel/log_files.hpp"
+#include "kernel/program.hpp"
 #include "logger/line_file.hpp"
 #include "logger/logger.hpp"
 
@@ -20,7 +21,8 @@ namespace wire = protocol::log;
 namespace {
 
 constexpr std::size_t kMessagesPerRound = 16;
-constexpr std::uint8_t kClosingTurns = 17;  // a pipe holds 1 MiB at most: 16 buffers, and the end
+constexpr std::uint8_t kClosingTurns = 17;             // a pipe holds 1 MiB at most: 16 buffers, and the end
+constexpr std::uint8_t kClosingTurnsOfTerminal = 200;  // 68 KiB, of which a read gives 4 at most
 constexpr std::uint64_t kSearchPastBytes = 1u << 20;
 constexpr int kLockAttempts = 200;  // of 10 ms, for a predecessor that is just exiting
 
@@ -73,9 +75,7 @@ void Logger::handle_open(const wire::Open& open, std::vector<kernel::Fd> fds) {
         const wire::OpenItem& item = open.items[i];
         Stream* known = find(item.key);
         Status done;
-        if (item.spec.mode == model::LogMode::none)
-            done = fail(ErrorKind::refused, "a service without a log has no pipe");
-        else if (known != nullptr)
+        if (known != nullptr)
             done = update_stream(*known, item);
         else if (i >= fds.size())
             done = fail(ErrorKind::refused, "no descriptor came with it");
@@ -85,10 +85,20 @@ void Logger::handle_open(const wire::Open& open, std::vector<kernel::Fd> fds) {
     }
 }
 
-Status Logger::open_stream(const wire::OpenItem& item, kernel::Fd pipe) {
+// Before anything is done with it: a device or a file could hold us up.
+Status Logger::admit(Stream& stream, const wire::OpenItem& item, int pipe) {
     if (item.key == 0) return fail(ErrorKind::refused, "0 is no key");
-    const Result<kernel::FileStatus> kind = kernel::fd_status(pipe.get());
+    stream.terminal = kernel::is_terminal_master(pipe);
+    if (stream.terminal) return {};
+    if (item.spec.mode == model::LogMode::none) return fail(ErrorKind::refused, "a service without a log has no pipe");
+    const Result<kernel::FileStatus> kind = kernel::fd_status(pipe);
     if (!kind || !kind->is_pipe) return fail(ErrorKind::refused, "the descriptor is no pipe");
+    return {};
+}
+
+Status Logger::open_stream(const wire::OpenItem& item, kernel::Fd pipe) {
+    Stream opened;
+    if (Status fit = admit(opened, item, pipe.get()); !fit) return fit;
     if (Status ok = kernel::set_nonblocking(pipe.get()); !ok) return ok;
     const Result<std::uint32_t> service = store_.acquire(item.service, item.spec);
     if (!service) return std::unexpected(service.error());
@@ -101,6 +111,8 @@ Status Logger::open_stream(const wire::OpenItem& item, kernel::Fd pipe) {
     }
     if (++generations_ == 0) ++generations_;
     Stream& stream = streams_[slot];
+    stream.terminal = opened.terminal;
+    stream.silent = item.spec.mode == model::LogMode::none;
     stream.key = item.key;
     stream.service = *service;
     stream.generation = generations_;
@@ -120,6 +132,8 @@ Status Logger::open_stream(const wire::OpenItem& item, kernel::Fd pipe) {
 }
 
 Status Logger::update_stream(Stream& stream, const wire::OpenItem& item) {
+    const bool silent = item.spec.mode == model::LogMode::none;
+    if (silent && !stream.terminal) return fail(ErrorKind::refused, "a service without a log has no pipe");
     const Result<std::uint32_t> service = store_.acquire(item.service, item.spec);
     if (!service) return std::unexpected(service.error());
     if (*service != stream.service) {
@@ -127,6 +141,7 @@ Status Logger::update_stream(Stream& stream, const wire::OpenItem& item) {
         return fail(ErrorKind::refused, "the pipe belongs to another service");
     }
     store_.release(*service);  // acquired only for its new rules
+    stream.silent = silent;
     const bool inherited = item.spec.mode == model::LogMode::inherit;
     if (inherited != stream.inherited)
         end_open_line(stream, static_cast<std::uint32_t>(
@@ -145,7 +160,7 @@ void Logger::handle_close(const wire::Close& close) {
         Stream& stream = streams_[at->second];
         if (stream.closing) continue;
         stream.closing = true;
-        stream.turns_left = kClosingTurns;
+        stream.turns_left = stream.terminal ? kClosingTurnsOfTerminal : kClosingTurns;
         enqueue(at->second);
     }
 }

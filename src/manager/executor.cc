@@ -8,6 +8,7 @@
 #include "kernel/process.hpp"
 #include "kernel/socket.hpp"
 #include "manager/complain.hpp"
+#include "manager/exited.hpp"
 #include "manager/token.hpp"
 #include "oci/bundle.hpp"
 
@@ -70,6 +71,7 @@ std::vector<kernel::KnownProcess> Executor::known_of(const Run* run) const {
 
 void Executor::run(const out::Signal& effect) {
     const Run* run = run_of(effect.service, effect.run);
+    if (effect.signal == kKill) static_cast<void>(uses_.tracking.had_oom(effect.service, effect.run));
     if (effect.scope == StopScope::all) {
         const Status sent = uses_.tracking.signal_all(effect.service, effect.run, effect.signal, known_of(run));
         if (!sent) complain(effect.service + ": " + describe(sent.error()));
@@ -82,6 +84,7 @@ void Executor::run(const out::Signal& effect) {
 }
 
 void Executor::run(const out::KillAll& effect) {
+    static_cast<void>(uses_.tracking.had_oom(effect.service, effect.run));  // what was before is not the cause
     const Status killed = uses_.tracking.kill_all(effect.service, effect.run);
     if (!killed) complain(effect.service + ": " + describe(killed.error()));
     // Without control groups a process may have left its session: those that we know are killed by name.
@@ -111,7 +114,7 @@ void Executor::run(const out::Adopt& effect) {
     uses_.processes.add(effect.spawn, effect.pid, std::move(*pidfd), false, true);
     // It may have ended before it was known by this name.
     if (const std::optional<Processes::Ended> ended = uses_.processes.settle(effect.spawn, false))
-        uses_.inbox.push(InputClass::process, in::Exited{ended->spawn, exit_status_of(ended->exit, now_->wall)});
+        uses_.inbox.push(InputClass::process, exited(uses_.engine, uses_.tracking, *ended, now_->wall));
 }
 
 // The runtime wrote the pid of the container's first process, which became the anchor's child when the runtime's
@@ -145,7 +148,7 @@ bool Executor::on_peeked(const anchor::Exit& exit, const Now& now) {
     anchor::Exit told = exit;
     if (static_cast<anchor::Ended>(exit.kind) == anchor::Ended::unknown && !ask_the_kernel(told)) return false;
     const std::optional<Processes::Ended> ended = uses_.processes.ended(told, false);
-    if (ended) uses_.inbox.push(InputClass::process, in::Exited{ended->spawn, exit_status_of(ended->exit, now.wall)});
+    if (ended) uses_.inbox.push(InputClass::process, exited(uses_.engine, uses_.tracking, *ended, now.wall));
     return true;
 }
 

@@ -33,6 +33,7 @@ std::optional<std::vector<std::pair<int, int>>> descriptors_of(const model::Serv
     for (std::size_t i = 0; i < things.listeners.size(); ++i) {
         all.emplace_back(things.listeners[i], kFirstListener + static_cast<int>(i));
     }
+    if (things.console >= 0) all.emplace_back(things.console, oci::kConsoleFd);
     if (things.ready >= 0) {
         const int wanted = spec.ready.or_default().probe.fd;
         if (std::ranges::any_of(all, [&](const auto& pair) { return pair.second == wanted; })) return std::nullopt;

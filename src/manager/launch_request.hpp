@@ -46,6 +46,7 @@ struct LaunchThings {
     const model::Command* command = nullptr;  // instead of what is configured
     std::string program;                      // of that command, by its path; empty: searched for
     std::string container;                    // the id of its container
+    int console = -1;                         // by which the master of a container's terminal comes
     HoldEnds* hold = nullptr;                 // of a main process that is to be held; borrowed
     std::vector<int> listeners;               // in the order of facts.listen_names
     std::shared_ptr<const Inherited> inherited;

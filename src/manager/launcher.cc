@@ -13,6 +13,7 @@
 #include "kernel/rlimit.hpp"
 #include "kernel/socket.hpp"
 #include "manager/complain.hpp"
+#include "manager/exited.hpp"
 #include "manager/run_key.hpp"
 #include "manager/token.hpp"
 #include "oci/bundle.hpp"
@@ -26,6 +27,10 @@ namespace {
 constexpr std::size_t kPreparedAtOnce = 32;  // bounds what a start of thousands keeps in memory
 // Of our own and of clients; and of one service, while it starts.
 constexpr std::size_t kOwnDescriptors = 1024, kDescriptorsAService = 8;
+
+bool runs_helper(Role role) {
+    return role == Role::container_create || role == Role::container_delete;
+}
 
 }  // namespace
 
@@ -166,6 +171,13 @@ std::optional<model::Command> Launcher::runtime_command(const core::Engine::Owne
     return std::nullopt;
 }
 
+// Whether a container has a terminal is in its config.json, which only the helper reads.
+Result<kernel::Fd> Launcher::console_way(const model::out::Spawn& effect, RunThings& things,
+                                         const core::Engine::Owner& owner) {
+    if (effect.role != Role::container_create) return kernel::Fd{};
+    return uses_.runs.make_console(things, uses_.engine.spec_of(*owner.run), owner.run->started_at);
+}
+
 void Launcher::launch_with(const model::out::Spawn& effect, AnchorLink::Kept kept) {
     const core::Engine::Owner owner = uses_.engine.owner_of(effect.spawn);
     RunThings* things = uses_.runs.find(effect.service, effect.run);
@@ -194,8 +206,10 @@ void Launcher::launch_with(const model::out::Spawn& effect, AnchorLink::Kept kep
     if (is_main) given.ready = things->ready_write.get();
     const std::optional<model::Command> runtime = runtime_command(owner);
     if (runtime) given.command = &*runtime;
-    if (effect.role == Role::container_create || effect.role == Role::container_delete)
-        given.program = "/proc/self/exe";
+    if (runs_helper(effect.role)) given.program = "/proc/self/exe";
+    Result<kernel::Fd> console = console_way(effect, *things, owner);
+    if (!console) return fail(effect, "descriptors", console.error());
+    given.console = console->get();
     if (spec.oci) given.container = uses_.runs.container_id(effect.service);
     for (const kernel::Fd& one : listening) given.listeners.push_back(one.get());
     if (!listening.empty()) facts.listen_names = std::move(names);
@@ -220,7 +234,9 @@ void Launcher::launch_with(const model::out::Spawn& effect, AnchorLink::Kept kep
         if (!leaf) return fail(effect, "cgroup", leaf.error());
     }
     request->cgroup_fd = leaf->get();
+    request->joins_cgroup = uses_.tracking.may_have_been_killed(effect.service, effect.run);
     request->owned.push_back(std::move(*output));
+    request->owned.push_back(std::move(*console));
     if (*leaf) request->owned.push_back(std::move(*leaf));
     if (effect.hold) {
         for (kernel::Fd* end : {&hold.release_read, &hold.told_read, &hold.told_write})
@@ -320,8 +336,7 @@ void Launcher::on_spawner(const Now& now) {
                 break;
         }
         if (ended) {
-            uses_.inbox.push(InputClass::process,
-                             model::in::Exited{ended->spawn, exit_status_of(ended->exit, now.wall)});
+            uses_.inbox.push(InputClass::process, exited(uses_.engine, uses_.tracking, *ended, now.wall));
         }
     }
     if (uses_.spawner.in_flight() == 0) uses_.processes.spawner_idle();

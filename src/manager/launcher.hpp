@@ -62,6 +62,8 @@ class Launcher {
                                               AnchorLink::Kept& kept);
     void take_stored(const model::Service& service, AnchorLink::Kept& kept, std::vector<kernel::Fd>& fds,
                      std::vector<std::string>& names);
+    Result<kernel::Fd> console_way(const model::out::Spawn& effect, RunThings& things,
+                                   const core::Engine::Owner& owner);
     void make_room();
     void set_cgroup_limits(int leaf, const model::ServiceSpec& spec);
     void fail(const model::out::Spawn& effect, std::string stage, const Error& error);

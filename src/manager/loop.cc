@@ -10,6 +10,7 @@
 #include "kernel/files.hpp"
 #include "kernel/program.hpp"
 #include "manager/complain.hpp"
+#include "manager/exited.hpp"
 #include "manager/token.hpp"
 
 namespace abide::manager {
@@ -133,6 +134,7 @@ void Loop::on_ready(const kernel::Ready& ready, const Now& now) {
         case Watched::probe: return probes_.on_ready(id);
         case Watched::stored: return stored_.on_ready(id);
         case Watched::witness: return upgrader_.on_link();
+        case Watched::console: return runs_.on_console(id);
     }
 }
 
@@ -162,8 +164,7 @@ void Loop::on_exit(const anchor::Exit& exit, const Now& now) {
     const bool spawning = spawner_->in_flight() + spawner_->queued() != 0;
     const std::optional<Processes::Ended> ended = processes_.ended(exit, spawning);
     if (!ended) return;
-    inbox_.push(InputClass::process,
-                model::in::Exited{ended->spawn, exit_status_of(ended->exit, time_of(ended->exit, now))});
+    inbox_.push(InputClass::process, exited(engine_, tracking_, *ended, time_of(ended->exit, now)));
 }
 
 // A process has ended.  Usually the anchor is about to say so; it is asked when it does not, since its signals

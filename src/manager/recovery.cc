@@ -144,6 +144,8 @@ Result<model::in::Recovered> recover(const RecoveryUses& uses, const std::map<Sp
         if (done++ % kAtOnce == 0) meanwhile();
         for (const model::Run& run : service->runs) {
             uses.runs.recover(*service, run, uses.engine.spec_of(run), *kept);
+            if (run.stage == model::Stage::kill || run.stage == model::Stage::post_stop)
+                uses.tracking.assume_killed(service->name, run.number);
             for (const model::Session& session : run.sessions)
                 uses.tracking.add_session(run_key(service->name, run.number), session);
             for (const model::Process& process : run.processes) {

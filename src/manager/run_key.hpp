@@ -48,7 +48,9 @@ enum class Keep : std::uint8_t {
     logger = 0x14,
     ready_pipe = 0x15,
     hold_release = 0x16,
-    hold_told = 0x17
+    hold_told = 0x17,
+    console = 0x18,     // of a container: the master of its terminal
+    console_way = 0x19  // on which it comes
 };
 constexpr std::uint64_t anchor_key(Keep kind, std::uint64_t id) {
     return (static_cast<std::uint64_t>(kind) << kTokenIdBits) | (id & kTokenIdMask);

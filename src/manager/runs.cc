@@ -56,7 +56,8 @@ std::string hexadecimal(std::uint64_t key) {
 
 void Runs::set_kept(const std::vector<std::uint64_t>& keys) {
     for (const std::uint64_t key : keys) {
-        if (keep_of(key) == Keep::listener || keep_of(key) == Keep::log_pipe) kept_.insert(key);
+        const Keep kind = keep_of(key);
+        if (kind == Keep::listener || kind == Keep::log_pipe || kind == Keep::console) kept_.insert(key);
     }
 }
 
@@ -152,6 +153,7 @@ std::vector<std::uint64_t> Runs::keys_of(const model::Service& service, const mo
     std::vector<std::uint64_t> keys;
     if (wants_notify(spec)) keys.push_back(anchor_key(Keep::notify, key));
     if (readiness(spec) == model::ProbeKind::fd) keys.push_back(anchor_key(Keep::ready_pipe, key));
+    if (run.container) keys.push_back(anchor_key(Keep::console_way, key));
     if (is_held(run)) {
         keys.push_back(anchor_key(Keep::hold_release, key));
         keys.push_back(anchor_key(Keep::hold_told, key));
@@ -191,6 +193,7 @@ void Runs::recover(const model::Service& service, const model::Run& run, const m
     if (auto pipe = kept.extract(anchor_key(Keep::hold_told, key))) things.told = std::move(pipe.mapped());
     things.hold = run.hold;
     if (!is_held(run)) drop_hold(things);  // it executed, and its predecessor had no time to clean up
+    if (spec.oci) recover_console(things, spec, run.started_at, kept);
     runs_.insert_or_assign(key, std::move(things));
 }
 
@@ -258,6 +261,7 @@ void Runs::release(std::string_view service, RunNumber run) {
         anchor_.drop(anchor_key(Keep::ready_pipe, key), true);
     }
     drop_hold(things);
+    if (things.is_container) release_console(things);
 }
 
 void Runs::drop_unclaimed(const std::vector<std::uint64_t>& keys) {
@@ -268,7 +272,9 @@ void Runs::drop_unclaimed(const std::vector<std::uint64_t>& keys) {
             case Keep::notify:
             case Keep::ready_pipe:
             case Keep::hold_release:
-            case Keep::hold_told: break;
+            case Keep::hold_told:
+            case Keep::console_way: break;
+            case Keep::console: logger_.forget(key); break;
             case Keep::listener:
             case Keep::stored:
             case Keep::logger:

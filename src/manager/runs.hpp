@@ -1,4 +1,5 @@
-// manager/runs.hpp -- what a run has beside its processes: log pipe, notify socket, readiness pipe.
+// manager/runs.hpp -- what a run has beside its processes: log pipe, notify socket, readiness pipe, a container's
+// terminal.
 //
 // Owns the manager's ends.  The other copies are kept by the anchor under keys computed from the run's name, so that
 // they outlive the manager.  Knows no policy.  Invariant: a thing is put at the anchor before a process can use it.
@@ -6,6 +7,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -22,6 +24,13 @@
 
 namespace abide::manager {
 
+// How the master of a container's terminal comes, and what becomes of it then.
+struct ConsoleWay {
+    kernel::Fd socket;
+    protocol::log::OpenItem item;
+    std::optional<protocol::log::Pattern> pattern;
+};
+
 struct RunThings {
     std::string service;
     RunNumber run;
@@ -30,6 +39,9 @@ struct RunThings {
     kernel::Fd notify;
     kernel::Fd ready_read, ready_write;  // write end: until the main process has it
     bool hold = false;                   // the anchor has the pipes of a main process that is held
+    bool is_container = false;
+    bool has_console = false;             // the master of its terminal is at the anchor
+    std::unique_ptr<ConsoleWay> console;  // on which that comes, until it has come
     kernel::Fd release, told;  // of a main process that is held: to let it go; how it goes, until recovery has taken it
 };
 
@@ -66,6 +78,11 @@ class Runs {
                                               const model::ServiceSpec& spec);
     // For a main process that is to be held: our ends are kept here and at the anchor, the others are given.
     Result<HoldEnds> make_hold(RunThings& things);
+    // A container's terminal: the process that creates it hands on the master by what it is given here.  The message
+    // waits in a socket that the anchor keeps, so it may come while there is no manager.
+    Result<kernel::Fd> make_console(RunThings& things, const model::ServiceSpec& spec, Wall since);
+    // Something came on that way: takes the master to the anchor and to the logger.
+    void on_console(std::uint64_t key);
     // It is not held any more.
     void drop_hold(std::string_view service, RunNumber run);
     void release(std::string_view service, RunNumber run);
@@ -82,6 +99,11 @@ class Runs {
     Status make_log(RunThings& things, const model::ServiceSpec& spec, Now now);
     Status make_notify(RunThings& things, bool foreign_user);
     Status make_ready(RunThings& things);
+    Status watch_console(RunThings& things, kernel::Fd socket, const model::ServiceSpec& spec, Wall since);
+    void take_console(RunThings& things);
+    void end_console_way(RunThings& things);
+    void recover_console(RunThings& things, const model::ServiceSpec& spec, Wall since, AnchorLink::Kept& kept);
+    void release_console(RunThings& things);
     bool find_log_again(const model::Run& run, std::uint64_t key);
     void drop_hold(RunThings& things);
 

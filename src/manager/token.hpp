@@ -19,6 +19,7 @@ enum class Watched : std::uint8_t {
     probe,       // id: number of the probe
     stored,      // id: of a descriptor that a service gave away
     witness,     // of an upgrade
+    console,     // id: run key
 };
 
 inline constexpr int kTokenIdBits = 56;

@@ -2,12 +2,13 @@
 #include "manager/tracking.hpp"
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 #include "kernel/clock.hpp"
 #include "kernel/files.hpp"
 #include "kernel/process.hpp"
 #include "manager/complain.hpp"
-#include "manager/run_key.hpp"
 
 namespace abide::manager {
 
@@ -46,7 +47,7 @@ void Tracking::start(kernel::Fd home, const std::string& shown, const std::strin
 
 Result<kernel::Fd> Tracking::leaf_for_spawn(std::string_view service, RunNumber run) {
     if (!tree_) return kernel::Fd{};
-    gone_.erase(run_key(service, run));
+    if (gone_.erase(run_key(service, run)) != 0) killed_.erase(run_key(service, run));  // it is a new one
     return tree_->make_leaf(service, leaf_name(run));
 }
 
@@ -128,13 +129,23 @@ Status Tracking::signal_all(std::string_view service, RunNumber run, int signal,
     return {};
 }
 
+bool Tracking::had_oom(std::string_view service, RunNumber run) {
+    const Result<kernel::Fd> leaf = existing_leaf(service, run);
+    const std::optional<std::uint64_t> count = leaf ? kernel::cgroup_oom_kills(leaf->get()) : std::nullopt;
+    if (!count || *count == 0) return false;
+    std::uint64_t& before = oom_kills_[run_key(service, run)];
+    return *count > std::exchange(before, *count);
+}
+
 Status Tracking::kill_all(std::string_view service, RunNumber run) {
     constexpr int kKill = 9;
     constexpr int kRounds = 8;  // a fork may slip through one look
     if (gone_.contains(run_key(service, run))) return {};
     if (tree_) {
         const Result<kernel::Fd> leaf = tree_->open_leaf(service, leaf_name(run));
-        return leaf ? kernel::cgroup_kill_all(leaf->get()) : Status{};
+        if (!leaf) return {};
+        assume_killed(service, run);
+        return kernel::cgroup_kill_all(leaf->get());
     }
     for (int round = 0; round < kRounds && !session_members(run_key(service, run)).empty(); ++round) {
         if (const Status sent = signal_all(service, run, kKill); !sent) return sent;
@@ -192,6 +203,8 @@ bool Tracking::watch_empty(std::string_view service, RunNumber run) {
 void Tracking::release(std::string_view service, RunNumber run) {
     const std::uint64_t key = run_key(service, run);
     sessions_.erase(key);
+    oom_kills_.erase(key);
+    killed_.erase(key);
     if (watches_.erase(key) != 0 && tree_) tree_->forget_watch(key);
     if (!tree_ || gone_.erase(key) != 0) return;
     // With stop.scope = "main" somebody may stay in it on purpose: then the folder stays too.

@@ -20,6 +20,7 @@
 #include "core/engine.hpp"
 #include "kernel/cgroup.hpp"
 #include "kernel/fd.hpp"
+#include "manager/run_key.hpp"
 
 namespace abide::manager {
 
@@ -35,6 +36,12 @@ class Tracking {
 
     // The leaf to start a process in; an invalid one without cgroups.
     Result<kernel::Fd> leaf_for_spawn(std::string_view service, RunNumber run);
+    // Whether who is started in it must join it instead of being born there: it may have been killed
+    // (SpawnRequest::joins_cgroup), by us or by the manager before us.
+    [[nodiscard]] bool may_have_been_killed(std::string_view service, RunNumber run) const {
+        return killed_.contains(run_key(service, run));
+    }
+    void assume_killed(std::string_view service, RunNumber run) { killed_.insert(run_key(service, run)); }
     // A group inside that leaf, beside the ones that a container runtime makes there.
     static Result<kernel::Fd> inner_leaf(int leaf);
     // Where a runtime puts the container of this run; empty without cgroups.
@@ -66,6 +73,9 @@ class Tracking {
     std::vector<Empty> drain(Mono now);
     [[nodiscard]] Mono next_look() const { return next_look_; }
 
+    // Whether the kernel killed somebody of the run for lack of memory since this was asked last.
+    bool had_oom(std::string_view service, RunNumber run);
+
     // At the end of the instance: gives the tree back.  Our own processes move to `home` first.
     void finish(int home, const std::vector<std::int32_t>& own_processes);
 
@@ -79,8 +89,10 @@ class Tracking {
     [[nodiscard]] std::vector<std::int32_t> session_members(std::uint64_t key) const;
 
     std::optional<kernel::CgroupTree> tree_;
-    std::map<std::uint64_t, Watch> watches_;  // by run key
-    std::set<std::uint64_t> gone_;            // run keys whose leaf was removed, until the run is released
+    std::map<std::uint64_t, Watch> watches_;            // by run key
+    std::map<std::uint64_t, std::uint64_t> oom_kills_;  // by run key, as counted last; 0 is left out
+    std::set<std::uint64_t> killed_;                    // run keys whose leaf was killed and is still there
+    std::set<std::uint64_t> gone_;                      // run keys whose leaf was removed, until the run is released
     std::map<std::uint64_t, std::vector<model::Session>> sessions_;  // by run key, without cgroups
     Mono next_look_ = kNever;
     Duration look_delay_{};

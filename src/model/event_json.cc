@@ -141,6 +141,7 @@ void append_exit(std::string& out, const ExitStatus& exit) {
         case ExitKind::unknown: members.text("code", "unknown"); break;
     }
     members.next("core_dumped") += exit.core_dumped ? "true" : "false";
+    if (exit.oom) members.next("oom") += "true";
     if (exit.time.ns != 0) {
         append_rfc3339(members.next("time") += '"', exit.time);
         out += '"';

@@ -19,7 +19,8 @@ void append_cursor(std::string& out, EventId id);
 // RFC 3339 in UTC with nanoseconds: "2026-11-21T09:00:00.000123456Z".
 void append_rfc3339(std::string& out, Wall time);
 
-// {"code":1,...} | {"signal":"KILL",...} | {"code":"unknown",...}, then core_dumped, time and rusage.
+// {"code":1,...} | {"signal":"KILL",...} | {"code":"unknown",...}, then core_dumped, oom if it is true, time and
+// rusage.
 void append_exit(std::string& out, const ExitStatus& exit);
 
 // Appends the event without a line end.  `source` is the instance's: "/abide/shop".  Absent things are left out; text

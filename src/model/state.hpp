@@ -43,9 +43,10 @@ struct ExitStatus {
     bool core_dumped = false;
     Wall time{};
     ResourceUsage rusage;
+    bool oom = false;  // killed by the kernel for lack of memory
     bool operator==(const ExitStatus&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(ExitStatus, (), (kind, value, core_dumped, time, rusage))
+BOOST_DESCRIBE_STRUCT(ExitStatus, (), (kind, value, core_dumped, time, rusage, oom))
 
 // Why a run began, ended or failed; printed by `why` and carried by every stop event.
 BOOST_DEFINE_ENUM_CLASS(Reason, none, requested, dependency, autostart, restart_policy, exited, spawn_failed,

@@ -313,14 +313,8 @@ void core::drop_group(std::uint64_t id) {
 std::int64_t core::oom_kills(const record& r) const {
     const auto found = groups_.find(r.group);
     if (r.group == 0 || found == groups_.end() || found->second.tier != group_tier::cgroup) return -1;
-    const Result<std::string> text = kernel::cgroup_get(found->second.leaf.get(), "memory.events");
-    if (!text) return -1;
-    constexpr std::string_view kKey = "oom_kill ";
-    const std::size_t at = text->find(kKey);
-    if (at == std::string::npos) return -1;
-    std::int64_t count = -1;
-    std::from_chars(text->data() + at + kKey.size(), text->data() + text->size(), count);
-    return count;
+    const std::optional<std::uint64_t> kills = kernel::cgroup_oom_kills(found->second.leaf.get());
+    return kills ? static_cast<std::int64_t>(*kills) : -1;
 }
 
 }  // namespace abide::detail

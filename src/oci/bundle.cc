@@ -71,7 +71,7 @@ std::string container_id(std::string_view runtime_folder, std::string_view servi
     return id;
 }
 
-Result<std::string> derive_config(std::string_view config, const Place& place) {
+Result<Derived> derive_config(std::string_view config, const Place& place) {
     Result<json::object> root = parse(config, "config.json");
     if (!root) return std::unexpected(root.error());
     json::object* process = child(*root, "process");
@@ -79,12 +79,9 @@ Result<std::string> derive_config(std::string_view config, const Place& place) {
     if (const json::value* args = process->if_contains("args");
         args == nullptr || !args->is_array() || args->get_array().empty())
         return std::unexpected(wrong("\"process.args\" is no list of words"));
-    if (const json::value* terminal = process->if_contains("terminal");
-        terminal != nullptr && terminal->is_bool() && terminal->get_bool()) {
-        return std::unexpected(Error{ErrorKind::usage,
-                                     "config.json: \"process.terminal\" is true, and nobody is at the terminal", 0,
-                                     "set it to false: the output goes to the service's log"});
-    }
+    const json::value* terminal = process->if_contains("terminal");
+    if (terminal != nullptr && !terminal->is_bool())
+        return std::unexpected(wrong("\"process.terminal\" is not true or false"));
     json::object* filesystem = child(*root, "root");
     if (filesystem == nullptr || text_of(*filesystem, "path").empty())
         return std::unexpected(wrong("no \"root.path\""));
@@ -100,7 +97,7 @@ Result<std::string> derive_config(std::string_view config, const Place& place) {
         if (platform == nullptr) platform = &(*root)["linux"].emplace_object();
         (*platform)["cgroupsPath"] = place.cgroup;
     }
-    return json::serialize(*root);
+    return Derived{json::serialize(*root), terminal != nullptr && terminal->get_bool()};
 }
 
 Result<State> parse_state(std::string_view text) {
@@ -120,6 +117,12 @@ std::string pid_file(std::string_view folder) {
 std::vector<std::string> create_words(std::string_view runtime, std::string_view id, std::string_view folder) {
     return {std::string(runtime), "create",         "--bundle",     std::string(folder),
             "--pid-file",         pid_file(folder), std::string(id)};
+}
+std::vector<std::string> create_words_with_console(std::string_view runtime, std::string_view id,
+                                                   std::string_view folder) {
+    std::vector<std::string> words = create_words(runtime, id, folder);
+    words.insert(words.end() - 1, {"--console-socket", std::string(kConsoleName)});
+    return words;
 }
 std::vector<std::string> state_words(std::string_view runtime, std::string_view id) {
     return {std::string(runtime), "state", std::string(id)};

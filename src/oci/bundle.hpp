@@ -26,7 +26,11 @@ struct Place {
     std::string bundle;  // absolute
     std::string cgroup;  // where the container goes, as /proc/PID/cgroup shows it; empty: where config.json says
 };
-Result<std::string> derive_config(std::string_view config, const Place& place);
+struct Derived {
+    std::string config;
+    bool terminal = false;  // `process.terminal`: its output comes by a console socket
+};
+Result<Derived> derive_config(std::string_view config, const Place& place);
 
 // What `RUNTIME state ID` says.
 struct State {
@@ -38,6 +42,11 @@ Result<State> parse_state(std::string_view json);
 // The command lines.  `folder` is that of the run: its config.json and the file that the runtime writes the pid to.
 std::string pid_file(std::string_view folder);
 std::vector<std::string> create_words(std::string_view runtime, std::string_view id, std::string_view folder);
+// Likewise with a console socket.  Its name is relative to the folder, in which the runtime is started: a whole path
+// may be too long for a socket's address (unix(7)).
+std::vector<std::string> create_words_with_console(std::string_view runtime, std::string_view id,
+                                                   std::string_view folder);
+inline constexpr std::string_view kConsoleName = "console";
 std::vector<std::string> state_words(std::string_view runtime, std::string_view id);
 std::vector<std::string> start_words(std::string_view runtime, std::string_view id);
 std::vector<std::string> delete_words(std::string_view runtime, std::string_view id);
@@ -45,6 +54,7 @@ std::vector<std::string> exec_words(std::string_view runtime, std::string_view i
 
 // Our own short commands around the runtime's (oci/helper.hpp).
 inline constexpr std::string_view kHelperName = "abide-oci";
+inline constexpr int kConsoleFd = 3;  // of `create`: where it hands on the master of the container's terminal
 std::vector<std::string> helper_create_words(std::string_view runtime, std::string_view id, std::string_view folder,
                                              const Place& place);
 std::vector<std::string> helper_delete_words(std::string_view runtime, std::string_view id, std::string_view folder);

@@ -5,19 +5,23 @@
 #include <cerrno>
 #include <cstring>
 #include <optional>
+#include <span>
+#include <utility>
 
 #include "kernel/clock.hpp"
 #include "kernel/files.hpp"
 #include "kernel/process.hpp"
 #include "kernel/program.hpp"
+#include "kernel/socket.hpp"
 #include "kernel/spawn.hpp"
 #include "oci/bundle.hpp"
+#include "oci/console.hpp"
 
 namespace abide::oci {
 
 namespace {
 
-constexpr int kFailed = 125, kNotExecutable = 126, kNotFound = 127, kRefused = 7;
+constexpr int kFailed = 125, kNotExecutable = 126, kNotFound = 127, kRefused = 7, kSignalled = 128;
 constexpr int kDeleteRounds = 20;
 constexpr Duration kDeletePause = milliseconds(100);
 constexpr std::size_t kCreateWords = 7, kDeleteWords = 5;
@@ -43,25 +47,12 @@ Result<std::string> find_program(const std::string& name) {
     return fail(ErrorKind::not_found, "no runtime '" + name + "'", "install it, or name another one in `oci.runtime`");
 }
 
-struct Ended {
-    bool good = false;
-    std::string output;
-};
-
-// Runs a command of the runtime to its end.  `quiet`: what it complains about is no news.
-Result<Ended> run(const std::string& program, std::vector<std::string> words, bool quiet) {
+// Starts a command of the runtime; its pidfd.
+Result<kernel::Fd> start(kernel::SpawnRequest request) {
     auto spawner = kernel::Spawner::create();
     if (!spawner) return std::unexpected(spawner.error());
-    Result<kernel::Pipe> pipe = kernel::make_pipe();
-    if (!pipe) return std::unexpected(pipe.error());
-    const Result<kernel::Fd> null = kernel::open_file("/dev/null", 02);
-    if (!null) return std::unexpected(null.error());
-    kernel::SpawnRequest request;
-    request.argv = std::move(words);
-    request.candidates = {program};
     request.envp = kernel::environment();
     request.new_session = false;
-    request.descriptors = {{null->get(), 0}, {pipe->write.get(), 1}, {quiet ? null->get() : 2, 2}};
     if (Status asked = (*spawner)->spawn(std::move(request), 1); !asked) return std::unexpected(asked.error());
     kernel::Fd pidfd;
     for (bool settled = false; !settled;) {
@@ -72,11 +63,32 @@ Result<Ended> run(const std::string& program, std::vector<std::string> words, bo
             settled = event.kind == kernel::SpawnEventKind::executed || event.kind == kernel::SpawnEventKind::failed;
         }
     }
+    if (!pidfd) return fail(ErrorKind::failed, "the runtime could not be started");
+    return pidfd;
+}
+
+struct Ended {
+    bool good = false;
+    std::string output;
+};
+
+// Runs a command of the runtime to its end.  `quiet`: what it complains about is no news.
+Result<Ended> run(const std::string& program, std::vector<std::string> words, bool quiet) {
+    Result<kernel::Pipe> pipe = kernel::make_pipe();
+    if (!pipe) return std::unexpected(pipe.error());
+    const Result<kernel::Fd> null = kernel::open_file("/dev/null", 02);
+    if (!null) return std::unexpected(null.error());
+    kernel::SpawnRequest request;
+    request.argv = std::move(words);
+    request.candidates = {program};
+    request.descriptors = {{null->get(), 0}, {pipe->write.get(), 1}, {quiet ? null->get() : 2, 2}};
+    const Result<kernel::Fd> pidfd = start(std::move(request));
+    if (!pidfd) return std::unexpected(pidfd.error());
     pipe->write.reset();
     Ended ended;
     Result<std::string> output = kernel::read_all(pipe->read.get(), kStateBytes);
     if (output) ended.output = std::move(*output);
-    const Result<kernel::Reaped> status = kernel::reap(pidfd.get(), true);
+    const Result<kernel::Reaped> status = kernel::reap(pidfd->get(), true);
     ended.good = status && !status->by_signal && status->value == 0;
     return ended;
 }
@@ -113,11 +125,50 @@ Cleared clear(const std::string& program, const std::string& runtime, const std:
     return Cleared::no;
 }
 
+// The runtime hands the master of the container's terminal over while it creates it.  It goes on at once: whatever is
+// written to the terminal waits for a reader.
+int create_with_console(const std::string& program, const std::vector<std::string>& words, int folder,
+                        const kernel::Fd& way) {
+    if (!way) return complain({ErrorKind::failed, "nobody takes the container's terminal", 0, {}});
+    Result<Console> console = Console::listen(folder);
+    if (!console) return complain(console.error());
+    kernel::SpawnRequest request;
+    request.argv = create_words_with_console(words[2], words[3], words[4]);
+    request.candidates = {program};
+    request.directory = words[4];
+    request.descriptors = {{0, 0}, {1, 1}, {2, 2}};
+    const Result<kernel::Fd> runtime = start(std::move(request));
+    if (!runtime) return complain(runtime.error(), kNotExecutable);
+    bool sent = false;
+    for (bool ended = false; !ended;) {
+        const auto [listener, connection] = console->fds();
+        const std::array<int, 3> fds = {runtime->get(), listener, connection};
+        static_cast<void>(kernel::wait_readable(fds, kNever));
+        ended = kernel::has_ended(runtime->get());  // then one look more: what it sent is there
+        const kernel::Fd master = console->take();
+        if (!master || sent) continue;
+        const std::string_view name = kConsoleName;
+        const Result<bool> handed = kernel::send(way.get(), std::as_bytes(std::span(name)), {{master.get()}});
+        if (!handed) return complain(handed.error());
+        sent = *handed;
+    }
+    static_cast<void>(kernel::unlink_beneath(folder, kConsoleName));
+    const Result<kernel::Reaped> status = kernel::reap(runtime->get(), true);
+    if (!status) return complain(status.error());
+    if (status->by_signal) return kSignalled + status->value;
+    if (status->value == 0 && !sent)
+        return complain({ErrorKind::failed, "the runtime sent no terminal for \"process.terminal\"", 0, {}});
+    return status->value;
+}
+
 int create(const std::string& program, const std::vector<std::string>& words) {
+    // Out of the way of what is started first.
+    kernel::Fd way(kernel::is_open(kConsoleFd) ? kConsoleFd : -1);
+    if (way) static_cast<void>(kernel::raise_above_staging(way));
     const std::string &runtime = words[2], &id = words[3], &folder = words[4], &bundle = words[5], &cgroup = words[6];
     const Result<std::string> config = kernel::read_file(bundle + "/config.json", kConfigBytes);
     if (!config) return complain(config.error());
-    const Result<std::string> derived = derive_config(*config, {bundle, cgroup});
+    const Result<Derived> derived = derive_config(*config, {bundle, cgroup});
     if (!derived)
         return complain({derived.error().kind, bundle + "/" + derived.error().what, 0, derived.error().advice});
     if (const Result<kernel::Fd> made = kernel::make_private_directory(folder); !made) return complain(made.error());
@@ -126,8 +177,9 @@ int create(const std::string& program, const std::vector<std::string>& words) {
     const Result<kernel::Fd> own = kernel::open_directory(folder);
     if (!own) return complain(own.error());
     static_cast<void>(kernel::unlink_beneath(own->get(), "pid"));
-    if (const Status written = kernel::write_file_atomic(folder + "/config.json", *derived, 0600); !written)
+    if (const Status written = kernel::write_file_atomic(folder + "/config.json", derived->config, 0600); !written)
         return complain(written.error());
+    if (derived->terminal) return create_with_console(program, words, own->get(), way);
     constexpr std::array<std::pair<int, int>, 3> kStandard = {{{0, 0}, {1, 1}, {2, 2}}};
     const Status failed =
         kernel::replace_program(program, create_words(runtime, id, folder), kernel::environment(), kStandard);

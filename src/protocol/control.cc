@@ -83,6 +83,7 @@ void write_value(std::string& out, const LastExit& value) {
     }
     out += ",\"core_dumped\":";
     write_value(out, value.core_dumped);
+    if (value.oom) out += ",\"oom\":true";
     out += ",\"time\":";
     write_value(out, value.time);
     out += ",\"rusage\":";
@@ -96,6 +97,7 @@ bool read_value(const boost::json::value& json, LastExit& value, std::string& wh
     if (text_of(object, "code") != "unknown" && !read_member(object, "code", value.code, where)) return false;
     return read_member(object, "signal", value.signal, where) &&
            read_member(object, "core_dumped", value.core_dumped, where) &&
+           (!object.contains("oom") || read_member(object, "oom", value.oom, where)) &&
            read_member(object, "time", value.time, where) && read_member(object, "rusage", value.rusage, where);
 }
 

@@ -178,13 +178,14 @@ struct Usage {
 };
 BOOST_DESCRIBE_STRUCT(Usage, (), (user_us, system_us, max_rss_kib))
 
-// JSON: {"code": 1 | "unknown"} or {"signal": "KILL"}, then core_dumped, time, rusage.
+// JSON: {"code": 1 | "unknown"} or {"signal": "KILL"}, then core_dumped, oom if true, time, rusage.
 struct LastExit {
     std::optional<std::int64_t> code;   // both absent: unknown
     std::optional<std::string> signal;  // its name, without SIG
     bool core_dumped = false;
     std::string time;
     Usage rusage;
+    bool oom = false;  // killed by the kernel for lack of memory
     bool operator==(const LastExit&) const = default;
 };
 

@@ -52,7 +52,8 @@ type Detail (
 )
 
 # state: inactive, waiting, created, starting, running, reloading, stopping, backoff, completed, failed or paused.
-# last_exit: {"code": int or "unknown"} or {"signal": string}, and core_dumped: bool, time: string, rusage: Usage.
+# last_exit: {"code": int or "unknown"} or {"signal": string}, and core_dumped: bool, time: string, rusage: Usage;
+# oom: true where the kernel killed it for lack of memory.
 type Service (
   name: string,
   kind: string,

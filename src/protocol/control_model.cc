@@ -151,6 +151,7 @@ LastExit exit_of(const model::ExitStatus& status) {
         case model::ExitKind::unknown: break;
     }
     out.core_dumped = status.core_dumped;
+    out.oom = status.oom;
     out.time = time_text(status.time);
     out.rusage = {status.rusage.user_us, status.rusage.system_us, status.rusage.max_rss_kib};
     return out;

@@ -33,13 +33,13 @@ inline constexpr std::size_t kMatchedLineBytes = 1024;   // of the line that mat
 
 // ---- manager -> logger ---------------------------------------------------------------------------------------------
 
-// One pipe.  Its read end is the descriptor at the item's position; the logger sets O_NONBLOCK on it (the read end has
-// an open file description of its own, so no writer notices).
+// One pipe, or the master of a terminal.  Its read end is the descriptor at the item's position; the logger sets
+// O_NONBLOCK on it (the read end has an open file description of its own, so no writer notices).
 struct OpenItem {
     std::uint64_t key = 0;
     std::uint64_t run = 0;
     std::string service;  // full name, SCOPE/NAME@INSTANCE
-    model::LogSpec spec;  // mode none is refused: such a service has no pipe
+    model::LogSpec spec;  // mode none is only for the master of a terminal, which has to be read by somebody
     // An earlier logger read this pipe: a line that the file ends with in the middle goes on.  Else it is ended first.
     bool resumed = false;
     bool operator==(const OpenItem&) const = default;

@@ -151,3 +151,26 @@ def test_essential_ends_the_instance_with_its_status():
         result = subprocess.run([str(BIN / "abide"), "-C", str(one.folder), "up"], stdout=subprocess.PIPE,
                                 stderr=subprocess.STDOUT, timeout=20)
         assert result.returncode == 7, result
+
+
+def test_what_follows_a_kill_runs():
+    # Linux 6.14 kills what is born into a group that was killed before: the post-stop command must not be.
+    toml = '[services.a]\ncommand = ["sh", "-c", "trap : TERM; while :; do sleep 0.05; done"]\nautostart = false\n' \
+           'stop = { timeout = "100ms" }\npost-stop = [["touch", "after"]]\n' \
+           '[services.b]\ncommand = ["sh", "-c", "trap : TERM; while :; do sleep 0.05; done"]\nautostart = false\n' \
+           'stop = { timeout = "100ms" }\npost-stop = [["sh", "-c", "sleep 0.5; echo >> after-b"]]\n'
+    with instance(toml) as one:
+        for _ in range(3):
+            one.ok("start", "a")
+            time.sleep(0.05)
+            one.ok("stop", "a")
+            (one.folder / "after").unlink()
+        # Nor where the manager that killed is another one than the one that goes on.
+        one.ok("start", "b")
+        time.sleep(0.05)
+        one.ok("stop", "b", "--no-wait")
+        until(lambda: one.status("b")["stage"] == "post-stop")
+        manager = one.where()["manager_pid"]
+        os.kill(manager, signal.SIGKILL)
+        one.reaches("b", "inactive")
+        assert (one.folder / "after-b").read_text() == "\n"

@@ -204,7 +204,7 @@ def test_the_bundle_is_broken(runtime):
     with box(runtime, "true") as one:
         for text, word in (('{"ociVersion": "1.0.0", ', "not JSON"), ("[]", "not a JSON object"), ("{}", "process"),
                            ('{"process": {"args": ["x"]}}', "root.path"),
-                           ('{"process": {"args": ["x"], "terminal": true}, "root": {"path": "rootfs"}}', "terminal")):
+                           ('{"process": {"args": ["x"], "terminal": "yes"}, "root": {"path": "rootfs"}}', "terminal")):
             (one.folder / "box/config.json").write_text(text)
             fails(one, word)
 

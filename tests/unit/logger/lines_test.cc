@@ -36,6 +36,19 @@ TEST(Lines, PlainAndEmptyAndUnfinished) {
     EXPECT_TRUE(out.open);
 }
 
+TEST(Lines, ATerminalsReturnsAreTakenAwayHoweverTheyArrive) {
+    const std::string text = "one\r\n\r\ntwo\rthree\r\r\nfour\r\n";
+    for (std::size_t step = 1; step <= text.size(); ++step) {
+        std::string out;
+        bool cut = false;
+        for (std::size_t at = 0; at < text.size(); at += step) {
+            std::string room = "?" + text.substr(at, step);
+            out += without_returns(cut, room.data(), room.size() - 1);
+        }
+        EXPECT_EQ(out, "one\n\ntwo\rthree\r\nfour\n") << step;
+    }
+}
+
 TEST(Lines, AnyChunkingGivesTheSame) {
     std::mt19937 random(7);
     std::string text;

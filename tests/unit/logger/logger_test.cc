@@ -1,10 +1,13 @@
 // The process as the manager sees it: real pipes, a real descriptor pair, the loop in a thread.
 #include "logger/logger.hpp"
 
+#include <fcntl.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 
 #include <atomic>
 #include <chrono>
+#include <filesystem>
 #include <optional>
 #include <random>
 #include <thread>
@@ -241,6 +244,42 @@ TEST(Logger, ReadsOnWithoutAManagerUntilThePipesEnd) {
     for (int i = 0; i < 500 && !running.done(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
     EXPECT_TRUE(running.done());
     EXPECT_EQ(testing::texts_of(folder.file("db/current")).size(), 1000u);
+}
+
+// What a terminal adds to the end of a line is taken away; when its last program is gone the master says EIO.
+TEST(Logger, ReadsTheMasterOfATerminal) {
+    testing::Folder folder;
+    Running running(folder.path());
+    kernel::Fd master(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
+    ASSERT_TRUE(master && ::grantpt(master.get()) == 0 && ::unlockpt(master.get()) == 0);
+    kernel::Fd program(::open(::ptsname(master.get()), O_RDWR | O_NOCTTY | O_CLOEXEC));
+    ASSERT_TRUE(program);
+    running.send(wire::Open{{{1, 1, "db", {}, false}}}, {master.get()});
+    put(program.get(), "one\ntwo\rthree\n");
+    for (int i = 0; i < 3000; ++i) put(program.get(), "line " + std::to_string(i) + "\n");
+    put(program.get(), "end");
+    program.reset();
+    EXPECT_GT(running.expect<wire::Drained>().bytes, 20'000u);
+    running.close_and_wait(1);
+    const Texts texts = testing::texts_of(folder.file("db/current"));
+    ASSERT_EQ(texts.size(), 3003u);
+    EXPECT_EQ(texts.front(), "one");
+    EXPECT_EQ(texts[3001], "line 2999");
+    EXPECT_EQ(texts.back(), "end");
+}
+
+TEST(Logger, ATerminalWithoutALogIsReadAllTheSame) {
+    testing::Folder folder;
+    Running running(folder.path());
+    kernel::Fd master(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
+    ASSERT_TRUE(master && ::grantpt(master.get()) == 0 && ::unlockpt(master.get()) == 0);
+    kernel::Fd program(::open(::ptsname(master.get()), O_RDWR | O_NOCTTY | O_CLOEXEC));
+    model::LogSpec none;
+    none.mode = model::LogMode::none;
+    running.send(wire::Open{{{1, 1, "db", none, false}}}, {master.get()});
+    for (int i = 0; i < 100; ++i) put(program.get(), std::string(4000, 'x') + "\n");
+    running.close_and_wait(1);
+    EXPECT_FALSE(std::filesystem::exists(folder.file("db/current")));
 }
 
 TEST(Logger, GarbageIsCountedAndChangesNothing) {

@@ -56,6 +56,16 @@ TEST(EventJson, UnknownExitIsNeverZero) {
     EXPECT_EQ(text.find("{\"code\":\"unknown\","), 0u) << text;
 }
 
+TEST(EventJson, OutOfMemoryIsToldOnlyWhereItWasSo) {
+    ExitStatus exit{ExitKind::signal, 9, false, {1}, {}};
+    std::string text;
+    append_exit(text, exit);
+    EXPECT_EQ(text.find("oom"), std::string::npos) << text;
+    exit.oom = true;
+    append_exit(text = "", exit);
+    EXPECT_NE(text.find(R"("core_dumped":false,"oom":true,"time":)"), std::string::npos) << text;
+}
+
 TEST(EventJson, EveryTypeHasAName) {
     boost::mp11::mp_for_each<boost::describe::describe_enumerators<EventType>>([](auto d) {
         const std::string name = event_type_name(d.value);

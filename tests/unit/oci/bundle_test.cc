@@ -13,9 +13,9 @@ std::string good(const std::string& more = "") {
 }
 
 boost::json::object derived(const std::string& config, const Place& place) {
-    const Result<std::string> text = derive_config(config, place);
-    EXPECT_TRUE(text) << (text ? "" : text.error().what);
-    return text ? boost::json::parse(*text).get_object() : boost::json::object{};
+    const Result<Derived> made = derive_config(config, place);
+    EXPECT_TRUE(made) << (made ? "" : made.error().what);
+    return made ? boost::json::parse(made->config).get_object() : boost::json::object{};
 }
 
 TEST(Bundle, RelativePlacesBecomeAbsoluteAndAbsoluteOnesStay) {
@@ -45,8 +45,8 @@ TEST(Bundle, TheControlGroupIsOursAndTheRestIsKept) {
 
 TEST(Bundle, WrongOnesAreRefusedWithTheirReason) {
     const auto reason = [](const std::string& config) {
-        const Result<std::string> text = derive_config(config, {"/srv/box", ""});
-        return text ? std::string("accepted") : text.error().what;
+        const Result<Derived> made = derive_config(config, {"/srv/box", ""});
+        return made ? std::string("accepted") : made.error().what;
     };
     EXPECT_NE(reason("").find("not JSON"), std::string::npos);
     EXPECT_NE(reason(good().substr(0, 30)).find("not JSON"), std::string::npos);
@@ -54,8 +54,21 @@ TEST(Bundle, WrongOnesAreRefusedWithTheirReason) {
     EXPECT_NE(reason(R"({"root":{"path":"x"}})").find("process"), std::string::npos);
     EXPECT_NE(reason(R"({"process":{"args":[]},"root":{"path":"x"}})").find("args"), std::string::npos);
     EXPECT_NE(reason(R"({"process":{"args":["x"]}})").find("root.path"), std::string::npos);
-    EXPECT_NE(reason(R"({"process":{"args":["x"],"terminal":true},"root":{"path":"x"}})").find("terminal"),
+    EXPECT_NE(reason(R"({"process":{"args":["x"],"terminal":1},"root":{"path":"x"}})").find("terminal"),
               std::string::npos);
+}
+
+TEST(Bundle, ATerminalIsLeftInAndTold) {
+    const auto terminal = [](const std::string& value) {
+        const std::string config = R"({"process":{"args":["x"],"terminal":)" + value + R"(},"root":{"path":"x"}})";
+        const Result<Derived> made = derive_config(config, {"/srv/box", ""});
+        return made && made->terminal && made->config.find("\"terminal\":true") != std::string::npos;
+    };
+    EXPECT_TRUE(terminal("true"));
+    EXPECT_FALSE(terminal("false"));
+    const std::vector<std::string> words = create_words_with_console("crun", "id", "/f");
+    EXPECT_EQ(words, (std::vector<std::string>{"crun", "create", "--bundle", "/f", "--pid-file", "/f/pid",
+                                               "--console-socket", "console", "id"}));
 }
 
 TEST(ContainerId, IsPlainAndOfOneInstance) {

@@ -109,6 +109,9 @@ TEST(Control, StatusHasExactlyTheMembersThatScriptsRelyOn) {
         R"("run":null,"since":null,"restarts":0,"last_exit":null,"waiting_for":[],"revision":null,"description":""})");
     EXPECT_EQ(write(LastExit{1, {}, false, "t", {4, 5, 6}}),
               R"({"code":1,"core_dumped":false,"time":"t","rusage":{"user_us":4,"system_us":5,"max_rss_kib":6}})");
+    const LastExit oom{{}, "KILL", false, "t", {4, 5, 6}, true};
+    EXPECT_EQ(write(oom).substr(0, 51), R"({"signal":"KILL","core_dumped":false,"oom":true,"ti)");
+    EXPECT_EQ(round_trip(oom), oom);
     EXPECT_EQ(write(LastExit{}).substr(0, 17), R"({"code":"unknown")");
     EXPECT_EQ(round_trip(LastExit{}), LastExit{});
 }

@@ -220,6 +220,7 @@ void Life::step(const Input& input) {
     if (ended_) return;
     if (plan_.armed) return interrupted(input);
     const std::vector<Effect> effects = engine_.step(input, now_);
+    if (older_.begun()) older_.write(engine_);
     note_effects(effects);
     carry_out(effects, 0, effects.size());
 }
@@ -265,7 +266,7 @@ void Life::interrupted(const Input& input) {
     }
     if (ended_) return;
     stand_still(how == How::hang_of_ten_seconds ? seconds(10) : milliseconds(15), plan_.then);
-    if (plan_.loses) return next_manager(how == How::upgrade_to_newer_format);
+    if (plan_.loses) return next_manager();
     carry_out(effects, done, effects.size());
     go_on_late();
 }
@@ -361,13 +362,15 @@ void Life::deliver_exits() {
     for (const Input& input : std::exchange(kept_, {})) step(input);
 }
 
-void Life::next_manager(bool newer) {
-    engine_ = core::Engine(written(engine_, newer));
+void Life::next_manager() {
+    const bool older = plan_.how == How::upgrade_to_older_format;
+    engine_ = core::Engine(older ? older_.begin(engine_) : written(engine_, plan_.how == How::upgrade_to_newer_format));
     if (plan_.how == How::two_crashes_in_a_row) {
         note_effects(engine_.step(findings(), now_));  // journaled, and never carried out
         engine_ = core::Engine(written(engine_, false));
     }
     step(findings());
+    if (older) forgotten_ = older_.problem(engine_);
     deliver_exits();
 }
 
@@ -513,6 +516,10 @@ std::string Life::story(bool signals) const {
 }
 
 std::string Life::problem() const {
+    if (!forgotten_.empty()) return forgotten_;
+    if (older_.begun()) {
+        if (const std::string forgotten = older_.problem(engine_); !forgotten.empty()) return forgotten;
+    }
     if (!gap_in_events_.empty()) return "numbers of events: " + gap_in_events_;
     if (!ended_) return "the instance does not end: " + name_ + " is " + situation();
     for (const auto& [id, count] : replies_) {

@@ -12,13 +12,14 @@
 #include <vector>
 
 #include "core/engine.hpp"
+#include "older.hpp"
 
 namespace abide::sim {
 
 // How a manager goes, and what the next one is.
-BOOST_DEFINE_ENUM_CLASS(How, upgrade_to_equal_format, upgrade_to_newer_format, killed_before_the_record,
-                        killed_before_the_effects, segfault_amid_the_effects, hang_of_ten_seconds, out_of_memory,
-                        two_crashes_in_a_row)
+BOOST_DEFINE_ENUM_CLASS(How, upgrade_to_equal_format, upgrade_to_newer_format, upgrade_to_older_format,
+                        killed_before_the_record, killed_before_the_effects, segfault_amid_the_effects,
+                        hang_of_ten_seconds, out_of_memory, two_crashes_in_a_row)
 // What happens between the death of one manager and the work of the next.
 BOOST_DEFINE_ENUM_CLASS(Then, continues, is_stopped, is_restarted, dies, forks_once, forks_twice)
 
@@ -71,7 +72,7 @@ class Life {
     void run_script();
     void interrupted(const model::Input& input);
     void stand_still(Duration gap, Then then);
-    void next_manager(bool newer);
+    void next_manager();
     void go_on_late();
     void deliver_exits();
     model::in::Recovered findings() const;
@@ -121,7 +122,8 @@ class Life {
     std::map<OperationId, int> replies_;
     std::int32_t next_pid_ = 100;
     std::uint64_t events_ = 0;
-    std::string gap_in_events_;
+    OlderJournal older_;  // of a life that goes on with an older program
+    std::string gap_in_events_, forgotten_;
     bool down_ = false, ended_ = false, ignores_term_ = false, took_children_ = false;
 };
 

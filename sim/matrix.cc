@@ -93,6 +93,7 @@ bool keeps_signals(How how) {
     switch (how) {
         case How::upgrade_to_equal_format:
         case How::upgrade_to_newer_format:
+        case How::upgrade_to_older_format:
         case How::killed_before_the_record:
         case How::hang_of_ten_seconds: return true;
         case How::killed_before_the_effects:
@@ -149,8 +150,7 @@ std::string pending(const std::set<std::string>& seen) {
     }
     page +=
         "- waiting on an event (triggers), timers, the hook of a refresh\n"
-        "- scopes of a user's and of a chroot session\n"
-        "- upgrade to an older format: there is one format so far\n";
+        "- scopes of a user's and of a chroot session\n";
     return page;
 }
 

@@ -89,9 +89,11 @@ void schedule_next(Anchor& a, std::int64_t now) {
     if (!m.was_ready) ++m.never_ready;
     std::int64_t pause = 0;
     const std::int64_t longest = m.was_ready ? kLongestReadyPauseNs : kLongestPauseNs;
-    if (m.failures >= 2) {
+    // Those that had got ready say nothing about one that did not: killed by chance in its recovery, it is no loop yet.
+    const std::uint32_t in_a_row = m.was_ready ? m.failures : m.never_ready;
+    if (in_a_row >= 2) {
         pause = kFirstPauseNs;
-        for (std::uint32_t i = 2; i < m.failures && pause < longest; ++i) pause *= 2;
+        for (std::uint32_t i = 2; i < in_a_row && pause < longest; ++i) pause *= 2;
         if (pause > longest) pause = longest;
     }
     // One that has worked for the length of the pause has kept that distance already.

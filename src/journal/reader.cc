@@ -141,4 +141,10 @@ Recovered read(std::string_view image, const Take& take) {
     return read(std::as_bytes(std::span(image.data(), image.size())), take);
 }
 
+std::map<SpawnId, PidEntry> read_pids(std::string_view piece) {
+    Recovered result;
+    Walk(std::as_bytes(std::span(piece.data(), piece.size())), result).look_for_pids(0);
+    return std::move(result.pids);
+}
+
 }  // namespace abide::journal

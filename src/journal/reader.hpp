@@ -64,6 +64,9 @@ struct Recovered {
 using Take = std::function<bool(RecordKey)>;
 Recovered read(std::span<const std::byte> image, const Take& take = {});
 Recovered read(std::string_view image, const Take& take = {});
+// The pid records of a piece that may begin and end in the middle of one: what children added to a journal since it was
+// read.
+std::map<SpawnId, PidEntry> read_pids(std::string_view piece);
 
 // Text, one line a fact, for people and for comparing; the environment only by names.
 std::string dump(const Recovered& recovered);

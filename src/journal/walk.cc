@@ -141,7 +141,11 @@ void Walk::end_torn(std::size_t at) {
     problem("the last " + count(image_.size() - at, "byte") + " are torn or damaged and were dropped");
     // Children of the manager that died in this write may have told their pids behind it.  That fixed form with its
     // checksum can't be met by chance, and a pid is compared with the kernel before anybody trusts it.
-    for (++at; at + PidRecord::kBytes <= image_.size(); ++at) {
+    look_for_pids(at + 1);
+}
+
+void Walk::look_for_pids(std::size_t at) {
+    for (; at + PidRecord::kBytes <= image_.size(); ++at) {
         const std::byte* bytes = image_.data() + at;
         if (load<std::uint32_t>(bytes + offset::kLength) != PidRecord::kPayloadBytes) continue;
         if (load<std::uint16_t>(bytes + offset::kType) != static_cast<std::uint16_t>(RecordType::pid)) continue;

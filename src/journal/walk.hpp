@@ -28,6 +28,8 @@ class Walk {
     Walk(std::span<const std::byte> image, Recovered& result) : image_(image), result_(result) {}
     // Fills the result's statistics, pids, last epoch and sequence; gives what stands, to be decoded.
     std::map<RecordKey, Standing> run();
+    // The pid records from there on, wherever they begin.
+    void look_for_pids(std::size_t at);
 
   private:
     struct Found {

@@ -10,6 +10,7 @@
 #include "base/limits.hpp"
 #include "base/version.hpp"
 #include "kernel/files.hpp"
+#include "kernel/log_files.hpp"
 #include "manager/complain.hpp"
 
 namespace abide::manager {
@@ -17,6 +18,7 @@ namespace abide::manager {
 namespace {
 
 constexpr std::size_t kImageBytes = std::size_t{1} << 30;
+constexpr std::size_t kTailBytes = std::size_t{16} << 10;
 constexpr Duration kQuiet = milliseconds(200);
 constexpr std::size_t kPressing = 2, kPressingBytes = std::size_t{1} << 20;
 constexpr int kAppend = O_RDWR | O_APPEND | O_CLOEXEC;
@@ -73,6 +75,13 @@ Result<core::Snapshot> JournalStore::open(kernel::Fd memfd, std::uint64_t epoch,
     for (const auto& [spawn, entry] : recovered.pids) children_.emplace(spawn, entry.pid);
     // An anchor that counts anew (its predecessor was lost) must not write what looks older than what is there.
     const Epoch own{std::max(epoch, recovered.last_epoch.value + 1)};
+    // The image is about to be replaced, so a child that has not told its pid yet must not come to tell it to this one.
+    if (!sealed && recovered.must_compact) {
+        if (Status done = kernel::seal_memfd(file_.get()); !done) return std::unexpected(done.error());
+        look_for_children();
+        for (const auto& [spawn, pid] : children_)
+            recovered.pids.try_emplace(spawn, journal::PidEntry{spawn, recovered.last_epoch, pid});
+    }
     writer_.emplace(own, recovered.last_sequence, std::move(recovered.kept));
     core::Snapshot snapshot{std::move(*recovered.instance), std::move(recovered.specs), std::move(recovered.services),
                             std::move(recovered.operations)};
@@ -94,6 +103,20 @@ journal::Take JournalStore::not_poisonous() const {
     return [this](journal::RecordKey id) {
         return cursor_ == nullptr || !cursor_->poisonous(Phase::reading, id.type, id.key);
     };
+}
+
+void JournalStore::look_for_children() {
+    // A write that was under way when the image was read may have been seen in part.
+    const std::size_t begin = size_ - std::min(size_, journal::PidRecord::kBytes);
+    std::string piece;
+    for (std::size_t had = 0;; had = piece.size()) {
+        piece.resize(had + kTailBytes);
+        const Result<std::size_t> got = kernel::read_at(file_.get(), piece.data() + had, kTailBytes, begin + had);
+        piece.resize(had + got.value_or(0));
+        if (!got) give_up_writing(describe(got.error()));
+        if (*got == 0) break;
+    }
+    for (const auto& [spawn, entry] : journal::read_pids(piece)) children_.try_emplace(spawn, entry.pid);
 }
 
 Status JournalStore::fence(const core::Engine& engine, AnchorLink& anchor) {

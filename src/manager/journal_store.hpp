@@ -62,6 +62,8 @@ class JournalStore {
     [[nodiscard]] std::optional<kernel::PidRecord> pid_record(SpawnId spawn) const;
     // What children of the predecessor appended.
     [[nodiscard]] const std::map<SpawnId, std::int32_t>& children() const { return children_; }
+    // Once more: some may have come to it after the journal had been read.
+    void look_for_children();
     void forget_children() { children_.clear(); }
     // This manager's, as its records say.
     [[nodiscard]] Epoch epoch() const { return writer_ ? writer_->epoch() : Epoch{}; }

@@ -164,7 +164,7 @@ void LoggerKeeper::watch_for(wire::Pattern pattern) {
 }
 
 void LoggerKeeper::close(std::uint64_t key) {
-    if (pipes_.erase(key) == 0) return;
+    pipes_.erase(key);
     std::erase_if(opening_, [&](const auto& one) { return one.first.key == key; });
     closing_.push_back(key);
 }
@@ -173,8 +173,27 @@ void LoggerKeeper::say(std::string packet, std::vector<SharedFd> fds) {
     queue_.push_back({std::move(packet), std::move(fds)});
 }
 
+void LoggerKeeper::say_closed() {
+    for (std::size_t begin = 0; begin < closing_.size(); begin += wire::kItems) {
+        const auto first = closing_.begin() + static_cast<std::ptrdiff_t>(begin);
+        const auto last =
+            closing_.begin() + static_cast<std::ptrdiff_t>(std::min(closing_.size(), begin + wire::kItems));
+        say(wire::encode(wire::ToLogger{wire::Close{{first, last}}}), {});
+    }
+    closed_.insert(closed_.end(), closing_.begin(), closing_.end());
+    closing_.clear();
+}
+
+void LoggerKeeper::drop_closed() {
+    for (const std::uint64_t key : std::exchange(closed_, {})) anchor_.drop(key, true);
+}
+
 void LoggerKeeper::flush() {
-    if (!running()) return;
+    if (!running()) {
+        closed_.insert(closed_.end(), closing_.begin(), closing_.end());
+        closing_.clear();
+        return drop_closed();
+    }
     for (std::size_t begin = 0; begin < opening_.size(); begin += wire::kItems) {
         const std::size_t end = std::min(opening_.size(), begin + wire::kItems);
         std::vector<wire::OpenItem> items;
@@ -190,13 +209,7 @@ void LoggerKeeper::flush() {
         }
     }
     opening_.clear();
-    for (std::size_t begin = 0; begin < closing_.size(); begin += wire::kItems) {
-        const auto first = closing_.begin() + static_cast<std::ptrdiff_t>(begin);
-        const auto last =
-            closing_.begin() + static_cast<std::ptrdiff_t>(std::min(closing_.size(), begin + wire::kItems));
-        say(wire::encode(wire::ToLogger{wire::Close{{first, last}}}), {});
-    }
-    closing_.clear();
+    say_closed();
     while (!queue_.empty()) {
         std::vector<int> fds;
         for (const SharedFd& fd : queue_.front().fds) fds.push_back(fd->get());
@@ -211,6 +224,7 @@ void LoggerKeeper::flush() {
         if (!sent) break;
     }
     const bool waits = !queue_.empty();
+    if (!waits) drop_closed();
     if (waits == watches_out_) return;
     watches_out_ = waits;
     must(epoll_.modify(socket_.get(), EPOLLIN | (waits ? EPOLLOUT : 0u), token_of(Watched::logger)), "logger");
@@ -233,7 +247,9 @@ void LoggerKeeper::hang_up() {
     silent_until_ = kNever;
     queue_.clear();
     opening_.clear();
+    closed_.insert(closed_.end(), closing_.begin(), closing_.end());
     closing_.clear();
+    drop_closed();
 }
 
 void LoggerKeeper::on_spawn(kernel::SpawnEvent event) {

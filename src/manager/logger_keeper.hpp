@@ -1,9 +1,10 @@
 // manager/logger_keeper.hpp -- keeps one logger alive and tells it which pipes to read (protocol/log.hpp).
 //
 // Owns the manager's end of the pair, the logger's pidfd, and what is still to be said.  Knows no policy.  The anchor
-// keeps duplicates of both, so a logger survives the manager and the next manager finds it again.  Invariant: a pipe
-// that is open here is told to every new logger, with the descriptor that the anchor keeps; nothing waits for the
-// logger.
+// keeps duplicates of both, so a logger survives the manager and the next manager finds it again.  Invariants: a pipe
+// that is open here is told to every new logger, with the descriptor that the anchor keeps; the anchor has a pipe
+// before the logger does, and as long as it does, so what the logger has can be read off the anchor's list; nothing
+// waits for the logger.
 #pragma once
 
 #include <algorithm>
@@ -45,8 +46,9 @@ class LoggerKeeper {
     // A pipe of a predecessor's time: the living logger has it, or gets it from the anchor; in doubt it gets it again.
     void reopen(protocol::log::OpenItem item, bool in_doubt);
     void watch_for(protocol::log::Pattern pattern);
+    // Whether or not it is open here: it may be of a predecessor's time.  The anchor gives it up once the logger is
+    // told.
     void close(std::uint64_t key);
-    void forget(std::uint64_t key) { closing_.push_back(key); }  // likewise, of a predecessor's time
 
     // News of the Spawner and of the anchor about the logger's process.
     void on_spawn(kernel::SpawnEvent event);
@@ -72,6 +74,8 @@ class LoggerKeeper {
     void tell_all();
     void open_from_anchor(std::vector<std::uint64_t> keys);
     void say(std::string packet, std::vector<SharedFd> fds);
+    void say_closed();
+    void drop_closed();
     void hang_up();
 
     struct Packet {
@@ -96,7 +100,7 @@ class LoggerKeeper {
     Mono silent_until_ = kNever;           // its socket has ended; when to look whether it has, too
     std::map<std::uint64_t, Pipe> pipes_;  // by key
     std::vector<std::pair<protocol::log::OpenItem, SharedFd>> opening_;
-    std::vector<std::uint64_t> closing_;
+    std::vector<std::uint64_t> closing_, closed_;  // to be told to the logger; told to it, and still with the anchor
     std::deque<Packet> queue_;
 };
 

@@ -242,8 +242,10 @@ void Loop::act(const Now& now) {
 }
 
 void Loop::speak(const Now& now) {
+    // A pipe goes to the anchor before the logger has it, and away from it after the logger gave it up.
     anchor_.flush();
     logger_.flush();
+    anchor_.flush();
     for (const auto& [ticket, operation] : stepped_) control_.stepped(ticket, operation, now);
     stepped_.clear();
     for (const OperationId operation : executor_.take_replies()) control_.ended(operation, now);

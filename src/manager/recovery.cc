@@ -21,19 +21,49 @@ using Found = model::in::Recovered::Found;
 
 class Search {
   public:
-    Search(const RecoveryUses& uses, const std::map<SpawnId, std::int32_t>& children)
-        : uses_(uses), children_(children) {}
+    explicit Search(const RecoveryUses& uses) : uses_(uses) {}
 
     void process(const model::Service& service, const model::Run& run, const model::Process& process) {
         Found found;
         found.spawn = process.spawn;
         if (process.pid > 0) {
             known(process, found);
-        } else if (const auto child = children_.find(process.spawn); child != children_.end()) {
-            recorded(child->second, found);
+        } else if (const std::int32_t pid = child_of(process.spawn); pid != 0) {
+            recorded(pid, found);
+        } else if (const std::int32_t member = member_of(service, run); member != 0) {
+            recorded(member, found);
         } else {
-            unrecorded(service, run, found);
+            doubtful_.push_back({service, run, process});
+            return;
         }
+        take_found(service, run, process, found);
+    }
+
+    // Asked for, and no word of it when the journal was read, and in no group when we looked for it.  It may have told
+    // its pid, executed and ended in between; so the journal is asked after the group, and has the last word.
+    void doubtful() {
+        if (doubtful_.empty()) return;
+        uses_.journal.look_for_children();
+        for (const Doubtful& one : doubtful_) {
+            Found found;
+            found.spawn = one.process.spawn;
+            if (const std::int32_t pid = child_of(found.spawn); pid != 0)
+                recorded(pid, found);
+            else
+                found.never_ran = true;
+            take_found(one.service, one.run, one.process, found);
+        }
+    }
+    model::in::Recovered take() { return std::move(result_); }
+
+  private:
+    struct Doubtful {
+        const model::Service& service;
+        const model::Run& run;
+        const model::Process& process;
+    };
+
+    void take_found(const model::Service& service, const model::Run& run, const model::Process& process, Found found) {
         if (process.role == model::Role::container_create) uses_.processes.expect_child_of(process.spawn);
         const bool may_be_held = process.role == model::Role::main && run.hold;
         if (may_be_held && process.state != model::ProcessState::alive && !found.never_ran)
@@ -42,9 +72,14 @@ class Search {
             uses_.tracking.add_session(run_key(service.name, run.number), {found.pid, found.start_ticks});
         result_.processes.push_back(found);
     }
-    model::in::Recovered take() { return std::move(result_); }
 
-  private:
+    // As it wrote by itself; 0: it did not.
+    std::int32_t child_of(SpawnId spawn) const {
+        const auto& children = uses_.journal.children();
+        const auto child = children.find(spawn);
+        return child == children.end() ? 0 : child->second;
+    }
+
     // Its pid and start time were journaled.
     void known(const model::Process& process, Found& found) {
         Result<kernel::Fd> pidfd = kernel::open_checked(process.pid, process.start_ticks);
@@ -68,16 +103,14 @@ class Search {
         keep(found.spawn, pid, std::move(*pidfd), true, found);
     }
 
-    // Asked for, and no word of it: it may still be in the run's own group.
-    void unrecorded(const model::Service& service, const model::Run& run, Found& found) {
-        if (uses_.tracking.has_cgroups()) {
-            for (const std::int32_t pid : uses_.tracking.members(service.name, run.number)) {
-                const Result<kernel::ProcessStat> stat = kernel::process_stat(pid);
-                if (!stat || stat->parent != uses_.anchor_pid || is_taken(run, pid)) continue;
-                return recorded(pid, found);
-            }
+    // It may have had no time to write it, and be in the run's own group.
+    std::int32_t member_of(const model::Service& service, const model::Run& run) const {
+        if (!uses_.tracking.has_cgroups()) return 0;
+        for (const std::int32_t pid : uses_.tracking.members(service.name, run.number)) {
+            const Result<kernel::ProcessStat> stat = kernel::process_stat(pid);
+            if (stat && stat->parent == uses_.anchor_pid && !is_taken(run, pid)) return pid;
         }
-        found.never_ran = true;
+        return 0;
     }
 
     // It was to be held before its exec: how it goes on, it tells by a pipe that the anchor kept, and now tells us.
@@ -119,15 +152,14 @@ class Search {
     }
 
     const RecoveryUses& uses_;
-    const std::map<SpawnId, std::int32_t>& children_;
+    std::vector<Doubtful> doubtful_;
     std::set<std::int32_t> taken_;
     model::in::Recovered result_;
 };
 
 }  // namespace
 
-Result<model::in::Recovered> recover(const RecoveryUses& uses, const std::map<SpawnId, std::int32_t>& children,
-                                     const std::function<void()>& meanwhile) {
+Result<model::in::Recovered> recover(const RecoveryUses& uses, const std::function<void()>& meanwhile) {
     std::vector<std::uint64_t> keys;
     const std::vector<const model::Service*> services = uses.engine.services();
     for (const model::Service* service : services) {
@@ -138,7 +170,7 @@ Result<model::in::Recovered> recover(const RecoveryUses& uses, const std::map<Sp
     }
     Result<AnchorLink::Kept> kept = uses.anchor.get_now(keys);
     if (!kept) return std::unexpected(kept.error());
-    Search search(uses, children);
+    Search search(uses);
     std::size_t done = 0;
     for (const model::Service* service : services) {
         if (done++ % kAtOnce == 0) meanwhile();
@@ -153,6 +185,7 @@ Result<model::in::Recovered> recover(const RecoveryUses& uses, const std::map<Sp
             }
         }
     }
+    search.doubtful();
     return search.take();
 }
 

@@ -7,12 +7,12 @@
 
 #include <cstdint>
 #include <functional>
-#include <map>
 
 #include "core/engine.hpp"
 #include "kernel/epoll.hpp"
 #include "kernel/spawn.hpp"
 #include "manager/anchor_link.hpp"
+#include "manager/journal_store.hpp"
 #include "manager/processes.hpp"
 #include "manager/runs.hpp"
 #include "manager/tracking.hpp"
@@ -28,12 +28,12 @@ struct RecoveryUses {
     Runs& runs;
     Tracking& tracking;
     kernel::Spawner& spawner;
+    JournalStore& journal;
     std::int32_t anchor_pid = 0;
 };
 
-// Fills the tables of processes and runs, and says what was found.  `children`: pids that children recorded themselves.
-// `meanwhile` is called every few services, for what must not wait until the last one is done.
-Result<model::in::Recovered> recover(const RecoveryUses& uses, const std::map<SpawnId, std::int32_t>& children,
-                                     const std::function<void()>& meanwhile);
+// Fills the tables of processes and runs, and says what was found.  `meanwhile` is called every few services, for what
+// must not wait until the last one is done.
+Result<model::in::Recovered> recover(const RecoveryUses& uses, const std::function<void()>& meanwhile);
 
 }  // namespace abide::manager

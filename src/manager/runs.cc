@@ -247,10 +247,7 @@ void Runs::release(std::string_view service, RunNumber run) {
     auto node = runs_.extract(key);
     if (!node) return;
     RunThings& things = node.mapped();
-    if (things.has_log) {
-        logger_.close(anchor_key(Keep::log_pipe, key));
-        anchor_.drop(anchor_key(Keep::log_pipe, key), true);
-    }
+    if (things.has_log) logger_.close(anchor_key(Keep::log_pipe, key));
     if (things.notify) {
         static_cast<void>(epoll_.remove(things.notify.get()));
         anchor_.drop(anchor_key(Keep::notify, key), true);
@@ -268,7 +265,7 @@ void Runs::drop_unclaimed(const std::vector<std::uint64_t>& keys) {
     for (const std::uint64_t key : keys) {
         if (find(key & kTokenIdMask) != nullptr) continue;
         switch (keep_of(key)) {
-            case Keep::log_pipe: logger_.forget(key); break;
+            case Keep::log_pipe: logger_.close(key); continue;
             case Keep::notify:
             case Keep::ready_pipe:
             case Keep::hold_release:

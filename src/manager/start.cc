@@ -236,9 +236,9 @@ Status Loop::recover() {
         if (!tracking_.has_cgroups() && has_unheard_children()) {
             if (Status fenced = journal_.fence(engine_, anchor_); !fenced) return fenced;
         }
-        Result<model::in::Recovered> found =
-            manager::recover({engine_, epoll_, anchor_, processes_, runs_, tracking_, *spawner_, hello_.anchor_pid},
-                             journal_.children(), [this] { answer_meanwhile(); });
+        Result<model::in::Recovered> found = manager::recover(
+            {engine_, epoll_, anchor_, processes_, runs_, tracking_, *spawner_, journal_, hello_.anchor_pid},
+            [this] { answer_meanwhile(); });
         if (!found) return std::unexpected(found.error());
         recovered = std::move(*found);
         runs_.drop_unclaimed(*keys);

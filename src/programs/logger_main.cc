@@ -5,6 +5,7 @@
 
 #include "fmt/format.h"
 #include "kernel/fd.hpp"
+#include "kernel/memory.hpp"
 #include "kernel/rlimit.hpp"
 #include "logger/logger.hpp"
 #include "protocol/log.hpp"
@@ -22,6 +23,7 @@ int give_up(const abide::Error& error) {
 }  // namespace
 
 int logger_main(int /*argc*/, char** /*argv*/) {
+    abide::kernel::die_without_memory("abide-logger");
     // 1. The manager's pair is ours alone: no child ever gets it.
     abide::kernel::Fd control(abide::protocol::log::kLoggerControlFd);
     if (const abide::Status ok = abide::kernel::set_cloexec(control.get()); !ok) return give_up(ok.error());

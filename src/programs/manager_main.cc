@@ -9,6 +9,7 @@
 #include <string>
 
 #include "kernel/fd.hpp"
+#include "kernel/memory.hpp"
 #include "manager/complain.hpp"
 #include "manager/loop.hpp"
 #include "manager/rehearse.hpp"
@@ -28,6 +29,7 @@ int manager_main(int argc, char** argv) {
     ::mallopt(M_TRIM_THRESHOLD, 2 * kBigBlockBytes);
     try {
         if (argc > 1 && argv[1] == control::kRehearse) return manager::run_rehearsal();
+        kernel::die_without_memory("abide-manager");
         // 1. The socket that the anchor left for us, out of the way of what children will get.
         kernel::Fd socket(anchor::kManagerSocket);
         if (Status raised = kernel::raise_above_staging(socket); !raised) {

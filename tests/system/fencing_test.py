@@ -14,6 +14,7 @@ from harness import BIN, alive, instance, until
 
 ROUNDS = int(os.environ.get("ABIDE_FENCING", "30"))
 COUNT = 12
+STRIDE = int(os.environ.get("ABIDE_FENCING_STRIDE", "20"))
 TOML = '[project]\nname = "fenced"\n' + "".join(f"""
 [services.s{i}]
 command = ["sh", "-c", "exec sleep 1000"]
@@ -92,6 +93,65 @@ def test_a_manager_that_is_given_up_starts_nothing_twice():
                     twice = {name: pids for name, pids in services_of(anchor).items() if len(pids) > 1}
                 assert not twice, f"round {round_}, seed {seed}: {twice}"
     print(f"{ROUNDS} rounds, {caught} of them with children between clone and exec")
+
+
+TASK = """
+[project]
+name = "late"
+[services.job]
+kind = "task"
+command = ["sh", "-c", "echo job >> {dir}/lines"]
+autostart = false
+"""
+
+
+def steps(*words):
+    step = subprocess.Popen([str(BIN / "abide-step"), *map(str, words)], stdout=subprocess.PIPE, text=True)
+    step.stdout.readline()
+    return step
+
+
+def told(step, seconds):
+    """(number of the call it acted on or -1, pid)"""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        step.wait(seconds)
+    step.terminate()
+    step.wait(5)
+    _, number, pid = step.stdout.read().split()
+    return int(number), int(pid)
+
+
+def test_a_child_that_goes_on_while_the_next_manager_looks_for_it():
+    """The manager is killed when its child is just born, and the next one stopped at each of the calls of its recovery in turn.
+    Meanwhile the child tells its pid, executes and ends: when the journal has been read and its control group has not been looked
+    at, nobody would know of it."""
+    with instance("") as one:
+        one.config.write_text(TASK.replace("{dir}", str(one.folder)))
+        one.ok("reload-config")
+        lines, rounds = one.folder / "lines", 0
+        while True:
+            at = 1 + rounds * STRIDE
+            anchor, manager = one.where()["anchor_pid"], one.where()["manager_pid"]
+            next_one, birth = steps(anchor, "child", "stop", at), steps(manager, "hold")
+            start = subprocess.Popen([str(BIN / "abide"), "-C", str(one.folder), "start", "job"], stdout=subprocess.DEVNULL,
+                                     stderr=subprocess.DEVNULL)
+            child = told(birth, 5)[1]
+            stopped = told(next_one, 1)[0]
+            os.kill(child, signal.SIGCONT)
+            until(lambda: lines.exists() and lines.read_text().count("job") >= rounds + 1, 5)
+            time.sleep(0.01)
+            for pid in anchors_children(anchor):
+                os.kill(pid, signal.SIGCONT)
+            start.wait(20)
+            until(lambda: one.state("job") in ("completed", "failed"))
+            time.sleep(0.02)
+            rounds += 1
+            ran = lines.read_text().count("job")
+            assert ran == rounds, f"stopped at call {at}: the task ran {ran - rounds + 1} times"
+            if stopped < 0:
+                break  # its recovery has fewer calls
+    print(f"{rounds} rounds")
+    assert rounds > 5, rounds
 
 
 def one_by_one(one):

@@ -1,13 +1,19 @@
 // tests/system/step.cc -- abide-step: counts the system calls of a running program, and kills it at one of them or lets
-// that one fail.
+// that one fail; or counts its allocations, and lets one of them fail.
 //
 //   abide-step PID count                  until the program ends or this one gets TERM
 //   abide-step PID kill K                 SIGKILL at the entry of its K-th call from now on
 //   abide-step PID fail K ERRNO           the K-th call is not carried out (but for close) and returns -ERRNO
+//   abide-step PID stop K                 SIGSTOP at the entry of its K-th call
+//   abide-step PID hold                   its next child is stopped at its first instruction, and it is killed
+//   abide-step PID allocations            counts these instead
+//   abide-step PID nomem K                for its K-th allocation there is no memory
+//   abide-step PID nomem-from K           nor for any later one
 //   abide-step PID child kill|fail|count … the same for the next program that a child of PID execs, from its exec on
 //
-// Says "attached" when it is, and at the end one line: how many calls it saw, the number of the call it acted on (-1:
-// it did not), and the pid of the program.  Children of the program are not touched.  ptrace(2).
+// Says "attached" when it is, and at the end one line: how many it saw, the number of the call it acted on (-1: it did
+// not; 0: it was no call), and the pid of the program (or of the child that it holds).  Children of the program are not
+// touched.  ptrace(2).
 #include <elf.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -16,18 +22,40 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <iterator>
 #include <string>
 #include <string_view>
+
+#include "step_heap.hpp"
 
 namespace {
 
 volatile std::sig_atomic_t told_to_end = 0;
 
-enum class Deed { count, kill, fail };
+enum class Deed { count, kill, fail, stop, hold, allocations, nomem, nomem_from };
+
+struct Word {
+    std::string_view name;
+    Deed deed;
+    int numbers;  // that follow it
+};
+constexpr Word kWords[] = {{"count", Deed::count, 0},
+                           {"kill", Deed::kill, 1},
+                           {"fail", Deed::fail, 2},
+                           {"stop", Deed::stop, 1},
+                           {"hold", Deed::hold, 0},
+                           {"nomem", Deed::nomem, 1},
+                           {"nomem-from", Deed::nomem_from, 1},
+                           {"allocations", Deed::allocations, 0}};
+
+bool is_about_memory(Deed deed) {
+    return deed == Deed::allocations || deed == Deed::nomem || deed == Deed::nomem_from;
+}
 
 struct Plan {
     pid_t pid = 0;
@@ -82,7 +110,8 @@ class Stepper {
     explicit Stepper(const Plan& plan) : plan_(plan) {}
 
     int run() {
-        const unsigned long options = PTRACE_O_TRACESYSGOOD | (plan_.child ? kChildOptions : 0UL);
+        const bool children = plan_.child || plan_.deed == Deed::hold;
+        const unsigned long options = PTRACE_O_TRACESYSGOOD | (children ? kChildOptions : 0UL);
         if (trace(PTRACE_SEIZE, plan_.pid, 0, options) != 0) {
             std::fprintf(stderr, "abide-step: %d: %s\n", plan_.pid, std::strerror(errno));
             return 1;
@@ -100,6 +129,7 @@ class Stepper {
             if (pid < 0) break;
             take(pid, status);
         }
+        if (!done_ && heap_planted_) let_go();
         std::printf("%ld %ld %d\n", calls_, number_, subject_);
         return 0;  // the kernel lets go of everything that is still held
     }
@@ -114,19 +144,62 @@ class Stepper {
             return;
         }
         const int signal = WSTOPSIG(status), event = status >> 16;
+        if (plan_.deed == Deed::hold && pid != subject_) return hold(pid);
         if (pid == subject_ && signal == (SIGTRAP | 0x80)) return call(pid);
+        if (pid == subject_ && signal == SIGTRAP && event == 0 && heap_planted_ && heap_.stands_at(pid))
+            return allocation(pid);
         if (event == PTRACE_EVENT_EXEC && plan_.child && subject_ == 0 && pid != plan_.pid) {
             subject_ = pid;
             inside_ = true;  // the end of its execve comes first
         }
+        const bool new_program = event == PTRACE_EVENT_EXEC || (event == PTRACE_EVENT_STOP && !heap_planted_);
+        if (is_about_memory(plan_.deed) && pid == subject_ && new_program) heap_planted_ = heap_.plant(pid);
         // Its other children are let go at once, and what it starts is its own affair.
         if (plan_.child && subject_ != 0 && pid != subject_ && pid != plan_.pid) {
             trace(PTRACE_DETACH, pid, 0, 0);
             return;
         }
         const bool own_stop = event != 0 || signal == SIGTRAP;
-        trace(pid == subject_ ? PTRACE_SYSCALL : PTRACE_CONT, pid, 0,
-              static_cast<unsigned long>(own_stop ? 0 : signal));
+        const bool stepping = pid == subject_ && !is_about_memory(plan_.deed);
+        trace(stepping ? PTRACE_SYSCALL : PTRACE_CONT, pid, 0, static_cast<unsigned long>(own_stop ? 0 : signal));
+    }
+
+    void hold(pid_t child) {
+        ::kill(child, SIGSTOP);  // taken before its first instruction
+        trace(PTRACE_DETACH, child, 0, 0);
+        ::kill(subject_, SIGKILL);
+        subject_ = child;
+        number_ = 0;
+        done_ = true;
+    }
+
+    void allocation(pid_t pid) {
+        ++calls_;
+        const bool one = plan_.deed == Deed::nomem && calls_ == plan_.at;
+        if (one || (plan_.deed == Deed::nomem_from && calls_ >= plan_.at)) {
+            heap_.fail(pid);
+            number_ = 0;
+            if (one) {
+                heap_.lift(pid);
+                done_ = true;
+                trace(PTRACE_DETACH, pid, 0, 0);
+                return;
+            }
+        } else if (!heap_.pass(pid)) {
+            done_ = true;
+            return;
+        }
+        trace(PTRACE_CONT, pid, 0, 0);
+    }
+
+    // Without a breakpoint.
+    void let_go() {
+        trace(PTRACE_INTERRUPT, subject_, 0, 0);
+        int status = 0;
+        if (::waitpid(subject_, &status, __WALL) != subject_ || !WIFSTOPPED(status)) return;
+        static_cast<void>(heap_.stands_at(subject_));
+        heap_.lift(subject_);
+        trace(PTRACE_DETACH, subject_, 0, 0);
     }
 
     void call(pid_t pid) {
@@ -140,6 +213,11 @@ class Stepper {
                 if (plan_.deed == Deed::kill) {
                     ::kill(pid, SIGKILL);
                     done_ = true;
+                    return;
+                }
+                if (plan_.deed == Deed::stop) {
+                    done_ = true;
+                    trace(PTRACE_DETACH, pid, 0, SIGSTOP);
                     return;
                 }
                 if (!can_fail(number_)) {
@@ -162,12 +240,16 @@ class Stepper {
 
     Plan plan_;
     pid_t subject_ = 0;
-    bool inside_ = false, done_ = false;
+    bool inside_ = false, done_ = false, heap_planted_ = false;
+    Heap heap_;
     long calls_ = 0, number_ = -1;
 };
 
 int usage() {
-    std::fprintf(stderr, "usage: abide-step PID [child] count | kill K | fail K ERRNO\n");
+    std::fprintf(
+        stderr,
+        "usage: abide-step PID [child] count | kill K | fail K ERRNO | stop K | hold | allocations | nomem K | "
+        "nomem-from K\n");
     return 2;
 }
 
@@ -182,17 +264,12 @@ int main(int argc, char** argv) {
         plan.child = true;
         ++word;
     }
-    const std::string_view deed = word < argc ? argv[word] : "";
-    if (deed == "kill" && word + 1 < argc) {
-        plan.deed = Deed::kill;
-        plan.at = std::stol(argv[word + 1]);
-    } else if (deed == "fail" && word + 2 < argc) {
-        plan.deed = Deed::fail;
-        plan.at = std::stol(argv[word + 1]);
-        plan.error = std::stoi(argv[word + 2]);
-    } else if (deed != "count") {
-        return usage();
-    }
+    const std::string_view name = word < argc ? argv[word] : "";
+    const auto* known = std::ranges::find(kWords, name, &Word::name);
+    if (known == std::end(kWords) || word + known->numbers >= argc) return usage();
+    plan.deed = known->deed;
+    if (known->numbers > 0) plan.at = std::stol(argv[word + 1]);
+    if (known->numbers > 1) plan.error = std::stoi(argv[word + 2]);
     struct sigaction action{};
     action.sa_handler = [](int) { told_to_end = 1; };
     sigaction(SIGTERM, &action, nullptr);  // without SA_RESTART: it ends the wait

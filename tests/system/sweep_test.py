@@ -1,4 +1,5 @@
-"""The manager dies at system calls of what it does and of its recovery, or one of these calls fails; see sweep.py.
+"""The manager dies at system calls of what it does and of its recovery, or one of these calls fails, or there is no memory for one
+of its allocations; see sweep.py.
 
 A seeded sample; with ABIDE_SWEEP=full every call of every scenario, each failing in each way (ABIDE_SWEEP_ONLY names one scenario).
 """
@@ -10,7 +11,8 @@ import sweep
 
 FULL = os.environ.get("ABIDE_SWEEP") == "full"
 SECONDS = float(os.environ.get("ABIDE_SWEEP_SECONDS", "1e9" if FULL else "20"))  # for each test
-KILLS, FAILURES, RECOVERIES = (None, None, None) if FULL else (6, 5, 12)
+KILLS, FAILURES, RECOVERIES, ALLOCATIONS = (None, None, None, None) if FULL else (6, 5, 12, 10)
+NO_MEMORY = ("nomem", "nomem-from")  # for one allocation, and for all from it on
 FRESH_AFTER = 6  # managers that die young are started after growing pauses
 ONLY = os.environ.get("ABIDE_SWEEP_ONLY")
 SCENARIOS = [ONLY] if ONLY else list(sweep.SCENARIOS) if FULL else ["restart", "stop-start", "talk"]
@@ -63,11 +65,11 @@ def test_killed_at_system_calls():
     assert total >= 5, total
 
 
-def recoveries(deed, errors, draw, count, end):
+def recoveries(deed, errors, draw, count, end, counting="count"):
     """(calls, how many were disturbed, what differs)"""
     world, used, done, wrong = sweep.World(), 0, 0, []
     try:
-        calls = sweep.recovery_round(world, "count")[0]
+        calls = sweep.recovery_round(world, counting)[0]
         for error in errors:
             for at in sweep.sample(calls, count, draw):
                 if time.monotonic() > end:
@@ -76,7 +78,8 @@ def recoveries(deed, errors, draw, count, end):
                     world.close()
                     world, used = sweep.World(), 0
                 used += 1
-                _, number, why = sweep.recovery_round(world, deed, at, *([sweep.error_number(error)] if error else []))
+                words = [error, at] if error in NO_MEMORY else [deed, at, *([sweep.error_number(error)] if error else [])]
+                _, number, why = sweep.recovery_round(world, *words)
                 done += number >= 0
                 if why:
                     wrong.append(f"call {at} of the recovery (number {number}, {error or deed}): {why}")
@@ -130,3 +133,52 @@ def test_failing_system_calls():
         wrong += [f"{name}: {one}" for one in bad]
     assert not wrong, "\n".join(wrong)
     assert total >= 5, total
+
+
+def without_memory(name, subject, draw, end):
+    world = sweep.World()
+    try:
+        one, held = sweep.Sweep(world, name, subject, "allocations"), world.held()
+        done, wrong = 0, []
+        for deed in NO_MEMORY:
+            for at in sweep.sample(one.calls, ALLOCATIONS, draw):
+                if time.monotonic() > end:
+                    break
+                number, why = one.round(deed, at)
+                done += number >= 0
+                if why:
+                    wrong.append(f"{deed} {at}: {why}")
+                    if "come to rest" in why:
+                        return one.calls, done, wrong
+        if subject is sweep.World.logger:
+            return one.calls, done, wrong  # another one has not opened as many files yet
+        return one.calls, done, wrong + same_held(world, held)
+    finally:
+        world.close()
+
+
+def no_memory(subject, scenarios):
+    draw, total, wrong = sweep.draw_of(), 0, []
+    end = time.monotonic() + SECONDS
+    for name in scenarios:
+        allocations, done, bad = without_memory(name, subject, draw, end)
+        print(f"   {name}: {allocations} allocations, {done} failed, {len(bad)} differ", flush=True)
+        total += done
+        wrong += [f"{name}: {one}" for one in bad]
+    assert not wrong, "\n".join(wrong)
+    assert total >= 5, total
+
+
+def test_no_memory():
+    no_memory(sweep.World.manager, SCENARIOS)
+
+
+def test_no_memory_for_the_logger():
+    no_memory(sweep.World.logger, [name for name in SCENARIOS if name in ("restart", "dies", "talk")])
+
+
+def test_no_memory_in_recovery():
+    allocations, done, wrong = recoveries("nomem", NO_MEMORY, sweep.draw_of(), ALLOCATIONS, time.monotonic() + SECONDS, "allocations")
+    print(f"   recovery: {allocations} allocations, {done} failed, {len(wrong)} differ", flush=True)
+    assert not wrong, "\n".join(wrong)
+    assert done >= 3, done

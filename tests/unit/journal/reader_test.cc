@@ -47,6 +47,23 @@ TEST(Reader, LastRecordOfEachKeyWins) {
     EXPECT_FALSE(recovered.must_compact);
 }
 
+TEST(Reader, PidRecordsAreFoundInAPieceThatBeginsAnywhere) {
+    const std::string whole = test::joined(test::small_journal());
+    const std::map<SpawnId, PidEntry> all = read_pids(whole);
+    ASSERT_TRUE(all.contains(SpawnId{2}));
+    EXPECT_EQ(all.at(SpawnId{2}).pid, 4712);
+    PidRecord late = PidRecord::prepare(Epoch{1}, SpawnId{77});
+    late.complete(4799);
+    const std::string record(reinterpret_cast<const char*>(late.bytes.data()), late.bytes.size());
+    for (std::size_t begin = 0; begin < whole.size(); begin += 7) {
+        const std::map<SpawnId, PidEntry> found = read_pids(whole.substr(begin) + record);
+        ASSERT_TRUE(found.contains(SpawnId{77})) << begin;
+        EXPECT_EQ(found.at(SpawnId{77}).pid, 4799);
+        // What is not there to its end was not told yet.
+        EXPECT_FALSE(read_pids(whole.substr(begin) + record.substr(0, record.size() - 1)).contains(SpawnId{77}));
+    }
+}
+
 TEST(Reader, CutAnywhereGivesTheStateAfterAWholeWrite) {
     const std::vector<std::string> writes = test::small_journal();
     const std::vector<std::string> states = prefixes(writes);

@@ -1,0 +1,15 @@
+// kernel/memory.hpp -- what a program does when there is no memory for it.
+#pragma once
+
+namespace abide::kernel {
+
+// From now on an allocation that fails ends the program where it stands: "NAME: out of memory" on descriptor 2, then
+// SIGKILL, as when the kernel ends somebody for want of memory.  Nothing is unwound: a destructor would act on a state
+// that is half made, and who holds that state in a journal goes on from there.  `name` must live as long as the
+// program.
+void die_without_memory(const char* name);
+
+// The same with an exit status, for a program that somebody waits for.
+void exit_without_memory(const char* name);
+
+}  // namespace abide::kernel

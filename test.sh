@@ -77,5 +77,6 @@ if [ "$mode" = full ]; then  # pages that are made from the core, and journals o
 fi
 if [ "$mode" = full ] && [ -f tests/system/run.py ]; then
     step 'system tests' python3 tests/system/run.py --build "$build"
+    step 'boot' python3 tests/boot/run.py --build "$build"
 fi
 finish

@@ -185,7 +185,8 @@ void LoggerKeeper::say_closed() {
 }
 
 void LoggerKeeper::drop_closed() {
-    for (const std::uint64_t key : std::exchange(closed_, {})) anchor_.drop(key, true);
+    // The last close of a terminal hangs its processes up, which may take its time.
+    for (const std::uint64_t key : std::exchange(closed_, {})) anchor_.drop(key, keep_of(key) == Keep::log_pipe);
 }
 
 void LoggerKeeper::flush() {

@@ -265,13 +265,13 @@ void Runs::drop_unclaimed(const std::vector<std::uint64_t>& keys) {
     for (const std::uint64_t key : keys) {
         if (find(key & kTokenIdMask) != nullptr) continue;
         switch (keep_of(key)) {
-            case Keep::log_pipe: logger_.close(key); continue;
+            case Keep::log_pipe:
+            case Keep::console: logger_.close(key); continue;
             case Keep::notify:
             case Keep::ready_pipe:
             case Keep::hold_release:
             case Keep::hold_told:
             case Keep::console_way: break;
-            case Keep::console: logger_.forget(key); break;
             case Keep::listener:
             case Keep::stored:
             case Keep::logger:

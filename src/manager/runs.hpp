@@ -40,7 +40,6 @@ struct RunThings {
     kernel::Fd ready_read, ready_write;  // write end: until the main process has it
     bool hold = false;                   // the anchor has the pipes of a main process that is held
     bool is_container = false;
-    bool has_console = false;             // the master of its terminal is at the anchor
     std::unique_ptr<ConsoleWay> console;  // on which that comes, until it has come
     kernel::Fd release, told;  // of a main process that is held: to let it go; how it goes, until recovery has taken it
 };

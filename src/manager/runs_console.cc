@@ -53,7 +53,6 @@ void Runs::take_console(RunThings& things) {
         anchor_.put(way.item.key, master, false);
         logger_.open(way.item, master);
         if (way.pattern) logger_.watch_for(*way.pattern);
-        things.has_console = true;
     } else if (!got) {
         complain(things.service + ": console: " + describe(got.error()));
     }
@@ -70,7 +69,6 @@ void Runs::recover_console(RunThings& things, const model::ServiceSpec& spec, Wa
     things.is_container = true;
     const std::uint64_t key = run_key(things.service, things.run);
     if (kept_.contains(anchor_key(Keep::console, key))) {
-        things.has_console = true;
         const protocol::log::OpenItem item{anchor_key(Keep::console, key), things.run.value, things.service,
                                            spec.log.or_default()};
         logger_.reopen(item, true);
@@ -90,11 +88,7 @@ void Runs::release_console(RunThings& things) {
         if (things.console) end_console_way(things);
     }
     // Also where nothing is known of one: the logger may hold what an anchor that was killed had kept.
-    if (things.has_console)
-        logger_.close(kept);
-    else
-        logger_.forget(kept);
-    anchor_.drop(kept, false);
+    logger_.close(kept);
 }
 
 }  // namespace abide::manager

@@ -65,7 +65,6 @@ class Loop {
     void begin_mirror();
     Status recover();
     void answer_meanwhile();
-    [[nodiscard]] bool has_unheard_children() const;
     void note_rederived(const model::in::Recovered::Found& found);
     void note_commit();
     void describe_generation(const anchor::Generation& told);

@@ -231,11 +231,6 @@ Status Loop::recover() {
     model::in::Recovered recovered;
     // Not the anchor's word: the first manager may have died before it began anything.
     if (!journal_.untouched()) {
-        // Without control groups a child of the predecessor that has not told its pid yet can't be found: it must not
-        // come to execute after it was given up, or there would be two.
-        if (!tracking_.has_cgroups() && has_unheard_children()) {
-            if (Status fenced = journal_.fence(engine_, anchor_); !fenced) return fenced;
-        }
         Result<model::in::Recovered> found = manager::recover(
             {engine_, epoll_, anchor_, processes_, runs_, tracking_, *spawner_, journal_, hello_.anchor_pid},
             [this] { answer_meanwhile(); });
@@ -280,17 +275,6 @@ void Loop::answer_meanwhile() {
         if (kind == Watched::control || kind == Watched::connection) on_ready(one, now);
     }
     cursor_.enter(Phase::comparing);
-}
-
-bool Loop::has_unheard_children() const {
-    for (const model::Service* service : engine_.services()) {
-        for (const model::Run& run : service->runs) {
-            for (const model::Process& process : run.processes) {
-                if (process.pid <= 0 && !journal_.children().contains(process.spawn)) return true;
-            }
-        }
-    }
-    return false;
 }
 
 void Loop::note_rederived(const model::in::Recovered::Found& found) {

@@ -177,7 +177,7 @@ def test_what_fails_its_rehearsal_is_refused():
 def rolls_back(one, kind, within, *words, word):
     before = pids(one)
     start = time.monotonic()
-    expect(one, 8, "--to", bad(one, kind), *words, word=word)
+    expect(one, 8, "--to", bad(one, kind), *words, word=word, timeout=within + 10)
     took = time.monotonic() - start
     assert took < within, f"{kind}: back after {took:.1f} s"
     assert pids(one) == before, kind

@@ -23,6 +23,7 @@ def tests_of(root):
 
 
 def rule_proofs(tree):
+    """A test that a page names is there, and each row of Upstart's list names one."""
     root, findings = Path(tree.root), []
     tests = tests_of(root)
     for page in sorted((root / "docs").glob("*.md")) if (root / "docs").is_dir() else []:

@@ -97,9 +97,9 @@ bool AnchorLink::flush() {
 bool AnchorLink::send_front() {
     const Entry& first = queue_.front();
     std::size_t taken = 1;
-    if (can_share_frame(first.verb)) {
+    if (can_share_frame(first.verb) && !first.alone) {
         while (taken < queue_.size() && taken < anchor::kBatch && queue_[taken].verb == first.verb &&
-               queue_[taken].flags == first.flags) {
+               queue_[taken].flags == first.flags && !queue_[taken].alone) {
             ++taken;
         }
     }
@@ -267,6 +267,7 @@ Result<AnchorLink::Kept> AnchorLink::get_now(const std::vector<std::uint64_t>& k
 
 Status AnchorLink::put_now(std::uint64_t key, SharedFd fd) {
     put(key, std::move(fd), true);
+    queue_.back().alone = true;  // a frame has one answer, under the tag of its first item
     bool done = false;
     questions_.emplace(last_tag_, [&](Kept) { done = true; });
     return pump_until(done);

@@ -84,6 +84,7 @@ class AnchorLink {
         std::string body;  // the item's bytes; a get has all its keys in one entry
         SharedFd fd;
         std::uint32_t count = 1;  // of verbs that don't share a frame
+        bool alone = false;       // nor does this item
     };
     bool send_front();
     bool take_frame(News& news);

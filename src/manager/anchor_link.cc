@@ -18,6 +18,7 @@ using anchor::Header;
 using anchor::Verb;
 
 constexpr Duration kStartPatience = seconds(8);
+constexpr std::size_t kMostTheirs = 4096;
 constexpr int kMostRefusals = 1000;  // in a row
 
 template <class T>
@@ -39,11 +40,20 @@ bool can_share_frame(Verb verb) {
 }  // namespace
 
 void AnchorLink::put(std::uint64_t key, SharedFd fd, bool ours) {
+    if (!ours && holds_theirs_ && theirs_.size() < kMostTheirs) theirs_.insert_or_assign(key, fd);
     queue_.push_back({Verb::put, ours ? anchor::kOurs : std::uint16_t{0}, ++last_tag_, bytes_of(key), std::move(fd)});
 }
 
 void AnchorLink::drop(std::uint64_t key, bool ours) {
+    if (!ours) theirs_.erase(key);  // the anchor has it still, so this is not the close(2) that may block
     queue_.push_back({Verb::drop, ours ? anchor::kOurs : std::uint16_t{0}, 0, bytes_of(key), {}});
+}
+
+void AnchorLink::hold_theirs(Kept kept) {
+    holds_theirs_ = true;
+    for (auto& [key, fd] : kept) {
+        if (theirs_.size() < kMostTheirs) theirs_.insert_or_assign(key, share(std::move(fd)));
+    }
 }
 
 void AnchorLink::get(std::vector<std::uint64_t> keys, std::function<void(Kept)> done) {

@@ -48,7 +48,8 @@ enum class Keep : std::uint8_t {
     logger = 0x14,
     ready_pipe = 0x15,
     hold_release = 0x16,
-    hold_told = 0x17
+    hold_told = 0x17,
+    inherited = 0x18
 };
 constexpr std::uint64_t anchor_key(Keep kind, std::uint64_t id) {
     return (static_cast<std::uint64_t>(kind) << kTokenIdBits) | (id & kTokenIdMask);

@@ -221,9 +221,26 @@ void Loop::take_event_log() {
     newest_event_ = events_.take_over(journal_.event_lines(), engine_.instance().last_event, kernel::now());
 }
 
+// Held here too, where the anchor can be killed.
+Status Loop::hold_theirs(const std::vector<std::uint64_t>& keys) {
+    if ((hello_.flags & anchor::kIsPid1) != 0) return {};
+    std::vector<std::uint64_t> wanted;
+    for (const std::uint64_t key : keys) {
+        if (keep_of(key) == Keep::listener || keep_of(key) == Keep::stored) wanted.push_back(key);
+    }
+    Result<AnchorLink::Kept> kept = wanted.empty() ? AnchorLink::Kept{} : anchor_.get_now(wanted);
+    if (!kept) return std::unexpected(kept.error());
+    anchor_.hold_theirs(std::move(*kept));
+    return {};
+}
+
 Status Loop::recover() {
+    if (static_cast<anchor::Start>(hello_.start) == anchor::Start::adopted) {
+        if (Status inherited = LastResort::inherit(anchor_); !inherited) return inherited;
+    }
     const Result<std::vector<std::uint64_t>> keys = anchor_.list_now();
     if (!keys) return std::unexpected(keys.error());
+    if (Status held = hold_theirs(*keys); !held) return held;
     runs_.set_kept(*keys);
     stored_.set_epoch(journal_.epoch().value);
     if (Status added = epoll_.add(anchor_.fd(), EPOLLIN, token_of(Watched::anchor)); !added) return added;

@@ -13,9 +13,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from tidy_anchor import ANCHOR_RULES  # noqa: E402
 from tidy_build import BUILD_RULES  # noqa: E402
+from tidy_docs import DOCS_RULES  # noqa: E402
 from tidy_text import TEXT_RULES, Tree  # noqa: E402
 
-TEXT_RULES = {**TEXT_RULES, **ANCHOR_RULES}
+TEXT_RULES = {**TEXT_RULES, **ANCHOR_RULES, **DOCS_RULES}
 
 SHOWN = 40  # findings of one rule
 

@@ -220,6 +220,19 @@ class Built(Case):
         self.write("src/anchor/x.cc", '// x\nlong f() { asm("syscall"); return call(__NR_read); }\n')
         self.assert_reported("anchor", "src/anchor/x.cc", "beside")
 
+    def test_a_page_that_names_a_test_which_is_not_there(self):
+        self.write("tests/system/x_test.py", "def test_there():\n    pass\n")
+        self.write("tests/unit/x_test.cc", "TEST(Word, IsOne) {}\n")
+        self.write("docs/matrix.md", "| running | is stopped |\n")
+        self.write("docs/upstart-matrix.md", '| a | b | `test_there`, "running" |\n| c | d | × "is stopped" |\n| e | f | `Word.IsOne` |\n')
+        self.assertFalse(self.findings("proofs"))
+        self.write("docs/x.md", "See `test_gone` and `Word.IsTwo`.\n")
+        self.assert_reported("proofs", "docs/x.md", "test_gone")
+        self.assert_reported("proofs", "docs/x.md", "Word.IsTwo")
+        self.write("docs/upstart-matrix.md", '| a | b | "flying" |\n| c | d | it is well |\n')
+        self.assert_reported("proofs", "docs/upstart-matrix.md", "flying")
+        self.assert_reported("proofs", "docs/upstart-matrix.md", "no test")
+
     def test_the_manager_that_was_not_built(self):
         self.write("src/manager/x.cc", "// x\n")
         self.assert_reported("syscalls", "src/manager", "build first", self.build)

@@ -209,11 +209,23 @@ void Machine::on(const in::Probed& in) {
     }
 }
 
+namespace {
+
+// Without being asked: what it says may be heard before anything else of it.
+bool answers_by_itself(ProbeKind kind) {
+    return kind == ProbeKind::fd || kind == ProbeKind::log;
+}
+
+}  // namespace
+
 void Machine::on(const in::BecameReady& in) {
     Slot slot = 0;
     Run* run = run_named(in.service, in.run, slot);
     if (run == nullptr) return;
-    if (run->state != State::starting || run->stage != Stage::ready_wait) return stray();
+    const bool early = run->stage == Stage::main && answers_by_itself(run_spec(*run).ready.or_default().probe.kind);
+    if (run->state != State::starting || (run->stage != Stage::ready_wait && !early)) return stray();
+    // A program that answers before its exec was reported: the exec is a fact then.
+    if (early) became_started(slot);
     if (in.main_pid > 0) adopt_main(slot, in.main_pid, in.main_start_ticks);
     became_ready(slot);
 }

@@ -18,6 +18,7 @@ using anchor::Header;
 using anchor::Verb;
 
 constexpr Duration kStartPatience = seconds(8);
+constexpr std::size_t kMostTheirs = 4096;
 constexpr int kMostRefusals = 1000;  // in a row
 
 template <class T>
@@ -39,11 +40,20 @@ bool can_share_frame(Verb verb) {
 }  // namespace
 
 void AnchorLink::put(std::uint64_t key, SharedFd fd, bool ours) {
+    if (!ours && holds_theirs_ && theirs_.size() < kMostTheirs) theirs_.insert_or_assign(key, fd);
     queue_.push_back({Verb::put, ours ? anchor::kOurs : std::uint16_t{0}, ++last_tag_, bytes_of(key), std::move(fd)});
 }
 
 void AnchorLink::drop(std::uint64_t key, bool ours) {
+    if (!ours) theirs_.erase(key);  // the anchor has it still, so this is not the close(2) that may block
     queue_.push_back({Verb::drop, ours ? anchor::kOurs : std::uint16_t{0}, 0, bytes_of(key), {}});
+}
+
+void AnchorLink::hold_theirs(Kept kept) {
+    holds_theirs_ = true;
+    for (auto& [key, fd] : kept) {
+        if (theirs_.size() < kMostTheirs) theirs_.insert_or_assign(key, share(std::move(fd)));
+    }
 }
 
 void AnchorLink::get(std::vector<std::uint64_t> keys, std::function<void(Kept)> done) {
@@ -97,9 +107,9 @@ bool AnchorLink::flush() {
 bool AnchorLink::send_front() {
     const Entry& first = queue_.front();
     std::size_t taken = 1;
-    if (can_share_frame(first.verb)) {
+    if (can_share_frame(first.verb) && !first.alone) {
         while (taken < queue_.size() && taken < anchor::kBatch && queue_[taken].verb == first.verb &&
-               queue_[taken].flags == first.flags) {
+               queue_[taken].flags == first.flags && !queue_[taken].alone) {
             ++taken;
         }
     }
@@ -267,6 +277,7 @@ Result<AnchorLink::Kept> AnchorLink::get_now(const std::vector<std::uint64_t>& k
 
 Status AnchorLink::put_now(std::uint64_t key, SharedFd fd) {
     put(key, std::move(fd), true);
+    queue_.back().alone = true;  // a frame has one answer, under the tag of its first item
     bool done = false;
     questions_.emplace(last_tag_, [&](Kept) { done = true; });
     return pump_until(done);

@@ -76,6 +76,11 @@ class AnchorLink {
     News read();
     [[nodiscard]] int fd() const { return socket_.get(); }
 
+    // From now on what is not ours (listening sockets, what services stored) is held here as well, for the day on which
+    // the anchor is killed; `kept`: what it has of that already.
+    void hold_theirs(Kept kept);
+    [[nodiscard]] const std::map<std::uint64_t, SharedFd>& theirs() const { return theirs_; }
+
   private:
     struct Entry {  // one item of a request
         anchor::Verb verb{};
@@ -84,6 +89,7 @@ class AnchorLink {
         std::string body;  // the item's bytes; a get has all its keys in one entry
         SharedFd fd;
         std::uint32_t count = 1;  // of verbs that don't share a frame
+        bool alone = false;       // nor does this item
     };
     bool send_front();
     bool take_frame(News& news);
@@ -97,6 +103,8 @@ class AnchorLink {
     // The answer to hello or list, for the *_now call that waits for it.
     std::function<void(const anchor::Header&, std::string_view)> now_done_;
     News early_;
+    std::map<std::uint64_t, SharedFd> theirs_;
+    bool holds_theirs_ = false;
     std::uint32_t last_tag_ = 0;
     int refusals_ = 0;  // sends that failed in a row
 };

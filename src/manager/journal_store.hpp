@@ -62,8 +62,6 @@ class JournalStore {
     [[nodiscard]] std::optional<kernel::PidRecord> pid_record(SpawnId spawn) const;
     // What children of the predecessor appended.
     [[nodiscard]] const std::map<SpawnId, std::int32_t>& children() const { return children_; }
-    // Once more: some may have come to it after the journal had been read.
-    void look_for_children();
     void forget_children() { children_.clear(); }
     // This manager's, as its records say.
     [[nodiscard]] Epoch epoch() const { return writer_ ? writer_->epoch() : Epoch{}; }
@@ -75,6 +73,7 @@ class JournalStore {
   private:
     Status replace(std::string_view image, const journal::Live& live);
     [[nodiscard]] journal::Take not_poisonous() const;
+    void look_for_children();
     journal::Live live_of(const core::Snapshot& snapshot) const;
 
     kernel::Fd file_;

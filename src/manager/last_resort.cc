@@ -4,10 +4,12 @@
 #include <fcntl.h>
 
 #include <array>
+#include <span>
 
 #include "kernel/clock.hpp"
 #include "kernel/files.hpp"
 #include "kernel/program.hpp"
+#include "kernel/socket.hpp"
 #include "manager/complain.hpp"
 #include "manager/run_key.hpp"
 
@@ -26,7 +28,46 @@ constexpr std::array kHeld = {anchor::Key::control,         anchor::Key::lock,  
                               anchor::Key::hold_program,    anchor::Key::notify, anchor::Key::cursor,
                               anchor::Key::program_copy};
 
+// The socket in which it waits for the next manager; what is on its way in a socket outlives who sent it (unix(7)).
+constexpr std::uint64_t kInherited = anchor_key(Keep::inherited, 1);
+constexpr std::size_t kBatch = 64;
+
+Result<kernel::Fd> bequeath(const std::map<std::uint64_t, SharedFd>& theirs) {
+    Result<std::pair<kernel::Fd, kernel::Fd>> pair = kernel::make_socket_pair(SOCK_SEQPACKET, true);
+    if (!pair) return std::unexpected(pair.error());
+    for (auto at = theirs.begin(); at != theirs.end();) {
+        std::vector<std::uint64_t> keys;
+        std::vector<int> fds;
+        for (; at != theirs.end() && keys.size() < kBatch; ++at) {
+            keys.push_back(at->first);
+            fds.push_back(at->second->get());
+        }
+        const Result<bool> sent = kernel::send(pair->first.get(), std::as_bytes(std::span(keys)), fds);
+        if (!sent) return std::unexpected(sent.error());
+        if (!*sent) return fail(ErrorKind::failed, "no room for all of it");
+    }
+    return std::move(pair->second);
+}
+
 }  // namespace
+
+Status LastResort::inherit(AnchorLink& anchor) {
+    Result<AnchorLink::Kept> kept = anchor.get_now({kInherited});
+    if (!kept) return std::unexpected(kept.error());
+    const auto socket = kept->find(kInherited);
+    if (socket == kept->end()) return {};
+    while (true) {
+        std::array<std::uint64_t, kBatch> keys{};
+        Result<kernel::Received> got = kernel::receive(socket->second.get(), std::as_writable_bytes(std::span(keys)));
+        if (!got) return std::unexpected(got.error());
+        if (got->nothing_now || got->end_of_stream) break;
+        for (std::size_t i = 0; i < got->fds.size() && i < got->size / sizeof keys[0]; ++i)
+            anchor.put(keys[i], share(std::move(got->fds[i])), false);
+        anchor.flush();
+    }
+    anchor.drop(kInherited, true);
+    return {};
+}
 
 void LastResort::prepare(AnchorLink& anchor, const anchor::HelloAnswer& hello, std::string instance,
                          kernel::ResourceLimitValue limit) {
@@ -54,7 +95,7 @@ void LastResort::set_logger(SharedFd socket, SharedFd pidfd) {
     logger_pidfd_ = std::move(pidfd);
 }
 
-bool LastResort::start(kernel::Spawner& spawner, std::uint64_t epoch) {
+bool LastResort::start(kernel::Spawner& spawner, std::uint64_t epoch, const std::map<std::uint64_t, SharedFd>& theirs) {
     if (!program_ || !journal_) return false;
     kernel::SpawnRequest request;
     request.argv = {anchor::kAnchorName};
@@ -78,6 +119,9 @@ bool LastResort::start(kernel::Spawner& spawner, std::uint64_t epoch) {
         hand_over(anchor_key(Keep::logger, 1), logger_socket_->get());
         hand_over(anchor_key(Keep::logger, 2), logger_pidfd_->get());
     }
+    const Result<kernel::Fd> heritage = bequeath(theirs);
+    if (heritage && !theirs.empty()) hand_over(kInherited, heritage->get());
+    if (!heritage) complain("listening sockets and stored descriptors are lost: " + describe(heritage.error()));
     request.argv.push_back("--epoch=" + std::to_string(epoch));
     request.argv.insert(request.argv.end(), {"--", instance_});
     if (Status asked = spawner.spawn(std::move(request), kToken); !asked) {

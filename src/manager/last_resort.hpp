@@ -2,12 +2,13 @@
 //
 // Holds duplicates of what the anchor keeps for the instance as a whole, from the start on, since they can't be had
 // afterwards.  What the anchor kept for single services is found again at the services themselves (their output pipe)
-// or made anew (notify sockets); the descriptors that services had stored are lost, and so are connections that wait on
-// listening sockets.  The services are not the new anchor's children: how one ends is known from its pidfd where the
-// kernel says it (6.15), else it is unknown.
+// or made anew (notify sockets); listening sockets, with the connections that wait on them, and what services had
+// stored are held by this manager too, and the next one inherits them through a socket.  The services are not the new
+// anchor's children: how one ends is known from its pidfd where the kernel says it (6.15), else it is unknown.
 // Invariant: from the start of the new anchor on, this manager does nothing but end.
 #pragma once
 
+#include <map>
 #include <string>
 
 #include "kernel/spawn.hpp"
@@ -28,7 +29,10 @@ class LastResort {
     void look_at_anchor(std::int32_t pid);
 
     // The anchor is gone.  True: a new one has been started, and will start a manager; this one must end at once.
-    bool start(kernel::Spawner& spawner, std::uint64_t epoch);
+    // `theirs`: by key, what is not ours.
+    bool start(kernel::Spawner& spawner, std::uint64_t epoch, const std::map<std::uint64_t, SharedFd>& theirs);
+    // The other side of it: everything goes to the new anchor.
+    static Status inherit(AnchorLink& anchor);
 
   private:
     AnchorLink::Kept held_;

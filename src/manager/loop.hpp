@@ -64,8 +64,8 @@ class Loop {
     void take_event_log();
     void begin_mirror();
     Status recover();
+    Status hold_theirs(const std::vector<std::uint64_t>& keys);
     void answer_meanwhile();
-    [[nodiscard]] bool has_unheard_children() const;
     void note_rederived(const model::in::Recovered::Found& found);
     void note_commit();
     void describe_generation(const anchor::Generation& told);

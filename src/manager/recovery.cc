@@ -40,10 +40,11 @@ class Search {
     }
 
     // Asked for, and no word of it when the journal was read, and in no group when we looked for it.  It may have told
-    // its pid, executed and ended in between; so the journal is asked after the group, and has the last word.
-    void doubtful() {
-        if (doubtful_.empty()) return;
-        uses_.journal.look_for_children();
+    // its pid, executed and ended in between; or it is still on its way into the group, where clone3(2) could not place
+    // it.  So the journal is closed to it, and has the last word.
+    Status doubtful() {
+        if (doubtful_.empty()) return {};
+        if (Status fenced = uses_.journal.fence(uses_.engine, uses_.anchor); !fenced) return fenced;
         for (const Doubtful& one : doubtful_) {
             Found found;
             found.spawn = one.process.spawn;
@@ -53,6 +54,7 @@ class Search {
                 found.never_ran = true;
             take_found(one.service, one.run, one.process, found);
         }
+        return {};
     }
     model::in::Recovered take() { return std::move(result_); }
 
@@ -185,7 +187,7 @@ Result<model::in::Recovered> recover(const RecoveryUses& uses, const std::functi
             }
         }
     }
-    search.doubtful();
+    if (Status settled = search.doubtful(); !settled) return std::unexpected(settled.error());
     return search.take();
 }
 

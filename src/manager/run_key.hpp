@@ -49,8 +49,9 @@ enum class Keep : std::uint8_t {
     ready_pipe = 0x15,
     hold_release = 0x16,
     hold_told = 0x17,
-    console = 0x18,     // of a container: the master of its terminal
-    console_way = 0x19  // on which it comes
+    console = 0x18,      // of a container: the master of its terminal
+    console_way = 0x19,  // on which it comes
+    inherited = 0x1a     // from the anchor before this one
 };
 constexpr std::uint64_t anchor_key(Keep kind, std::uint64_t id) {
     return (static_cast<std::uint64_t>(kind) << kTokenIdBits) | (id & kTokenIdMask);

@@ -275,6 +275,7 @@ void Runs::drop_unclaimed(const std::vector<std::uint64_t>& keys) {
             case Keep::listener:
             case Keep::stored:
             case Keep::logger:
+            case Keep::inherited:
             default: continue;
         }
         anchor_.drop(key, true);

@@ -221,9 +221,26 @@ void Loop::take_event_log() {
     newest_event_ = events_.take_over(journal_.event_lines(), engine_.instance().last_event, kernel::now());
 }
 
+// Held here too, where the anchor can be killed.
+Status Loop::hold_theirs(const std::vector<std::uint64_t>& keys) {
+    if ((hello_.flags & anchor::kIsPid1) != 0) return {};
+    std::vector<std::uint64_t> wanted;
+    for (const std::uint64_t key : keys) {
+        if (keep_of(key) == Keep::listener || keep_of(key) == Keep::stored) wanted.push_back(key);
+    }
+    Result<AnchorLink::Kept> kept = wanted.empty() ? AnchorLink::Kept{} : anchor_.get_now(wanted);
+    if (!kept) return std::unexpected(kept.error());
+    anchor_.hold_theirs(std::move(*kept));
+    return {};
+}
+
 Status Loop::recover() {
+    if (static_cast<anchor::Start>(hello_.start) == anchor::Start::adopted) {
+        if (Status inherited = LastResort::inherit(anchor_); !inherited) return inherited;
+    }
     const Result<std::vector<std::uint64_t>> keys = anchor_.list_now();
     if (!keys) return std::unexpected(keys.error());
+    if (Status held = hold_theirs(*keys); !held) return held;
     runs_.set_kept(*keys);
     stored_.set_epoch(journal_.epoch().value);
     if (Status added = epoll_.add(anchor_.fd(), EPOLLIN, token_of(Watched::anchor)); !added) return added;
@@ -231,11 +248,6 @@ Status Loop::recover() {
     model::in::Recovered recovered;
     // Not the anchor's word: the first manager may have died before it began anything.
     if (!journal_.untouched()) {
-        // Without control groups a child of the predecessor that has not told its pid yet can't be found: it must not
-        // come to execute after it was given up, or there would be two.
-        if (!tracking_.has_cgroups() && has_unheard_children()) {
-            if (Status fenced = journal_.fence(engine_, anchor_); !fenced) return fenced;
-        }
         Result<model::in::Recovered> found = manager::recover(
             {engine_, epoll_, anchor_, processes_, runs_, tracking_, *spawner_, journal_, hello_.anchor_pid},
             [this] { answer_meanwhile(); });
@@ -280,17 +292,6 @@ void Loop::answer_meanwhile() {
         if (kind == Watched::control || kind == Watched::connection) on_ready(one, now);
     }
     cursor_.enter(Phase::comparing);
-}
-
-bool Loop::has_unheard_children() const {
-    for (const model::Service* service : engine_.services()) {
-        for (const model::Run& run : service->runs) {
-            for (const model::Process& process : run.processes) {
-                if (process.pid <= 0 && !journal_.children().contains(process.spawn)) return true;
-            }
-        }
-    }
-    return false;
 }
 
 void Loop::note_rederived(const model::in::Recovered::Found& found) {

@@ -1,7 +1,7 @@
 // tests/programs/bad_main.cc -- a manager that misbehaves in the way that the name of its file says.
 //
 //   in the rehearsal:     exit-N  crash  hang  eat  mute  refuse  start-all
-//   as the manager:       at-replay  hang-live  eat-live  after-MS  garbage
+//   as the manager:       at-replay  quits-N  hang-live  eat-live  first-event  after-MS  garbage
 //
 //   always:               what the file named by ABIDE_TEST_POISON says: `record NAME` dies of reading that service,
 //                         `input WORDS` of an input that is described so, `build` of the state as a whole
@@ -40,7 +40,12 @@ extern "C" Enter __wrap__ZN5abide7manager6Cursor5enterENS0_5PhaseEjmSt17basic_st
 
 namespace {
 
+constexpr int kRecoveryInputs = 1;  // what it finds when it comes back is one
+bool dies_at_first_event = false;
+int inputs = 0;
+
 bool is_poison(manager::Phase phase, std::uint32_t kind, std::uint64_t key, std::string_view what) {
+    if (dies_at_first_event && phase == manager::Phase::stepping && ++inputs > kRecoveryInputs) return true;
     const char* file = std::getenv("ABIDE_TEST_POISON");
     std::ifstream poison(file == nullptr ? "" : file);
     std::string sort, subject;
@@ -122,6 +127,8 @@ void* end_later(void* ms) {
 
 int misbehave(const std::string& kind, int argc, char** argv) {
     if (kind == "at-replay") std::abort();
+    if (kind.starts_with("quits-")) return std::atoi(kind.c_str() + 6);
+    dies_at_first_event = kind == "first-event";
     if (kind == "hang-live") hang();
     if (kind == "eat-live") eat(std::size_t{1} << 28);
     if (kind == "garbage") talk_garbage();

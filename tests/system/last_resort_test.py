@@ -4,6 +4,7 @@ import os
 import pathlib
 import platform
 import signal
+import socket
 import threading
 import time
 
@@ -159,3 +160,57 @@ def test_a_mirror_of_others_is_no_journal():
         mirror.chmod(0o622)
         result = one.up()
         assert result.returncode == 0 and "killed" not in result.stderr, result.stderr
+
+
+STORES = """import os, socket, sys, time
+def notify(text, fds=()):
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    s.connect(os.environ["NOTIFY_SOCKET"])
+    socket.send_fds(s, [text], list(fds))
+names = os.environ["LISTEN_FDNAMES"].split(":")
+listener = socket.socket(fileno=3 + names.index("local"))
+if "precious" in names:
+    with open("back", "w") as file:
+        file.write(os.pread(3 + names.index("precious"), 100, 0).decode())
+else:
+    fd = os.memfd_create("precious")
+    os.write(fd, b"kept")
+    notify(b"FDSTORE=1\\nFDNAME=precious", [fd])
+notify(b"READY=1")
+while os.path.exists("busy"):
+    time.sleep(0.01)
+while True:
+    client = listener.accept()[0]
+    client.sendall(client.recv(10))
+    client.close()
+"""
+STORED = """
+[services.stores]
+command = ["python3", "stores.py"]
+ready = { notify = true }
+fd-store-max = 4
+sockets = [{ name = "local", listen = "unix:stores.sock" }]
+stop = { signal = "KILL" }
+"""
+
+
+def test_what_waits_at_a_listening_socket_and_what_was_stored_outlive_the_anchor():
+    with instance(TOML + STORED, {"stores.py": STORES, "busy": ""}) as one:
+        until(lambda: one.state("stores") == "running")
+        clients = []
+        for round_ in range(2):
+            client = socket.socket(socket.AF_UNIX)
+            client.settimeout(10)
+            client.connect(str(one.folder / "stores.sock"))  # in the queue: nobody accepts
+            client.sendall(b"hello")
+            clients.append(client)
+            kill_anchor(one)
+            if round_ == 0:
+                os.kill(one.where()["manager_pid"], signal.SIGKILL)  # what one inherited, the next one has from the anchor
+                one.ok("status")
+        (one.folder / "busy").unlink()
+        os.kill(one.status("stores")["pid"], signal.SIGSTOP)  # it is not the one that answers
+        one.ok("restart", "stores")
+        for client in clients:
+            assert client.recv(10) == b"hello"
+        assert (one.folder / "back").read_text() == "kept"

@@ -91,12 +91,11 @@ def test_nothing_is_refused_while_service_and_manager_are_replaced():
                 os.kill(one.where()["manager_pid"], signal.SIGKILL)
                 until(lambda: one.state("web") == "running")
             before = clients.served
-            until(lambda: clients.served > before + 5)
+            until(lambda: clients.served > max(20, before + 5))
         finally:
             clients.over = True
             clients.join(30)
         assert not clients.failures, clients.failures[:3]
-        assert clients.served > 20, clients.served
         assert datagram() == b"dns question"
 
 

@@ -4,6 +4,7 @@
 //   abide-step PID count                  until the program ends or this one gets TERM
 //   abide-step PID kill K                 SIGKILL at the entry of its K-th call from now on
 //   abide-step PID fail K ERRNO           the K-th call is not carried out (but for close) and returns -ERRNO
+//   abide-step PID deny NUMBER ERRNO      so do all calls of this number
 //   abide-step PID stop K                 SIGSTOP at the entry of its K-th call
 //   abide-step PID hold                   its next child is stopped at its first instruction, and it is killed
 //   abide-step PID allocations            counts these instead
@@ -30,6 +31,7 @@
 #include <iterator>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "step_heap.hpp"
 
@@ -37,7 +39,7 @@ namespace {
 
 volatile std::sig_atomic_t told_to_end = 0;
 
-enum class Deed { count, kill, fail, stop, hold, allocations, nomem, nomem_from };
+enum class Deed { count, kill, fail, deny, stop, hold, allocations, nomem, nomem_from };
 
 struct Word {
     std::string_view name;
@@ -47,6 +49,7 @@ struct Word {
 constexpr Word kWords[] = {{"count", Deed::count, 0},
                            {"kill", Deed::kill, 1},
                            {"fail", Deed::fail, 2},
+                           {"deny", Deed::deny, 2},
                            {"stop", Deed::stop, 1},
                            {"hold", Deed::hold, 0},
                            {"nomem", Deed::nomem, 1},
@@ -164,6 +167,20 @@ class Stepper {
         trace(stepping ? PTRACE_SYSCALL : PTRACE_CONT, pid, 0, static_cast<unsigned long>(own_stop ? 0 : signal));
     }
 
+    void deny(pid_t pid) {
+        if (inside_) {
+            __ptrace_syscall_info info{};
+            trace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, reinterpret_cast<unsigned long>(&info));
+            denied_ = static_cast<long>(info.entry.nr) == plan_.at;
+            if (denied_) replace(pid, true, -1);
+        } else if (std::exchange(denied_, false)) {
+            number_ = plan_.at;
+            ++calls_;
+            replace(pid, false, -plan_.error);
+        }
+        trace(PTRACE_SYSCALL, pid, 0, 0);
+    }
+
     void hold(pid_t child) {
         ::kill(child, SIGSTOP);  // taken before its first instruction
         trace(PTRACE_DETACH, child, 0, 0);
@@ -204,6 +221,7 @@ class Stepper {
 
     void call(pid_t pid) {
         inside_ = !inside_;
+        if (plan_.deed == Deed::deny) return deny(pid);
         if (inside_) {
             ++calls_;
             if (calls_ == plan_.at && plan_.deed != Deed::count) {
@@ -240,16 +258,16 @@ class Stepper {
 
     Plan plan_;
     pid_t subject_ = 0;
-    bool inside_ = false, done_ = false, heap_planted_ = false;
+    bool inside_ = false, denied_ = false, done_ = false, heap_planted_ = false;
     Heap heap_;
     long calls_ = 0, number_ = -1;
 };
 
 int usage() {
-    std::fprintf(
-        stderr,
-        "usage: abide-step PID [child] count | kill K | fail K ERRNO | stop K | hold | allocations | nomem K | "
-        "nomem-from K\n");
+    std::fprintf(stderr,
+                 "usage: abide-step PID [child] count | kill K | fail K ERRNO | deny NUMBER ERRNO | stop K | hold | "
+                 "allocations | nomem K | "
+                 "nomem-from K\n");
     return 2;
 }
 

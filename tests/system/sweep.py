@@ -89,9 +89,9 @@ def mains_of(name):
 class World:
     """One instance, and what can be seen of it from outside."""
 
-    def __init__(self):
-        self.instance = Instance("", {"ready": READY})
-        self.instance.config.write_text(TOML.replace("{dir}", str(self.instance.folder)))
+    def __init__(self, more="", files=None):
+        self.instance = Instance("", {"ready": READY, **(files or {})})
+        self.instance.config.write_text((TOML + more).replace("{dir}", str(self.instance.folder)))
         result = self.instance.up()
         assert result.returncode == 0, result.stdout + result.stderr + self.instance.supervisor_log()
         self.used = 0

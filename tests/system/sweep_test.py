@@ -7,6 +7,7 @@ import os
 import signal
 import time
 
+import random_kills
 import sweep
 
 FULL = os.environ.get("ABIDE_SWEEP") == "full"
@@ -182,3 +183,14 @@ def test_no_memory_in_recovery():
     print(f"   recovery: {allocations} allocations, {done} failed, {len(wrong)} differ", flush=True)
     assert not wrong, "\n".join(wrong)
     assert done >= 3, done
+
+
+def test_killed_at_random_instants():
+    """ABIDE_RANDOM_KILLS=12500 with eight processes of sweep_all.py is what is promised: 100,000."""
+    part = int(os.environ.get("ABIDE_SWEEP_PART", "1/1").split("/")[0])
+    wanted = int(os.environ.get("ABIDE_RANDOM_KILLS", "150"))
+    end = time.monotonic() + float(os.environ.get("ABIDE_RANDOM_SECONDS", "600" if wanted > 1000 else "20"))
+    done, rounds, wrong = random_kills.run(wanted, int(os.environ.get("ABIDE_SWEEP_SEED", "1")) * 1000 + part, end)
+    print(f"   random: {rounds} rounds, killed at {done} instants, {len(wrong)} differ", flush=True)
+    assert not wrong, "\n".join(wrong)
+    assert done >= 20, done

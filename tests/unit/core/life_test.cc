@@ -220,6 +220,26 @@ TEST(Restart, FollowsThePolicyAndTheCause) {
     EXPECT_EQ(d.state("forced"), "running");
 }
 
+// It writes its byte, or its line, and the news of its exec waits behind another child's birth.
+TEST(Ready, BeforeTheExecWasReportedIsReady) {
+    for (const ProbeKind kind : {ProbeKind::fd, ProbeKind::log}) {
+        ServiceSpec a = service("a");
+        a.ready.ensure().probe.kind = kind;
+        Driver d({a});
+        SpawnId spawn;
+        for (const Effect& effect : d.engine.step(in::Recovered{{}, true}, d.now)) {
+            if (const auto* fx = std::get_if<out::Spawn>(&effect)) spawn = fx->spawn;
+        }
+        ASSERT_TRUE(spawn);
+        d.engine.step(in::Spawned{spawn, 100, 1}, d.now);
+        d.engine.step(in::BecameReady{"a", d.engine.find("a")->last_run, 0, 0}, d.now);
+        EXPECT_EQ(d.state("a"), "running");
+        d.engine.step(in::Executed{spawn}, d.now);
+        EXPECT_EQ(d.state("a"), "running");
+        EXPECT_EQ(d.engine.find("a")->runs.back().processes.front().state, ProcessState::alive);
+    }
+}
+
 TEST(Strays, OfAPastRunChangeNothing) {
     Driver d({notifying("a")});
     d.boot();

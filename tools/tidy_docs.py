@@ -1,0 +1,51 @@
+"""What the pages say of tests: each test that they name is there, and each row of Upstart's list names one."""
+import re
+from pathlib import Path
+
+from tidy_text import Finding
+
+PAGE, CELLS = "docs/upstart-matrix.md", "docs/matrix.md"
+NAMED = re.compile(r"`(test_\w+|[A-Z]\w+\.[A-Z]\w+)`")
+SYSTEM_TEST = re.compile(r"^def (test_\w+)\(", re.M)
+UNIT_TEST = re.compile(r"^TEST(?:_F|_P)?\((\w+), (\w+)\)", re.M)
+QUOTED = re.compile(r'"([^"]+)"')
+COVERED = ("listed by", "–")  # what the generator lists as pending, and what is out of scope
+
+
+def tests_of(root):
+    tests = set()
+    for file in (root / "tests").rglob("*"):
+        if file.suffix == ".py":
+            tests.update(SYSTEM_TEST.findall(file.read_text()))
+        elif file.suffix == ".cc":
+            tests.update(f"{suite}.{name}" for suite, name in UNIT_TEST.findall(file.read_text()))
+    return tests
+
+
+def rule_proofs(tree):
+    """A test that a page names is there, and each row of Upstart's list names one."""
+    root, findings = Path(tree.root), []
+    tests = tests_of(root)
+    for page in sorted((root / "docs").glob("*.md")) if (root / "docs").is_dir() else []:
+        name = page.relative_to(root).as_posix()
+        for number, line in enumerate(page.read_text().splitlines(), 1):
+            for test in NAMED.findall(line):
+                if test not in tests:
+                    findings.append(Finding(name, number, f"there is no test {test}"))
+    if not (root / PAGE).is_file():
+        return findings
+    cells = (root / CELLS).read_text()
+    for number, line in enumerate((root / PAGE).read_text().splitlines(), 1):
+        if not line.startswith("| ") or line.startswith(("| code", "| row")):
+            continue
+        shown = line.rstrip(" |").rsplit("|", 1)[1]
+        for words in QUOTED.findall(shown):
+            parts = (words.replace(" ", "-"), words, "running" if words == "ready" else words)
+            if not any(part in cells for part in parts):
+                findings.append(Finding(PAGE, number, f'no cell of {CELLS} is "{words}"'))
+        if not (NAMED.search(shown) or QUOTED.search(shown) or "`" in shown or "×" in shown or any(c in shown for c in COVERED)):
+            findings.append(Finding(PAGE, number, "a row that no test shows"))
+    return findings
+
+
+DOCS_RULES = {"proofs": rule_proofs}

@@ -224,6 +224,23 @@ Result<std::vector<pid_t>> processes_of_session(pid_t session) {
     return out;
 }
 
+bool is_living(pid_t pid) {
+    const Result<ProcessStat> stat = process_stat(pid);
+    return stat && stat->state != 'Z' && stat->state != 'X';
+}
+
+bool is_same_session(pid_t session, std::uint64_t leader_start_ticks) {
+    const Result<std::uint64_t> ticks = start_ticks(session);
+    return !ticks || leader_start_ticks == 0 || *ticks == leader_start_ticks;
+}
+
+std::vector<pid_t> living_of_session(pid_t session, std::uint64_t leader_start_ticks) {
+    if (!is_same_session(session, leader_start_ticks)) return {};
+    std::vector<pid_t> members = processes_of_session(session).value_or(std::vector<pid_t>{});
+    std::erase_if(members, [](pid_t pid) { return !is_living(pid); });
+    return members;
+}
+
 bool is_descendant(pid_t pid, pid_t ancestor) {
     for (int depth = 0; depth < kDeepest && pid > 1; ++depth) {
         pid = parent_of(pid).value_or(0);

@@ -21,6 +21,8 @@ struct ProcessStat {
 };
 // not_found when there is no such process (any more).
 Result<ProcessStat> process_stat(pid_t pid);
+// It is there, and no zombie.
+bool is_living(pid_t pid);
 Result<std::uint64_t> start_ticks(pid_t pid);
 Result<pid_t> parent_of(pid_t pid);
 Result<pid_t> session_of(pid_t pid);
@@ -53,6 +55,11 @@ Result<Reaped> reap(int pidfd, bool wait);
 Result<std::vector<pid_t>> children_of(pid_t pid);
 // All processes of a session, by scanning /proc.
 Result<std::vector<pid_t>> processes_of_session(pid_t session);
+// The number of a session stays taken while somebody is in it, so only a leader with another start time (0: not known)
+// shows that it is another session by now.
+bool is_same_session(pid_t session, std::uint64_t leader_start_ticks);
+// Those that live, zombies left out; none when it is another session by now.
+std::vector<pid_t> living_of_session(pid_t session, std::uint64_t leader_start_ticks);
 Result<std::vector<pid_t>> all_processes();
 // Whether `ancestor` is met when going up from `pid` (a process is not its own descendant).  Bounded.
 bool is_descendant(pid_t pid, pid_t ancestor);

@@ -60,10 +60,17 @@ Result<EventFeed> EventFeed::make(const control::SubscribeRequest& request, int 
     if (!filter) return std::unexpected(filter.error());
     feed.filter_ = std::move(*filter);
     feed.next_ = last_id + 1;
-    if (!request.since) return feed;
+    if (request.snapshot && request.since)
+        return fail(ErrorKind::usage, "`snapshot` and `since` exclude each other", "leave one of them out");
+    if (!request.since && !request.snapshot) return feed;
     Result<events::Tail> tail = open_tail(folder);
     if (!tail) return std::unexpected(tail.error());
-    if (Status sought = seek(*tail, *request.since, last_id, now_ns); !sought) return std::unexpected(sought.error());
+    if (request.snapshot) {
+        feed.snapshot_ = std::make_unique<Snapshot>();
+        feed.snapshot_->end = last_id;
+    }
+    if (Status sought = seek(*tail, request.since.value_or("start"), last_id, now_ns); !sought)
+        return std::unexpected(sought.error());
     feed.tail_.emplace(std::move(*tail));
     return feed;
 }
@@ -82,6 +89,47 @@ void EventFeed::take(const EventBatch& batch, std::string& out) {
     }
 }
 
+void EventFeed::look_at(const events::Tail::Item& item, std::string& out) {
+    const events::Line& line = item.line;
+    const bool past = snapshot_ && line.id <= snapshot_->end;
+    if (snapshot_ && !snapshot_->known) {
+        if (past && !line.subject.empty() && filter_.passes(line))
+            snapshot_->last.insert_or_assign(std::string(line.subject), line.id);
+        return;
+    }
+    if (past) {  // of a gap: one of them was forgotten since
+        const auto at = std::ranges::lower_bound(snapshot_->ids, line.gap_from != 0 ? line.gap_from : line.id);
+        if (at != snapshot_->ids.end() && *at <= line.id) tell(item.text, out);
+        return;
+    }
+    if (filter_.passes(line)) tell(item.text, out);
+}
+
+// Which are the last ones is known: now they are told.
+Status EventFeed::end_of_looking() {
+    snapshot_->known = true;
+    for (const auto& [subject, id] : std::exchange(snapshot_->last, {})) snapshot_->ids.push_back(id);
+    std::ranges::sort(snapshot_->ids);
+    const std::uint64_t first = snapshot_->ids.empty() ? snapshot_->end + 1 : snapshot_->ids.front();
+    return tail_->seek_after(first - 1);
+}
+
+// What should be there and is not was taken away by somebody.
+Status EventFeed::end_of_files(std::uint64_t last_id, std::string& out) {
+    const std::uint64_t next = tail_->expected() != 0 ? tail_->expected() : last_id + 1;
+    if (next <= last_id) {
+        std::string time;
+        model::append_rfc3339(time, kernel::now().wall);
+        std::string gap = events::gap_line(next, last_id, tail_->source().empty() ? "/abide" : tail_->source(), time);
+        gap.pop_back();
+        tell(gap, out);
+    }
+    next_ = std::max(next, last_id + 1);
+    tail_.reset();
+    snapshot_.reset();
+    return {};
+}
+
 Status EventFeed::catch_up(int folder, std::uint64_t last_id, std::string& out) {
     if (!tail_) {
         Result<events::Tail> tail = open_tail(folder);
@@ -92,23 +140,14 @@ Status EventFeed::catch_up(int folder, std::uint64_t last_id, std::string& out) 
     for (std::size_t looked = 0; out.size() < kPieceBytes && looked < kPieceLines; ++looked) {
         const auto item = tail_->next();
         if (!item) return std::unexpected(item.error());
-        if (*item) {
-            if (filter_.passes((*item)->line)) tell((*item)->text, out);
+        const bool looking = snapshot_ && !snapshot_->known;
+        if (looking && (!*item || tail_->expected() > snapshot_->end)) {
+            if (*item) look_at(**item, out);
+            if (Status sought = end_of_looking(); !sought) return sought;
             continue;
         }
-        // All that is in the files.  What should be there and is not was taken away by somebody.
-        const std::uint64_t next = tail_->expected() != 0 ? tail_->expected() : last_id + 1;
-        if (next <= last_id) {
-            std::string time;
-            model::append_rfc3339(time, kernel::now().wall);
-            std::string gap =
-                events::gap_line(next, last_id, tail_->source().empty() ? "/abide" : tail_->source(), time);
-            gap.pop_back();
-            tell(gap, out);
-        }
-        next_ = std::max(next, last_id + 1);
-        tail_.reset();
-        return {};
+        if (!*item) return end_of_files(last_id, out);  // all that is there
+        look_at(**item, out);
     }
     return {};
 }

@@ -6,6 +6,8 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -43,8 +45,22 @@ class EventFeed {
 
   private:
     void tell(std::string_view text, std::string& out) const;
+    // One event of the log, by which the snapshot is found, or of which it is told.
+    void look_at(const events::Tail::Item& item, std::string& out);
+    Status end_of_looking();
+    Status end_of_files(std::uint64_t last_id, std::string& out);
+
+    // The log is read twice up to where it ended: for which event is the last of each service, then for those.  So that
+    // little is kept, and each part is read in pieces like everything else.
+    struct Snapshot {
+        std::uint64_t end = 0;
+        std::map<std::string, std::uint64_t, std::less<>> last;  // id by subject
+        std::vector<std::uint64_t> ids;                          // sorted, once they are known
+        bool known = false;
+    };
 
     events::Filter filter_;
+    std::unique_ptr<Snapshot> snapshot_;
     std::optional<events::Tail> tail_;
     std::uint64_t next_ = 1;  // without a tail: the first id that was not looked at
 };

@@ -17,12 +17,6 @@ namespace {
 constexpr Duration kFirstLook = milliseconds(5);
 constexpr Duration kLastLook = seconds(1);
 
-// The number of a session stays taken while somebody is in it, so only a leader with another start time is a stranger.
-bool is_same_session(const model::Session& session) {
-    const Result<std::uint64_t> ticks = kernel::start_ticks(session.id);
-    return !ticks || session.start_ticks == 0 || *ticks == session.start_ticks;
-}
-
 }  // namespace
 
 std::string Tracking::leaf_name(RunNumber run) {
@@ -41,8 +35,9 @@ void Tracking::start(kernel::Fd home, const std::string& shown, const std::strin
         if (const Status moved = tree_->adopt_own(pid); !moved)
             complain("own control group: " + describe(moved.error()));
     }
-    static_cast<void>(
-        tree_->enable_controllers({"memory", "pids", "cpu"}));  // a limit that can't be set is reported by its service
+    // A limit that can't be set is reported by its service.
+    const std::vector<std::string> missing = tree_->enable_controllers({"memory", "pids", "cpu"});
+    counts_oom_ = std::ranges::find(missing, "memory") == missing.end();
 }
 
 Result<kernel::Fd> Tracking::leaf_for_spawn(std::string_view service, RunNumber run) {
@@ -86,7 +81,7 @@ bool Tracking::contains(std::string_view service, RunNumber run, std::int32_t pi
     const auto found = sessions_.find(run_key(service, run));
     const Result<pid_t> session = kernel::session_of(pid);
     return found != sessions_.end() && session && std::ranges::any_of(found->second, [&](const model::Session& one) {
-               return one.id == *session && is_same_session(one);
+               return one.id == *session && kernel::is_same_session(one.id, one.start_ticks);
            });
 }
 
@@ -95,14 +90,9 @@ std::vector<std::int32_t> Tracking::session_members(std::uint64_t key) const {
     if (found == sessions_.end()) return {};
     std::vector<std::int32_t> members;
     for (const model::Session& session : found->second) {
-        if (!is_same_session(session)) continue;
-        const Result<std::vector<pid_t>> pids = kernel::processes_of_session(session.id);
-        if (pids) members.insert(members.end(), pids->begin(), pids->end());
+        const std::vector<pid_t> living = kernel::living_of_session(session.id, session.start_ticks);
+        members.insert(members.end(), living.begin(), living.end());
     }
-    std::erase_if(members, [](std::int32_t pid) {
-        const Result<kernel::ProcessStat> stat = kernel::process_stat(pid);
-        return !stat || stat->state == 'Z' || stat->state == 'X';
-    });
     return members;
 }
 
@@ -130,6 +120,7 @@ Status Tracking::signal_all(std::string_view service, RunNumber run, int signal,
 }
 
 bool Tracking::had_oom(std::string_view service, RunNumber run) {
+    if (!counts_oom_) return false;
     const Result<kernel::Fd> leaf = existing_leaf(service, run);
     const std::optional<std::uint64_t> count = leaf ? kernel::cgroup_oom_kills(leaf->get()) : std::nullopt;
     if (!count || *count == 0) return false;

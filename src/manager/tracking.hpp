@@ -89,6 +89,7 @@ class Tracking {
     [[nodiscard]] std::vector<std::int32_t> session_members(std::uint64_t key) const;
 
     std::optional<kernel::CgroupTree> tree_;
+    bool counts_oom_ = false;                           // the memory controller is there
     std::map<std::uint64_t, Watch> watches_;            // by run key
     std::map<std::uint64_t, std::uint64_t> oom_kills_;  // by run key, as counted last; 0 is left out
     std::set<std::uint64_t> killed_;                    // run keys whose leaf was killed and is still there

@@ -26,21 +26,6 @@ std::string folder_of(const group_record& g) {
     return g.name + "-" + std::to_string(g.id);
 }
 
-bool lives(pid_t pid) {
-    const Result<kernel::ProcessStat> stat = kernel::process_stat(pid);
-    return stat && stat->state != 'Z' && stat->state != 'X';
-}
-
-// The processes of one session of ours that live.  When another process has become the leader of a session with this
-// number, ours is long gone.
-std::vector<pid_t> session_members(const group_record::session& session) {
-    const Result<std::uint64_t> leader = kernel::start_ticks(session.id);
-    if (leader && *leader != session.start_ticks) return {};
-    std::vector<pid_t> members = kernel::processes_of_session(session.id).value_or(std::vector<pid_t>{});
-    std::erase_if(members, [](pid_t pid) { return !lives(pid); });
-    return members;
-}
-
 }  // namespace
 
 result<std::uint64_t> core::make_group(std::string_view name, leave policy, group_tier best) {
@@ -175,12 +160,12 @@ result<std::vector<int>> core::members(const group_record& g) const {
     if (g.tier == group_tier::cgroup) {
         Result<std::vector<pid_t>> pids = kernel::cgroup_processes(g.leaf.get());
         if (!pids) return from_kernel(pids.error(), {});
-        std::erase_if(*pids, [](pid_t pid) { return !lives(pid); });
+        std::erase_if(*pids, [](pid_t pid) { return !kernel::is_living(pid); });
         return std::move(*pids);
     }
     std::vector<int> out;
     for (const group_record::session& s : g.sessions) {
-        const std::vector<pid_t> some = session_members(s);
+        const std::vector<pid_t> some = kernel::living_of_session(s.id, s.start_ticks);
         out.insert(out.end(), some.begin(), some.end());
     }
     return out;
@@ -188,7 +173,8 @@ result<std::vector<int>> core::members(const group_record& g) const {
 
 bool core::group_empty(const group_record& g) const {
     if (g.tier == group_tier::cgroup) return !kernel::cgroup_populated(g.leaf.get()).value_or(false);
-    return std::ranges::all_of(g.sessions, [](const auto& s) { return session_members(s).empty(); });
+    return std::ranges::all_of(g.sessions,
+                               [](const auto& s) { return kernel::living_of_session(s.id, s.start_ticks).empty(); });
 }
 
 // Our own records are marked, so that their ends are known to have been asked for.
@@ -214,7 +200,7 @@ result<std::size_t> core::signal_group(group_record& g, int number) {
     for (int round = 0; round < kKillRounds; ++round) {
         bool any = false;
         for (const group_record::session& s : g.sessions) {
-            for (const pid_t pid : session_members(s)) {
+            for (const pid_t pid : kernel::living_of_session(s.id, s.start_ticks)) {
                 const Result<Fd> pidfd = kernel::open_pidfd(pid);
                 // Still of this session, after the pidfd was opened: it is the one that we saw.
                 if (!pidfd || kernel::session_of(pid).value_or(0) != s.id) continue;

@@ -153,8 +153,9 @@ BOOST_DESCRIBE_STRUCT(OperationRequest, (), (operation, timeout_ms))
 struct SubscribeRequest {
     std::vector<std::string> types, services;  // alternatives each; empty: all
     std::optional<std::string> since;          // "start", a cursor, or a duration back; absent: from now on
+    bool snapshot = false;                     // first the last event of each service; not with `since`
 };
-BOOST_DESCRIBE_STRUCT(SubscribeRequest, (), (types, services, since))
+BOOST_DESCRIBE_STRUCT(SubscribeRequest, (), (types, services, since, snapshot))
 
 struct EventField {
     std::string name, value;

@@ -140,9 +140,10 @@ method Generation() -> (
 
 # read.  Tells each event, one a reply, as it stands in the event log (docs/events.md); only with `more`.  types: whole
 # words of a type, such as "service", "process.exited", "ready"; services: names with * and ?; both are alternatives,
-# none: all.  since: "start", an id, or a duration back ("10m"); absent: from now on.  A gap is told as an event of the
-# type abide.stream.gap whatever the filters.  A caller that reads slowly is told from the files: nothing is left out.
-method Subscribe(types: ?[]string, services: ?[]string, since: ?string) -> (event: object)
+# none: all.  since: "start", an id, or a duration back ("10m"); absent: from now on.  snapshot: first the last event of
+# each service, then what follows, without a hole between; not with since.  A gap is told as an event of the type
+# abide.stream.gap whatever the filters.  A caller that reads slowly is told from the files: nothing is left out.
+method Subscribe(types: ?[]string, services: ?[]string, since: ?string, snapshot: ?bool) -> (event: object)
 
 # request: a name that the caller draws (up to 64 bytes).  Asking again with the same name is waiting for the operation
 # of the first time, so a caller that lost its connection asks again.

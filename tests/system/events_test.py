@@ -288,7 +288,17 @@ def test_subscribe():
         assert some.event()["subject"] == "idle"
         want = logged(one)
         assert [everything.event() for _ in want] == want
-        for parameters, error in (({"types": ["x"]}, "NotFound"), ({"since": "99999"}, "Refused"), ({"since": "?"}, "Refused"),
+        # The last of each service, then what follows.
+        last = {event["subject"]: event for event in want if "subject" in event}
+        snapshot = Subscription(control, snapshot=True)
+        assert [snapshot.event() for _ in last] == sorted(last.values(), key=lambda event: event["id"])
+        some = Subscription(control, snapshot=True, types=["started"], services=["idle", "d*"])
+        assert [some.event()["subject"] for _ in range(2)] == ["db", "idle"]
+        one.ok("restart", "idle")
+        follows = [event for event in logged(one) if event["id"] > want[-1]["id"]]
+        assert [snapshot.event() for _ in follows] == follows
+        assert some.event()["id"] == next(event["id"] for event in follows if event["type"].endswith(".started"))
+        for parameters, error in (({"types": ["x"]}, "NotFound"), ({"snapshot": True, "since": "start"}, "Refused"), ({"since": "99999"}, "Refused"), ({"since": "?"}, "Refused"),
                                   ({"types": "x"}, "InvalidParameter")):
             assert error in Subscription(control, **parameters).reply()["error"]
         without = socket.socket(socket.AF_UNIX)

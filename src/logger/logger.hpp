@@ -68,7 +68,7 @@ class Logger {
         bool resumed = false;
         bool queued = false;
         bool closing = false;
-        bool told = true;     // the manager knows of these bytes
+        bool told = true;    // the manager knows of these bytes
         bool ended = false;  // no writer at the last look
     };
 
@@ -120,6 +120,7 @@ class Logger {
     bool orphaned_ = false;  // the manager's end is closed
     bool exiting_ = false;
     Mono exit_deadline_ = kNever;
+    Mono rest_at_ = kNever;  // some time after the last pipe came: memory is given back
     Counters counters_;
 };
 

@@ -222,23 +222,19 @@ Result<Fd> CgroupTree::open_leaf(std::string_view service, std::string_view leaf
 }
 
 Result<std::size_t> CgroupTree::signal_leaf(std::string_view service, std::string_view leaf, int signal,
-                                            std::span<const KnownProcess> known) {
+                                            std::span<const pid_t> have_it) {
     const std::string folder = folder_of(service, leaf);
     struct stat info{};
     const bool flat = ::fstatat(root_.get(), folder.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 && info.st_nlink == 2;
     const Result<std::string> text =
         flat ? read_file_beneath(root_.get(), folder + "/cgroup.procs", kControlFileBytes) : std::string{};
-    const std::vector<pid_t> members = parse_cgroup_procs(text.value_or(std::string{}));
-    const auto find = [&](pid_t pid) { return std::ranges::find(known, pid, &KnownProcess::pid); };
-    const bool all_known = std::ranges::all_of(members, [&](pid_t pid) { return find(pid) != known.end(); });
-    if (!flat || !text || !all_known) {
-        const Result<Fd> fd = open_beneath(root_.get(), folder, O_RDONLY | O_DIRECTORY);
-        if (!fd) return fd.error().kind == ErrorKind::not_found ? Result<std::size_t>{0} : std::unexpected(fd.error());
-        return cgroup_signal_all(fd->get(), signal, known);
-    }
-    std::size_t sent = 0;
-    for (const pid_t pid : members) sent += send_signal(find(pid)->pidfd, signal) ? 1 : 0;
-    return sent;
+    const bool all_have_it = flat && text && std::ranges::all_of(parse_cgroup_procs(*text), [&](pid_t pid) {
+                                 return std::ranges::find(have_it, pid) != have_it.end();
+                             });
+    if (all_have_it) return 0;
+    const Result<Fd> fd = open_beneath(root_.get(), folder, O_RDONLY | O_DIRECTORY);
+    if (!fd) return fd.error().kind == ErrorKind::not_found ? Result<std::size_t>{0} : std::unexpected(fd.error());
+    return cgroup_signal_all(fd->get(), signal, have_it);
 }
 
 std::string CgroupTree::leaf_path(std::string_view service, std::string_view leaf) const {

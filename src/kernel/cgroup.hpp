@@ -34,12 +34,6 @@ Result<CgroupHome> parse_cgroup_home(std::string_view mountinfo, std::string_vie
 std::string escape_cgroup_name(std::string_view name);
 std::string unescape_cgroup_name(std::string_view name);
 
-// A process that nobody has reaped yet, so that its pid is nobody else's; both borrowed.
-struct KnownProcess {
-    pid_t pid = 0;
-    int pidfd = -1;
-};
-
 class CgroupTree {
   public:
     // Makes (or finds again) HOME/abide-NAME/ with a leaf `abide`, and moves nobody.  refused when no version 2 tree
@@ -63,10 +57,10 @@ class CgroupTree {
     // folder and not one in another: a folder costs as much as half of a process (32 us to make it, measured), and
     // nothing is asked of a service's runs together.
     Result<Fd> make_leaf(std::string_view service, std::string_view leaf);
-    // A signal to every process of a leaf, as cgroup_signal_all(); a missing leaf is fine.  With nobody in it but known
-    // processes, which is nearly always so, one read tells all that is needed.
+    // A signal to every process of a leaf, as cgroup_signal_all(); a missing leaf is fine.  With nobody in it but those
+    // that have it, which is nearly always so, one read tells all that is needed.
     Result<std::size_t> signal_leaf(std::string_view service, std::string_view leaf, int signal,
-                                    std::span<const KnownProcess> known);
+                                    std::span<const pid_t> have_it);
     // Existing only; not_found else.
     Result<Fd> open_leaf(std::string_view service, std::string_view leaf);
     // The path that cgroup_of() gives for a member.
@@ -110,9 +104,9 @@ Result<std::vector<pid_t>> cgroup_processes(int leaf);
 // SIGKILL to all: cgroup.kill, else rounds of signals until nobody is left or a bound is reached.
 Status cgroup_kill_all(int leaf);
 Status cgroup_kill_by_rounds(int leaf);
-// To every process of it.  One that is not known already is opened and then checked to be a member still.  Returns how
-// many were signalled.
-Result<std::size_t> cgroup_signal_all(int leaf, int signal, std::span<const KnownProcess> known = {});
+// To every process of it: each is opened and then checked to be a member still.  Returns how many were signalled.
+// `have_it`: got it before, and nobody has reaped them since, so that their pids are nobody else's.
+Result<std::size_t> cgroup_signal_all(int leaf, int signal, std::span<const pid_t> have_it = {});
 Status cgroup_freeze(int leaf, bool frozen);
 Status cgroup_join(int leaf, pid_t pid);
 // memory.max and so on; not_found when the controller is not there.

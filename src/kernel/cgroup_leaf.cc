@@ -87,17 +87,13 @@ Status cgroup_kill_by_rounds(int leaf) {
     return fail(ErrorKind::timed_out, "a control group makes processes faster than they can be killed");
 }
 
-Result<std::size_t> cgroup_signal_all(int leaf, int signal, std::span<const KnownProcess> known) {
+Result<std::size_t> cgroup_signal_all(int leaf, int signal, std::span<const pid_t> have_it) {
     const Result<std::vector<pid_t>> first = cgroup_processes(leaf);
     if (!first) return std::unexpected(first.error());
     std::size_t sent = 0;
     std::vector<std::pair<pid_t, Fd>> opened;
     for (const pid_t pid : *first) {
-        const auto one = std::ranges::find(known, pid, &KnownProcess::pid);
-        if (one != known.end()) {
-            if (send_signal(one->pidfd, signal)) ++sent;
-            continue;
-        }
+        if (std::ranges::find(have_it, pid) != have_it.end()) continue;
         if (Result<Fd> fd = open_pidfd(pid)) opened.emplace_back(pid, std::move(*fd));
     }
     if (opened.empty()) return sent;

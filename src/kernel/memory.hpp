@@ -1,4 +1,5 @@
-// kernel/memory.hpp -- what a program does when there is no memory for it.
+// kernel/memory.hpp -- what a program does when there is no memory for it, and what it gives back when it comes to
+// rest.
 #pragma once
 
 namespace abide::kernel {
@@ -11,5 +12,11 @@ void die_without_memory(const char* name);
 
 // The same with an exit status, for a program that somebody waits for.
 void exit_without_memory(const char* name);
+
+// Free pages of the heap go back, and the program's code is unmapped from this process: a start runs through most of
+// it, rest needs little.  What goes on running is mapped again from the page cache, some pages at a time, without a
+// disk as long as the machine has memory; what does not is the machine's to use.  Nothing is lost: code is never
+// written (relocations are of data).
+void give_back_memory();
 
 }  // namespace abide::kernel

@@ -77,4 +77,10 @@ ABIDE_RAW_INLINE long set_disposition(int signal, std::uintptr_t handler) {
     return call(__NR_rt_sigaction, signal, address(&action), 0, sizeof(action.mask));
 }
 
+ABIDE_RAW_INLINE bool is_ignored(int signal) {
+    KernelSigaction action;
+    action.handler = 0;
+    return call(__NR_rt_sigaction, signal, 0, address(&action), sizeof(action.mask)) == 0 && action.handler == 1;
+}
+
 }  // namespace abide::kernel::raw

@@ -174,7 +174,7 @@ Result<std::unique_ptr<Spawner>> Spawner::create(const SpawnerOptions& options) 
     if (!staging) return std::unexpected(staging.error());
     if (!options.without_staging) {
         // One number of the area is the wake descriptor's for good.
-        low = staging->allocate(1);
+        low = staging->allocate(1, -1);
         if (Status s = staging->put(low, event.get()); !s) return std::unexpected(s.error());
     }
     Result<Epoll> epoll = Epoll::create();

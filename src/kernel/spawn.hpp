@@ -1,11 +1,11 @@
 // kernel/spawn.hpp -- starting processes without ever waiting for them.
 //
 // Theory.  A child is cloned with CLONE_VM but without CLONE_VFORK: it runs on a small stack of its own in our memory,
-// while we go on.  It shares our descriptor table (CLONE_FILES) until its first call, close_range(64, ~0,
-// CLOSE_RANGE_UNSHARE), gives it a private one with only the 64 lowest numbers in it; so the cost doesn't grow with our
-// descriptors.  What a child needs is staged by us at numbers below 64 before the clone and taken away after it has
-// unshared.  All other numbers below 64 are kept busy by placeholders, so nothing else ever gets one.  A request that
-// finds no room is queued, first come first served.
+// while we go on.  It shares our descriptor table (CLONE_FILES) until its first call, close_range(END, ~0,
+// CLOSE_RANGE_UNSHARE), gives it a private one with only the lowest numbers in it, up to the last of its own; so the
+// cost doesn't grow with our descriptors.  What a child needs is staged by us at numbers below 64 before the clone and
+// taken away after it has unshared.  All other numbers below 64 are kept busy by placeholders, so nothing else ever
+// gets one.  A request that finds no room is queued, first come first served.
 //
 // The outcome comes through a pipe that closes on exec: end of file means that the child executed or died, and a slot
 // in our memory says which.  Stack, arguments and environment are kept until then.  A hanging exec therefore costs one
@@ -152,6 +152,8 @@ struct SpawnerOptions {
 
 class Spawner {
   public:
+    // Construct it after the program has said which signals it ignores (children get them back at their default; with
+    // SpawnerOptions::without_staging it may change its mind later).
     // Construct it before most descriptors are made: it fills all free numbers below 64.  Numbers that are in use
     // already make the staging area smaller; refused when it would be too small.
     static Result<std::unique_ptr<Spawner>> create(const SpawnerOptions& options = {});

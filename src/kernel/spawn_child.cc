@@ -33,7 +33,7 @@ ABIDE_RAW void close_between(ChildPlan* plan, long first, long last) {
 
 // The parent may take away the staged descriptors as soon as it sees the new state.
 ABIDE_RAW void leave_shared_table(ChildPlan* plan) {
-    const long r = call(__NR_close_range, kStagingEnd, ~0U, kCloseRangeUnshare);
+    const long r = call(__NR_close_range, plan->block_end, ~0U, kCloseRangeUnshare);
     const std::uint32_t state = r < 0 ? kTableStuck : kTableUnshared;
     if (r < 0) __atomic_store_n(&plan->err, raw::error_of(r), __ATOMIC_RELEASE);
     const std::uint32_t before = __atomic_exchange_n(&plan->unshare_state, state, __ATOMIC_ACQ_REL);
@@ -57,11 +57,7 @@ ABIDE_RAW void stage_above(ChildPlan* plan) {
 // Other flights' staged descriptors must not live on in us: their outcome would wait for our exec.
 ABIDE_RAW void close_all_others(ChildPlan* plan) {
     close_between(plan, 0, plan->block_begin - 1);
-    if (plan->shares_table) {
-        close_between(plan, plan->block_end, kStagingEnd - 1);
-    } else if (plan->has_close_range) {
-        call(__NR_close_range, plan->block_end, ~0U, 0);
-    }
+    if (!plan->shares_table && plan->has_close_range) call(__NR_close_range, plan->block_end, ~0U, 0);
 }
 
 ABIDE_RAW std::uint32_t crc32c(const std::byte* from, const std::byte* to) {

@@ -14,6 +14,7 @@
 #include "kernel/clock.hpp"
 #include "kernel/files.hpp"
 #include "kernel/process.hpp"
+#include "kernel/raw.hpp"
 #include "kernel/spawn_child.hpp"
 #include "kernel/spawn_impl.hpp"
 
@@ -74,6 +75,24 @@ std::uint64_t ticks_of(pid_t pid, std::uint64_t before) {
 
 }  // namespace
 
+// In somebody else's program dispositions change while we look away.
+std::uint64_t Spawner::Impl::usual_signals() {
+    std::uint64_t mask = 0;
+    for (const int signal : {SIGPIPE, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGTSTP, SIGTTIN,
+                             SIGTTOU, SIGALRM, SIGXFSZ}) {
+        mask |= std::uint64_t{1} << (signal - 1);
+    }
+    return mask;
+}
+
+std::uint64_t Spawner::Impl::ignored_signals() {
+    std::uint64_t mask = 0;
+    for (int signal = 1; signal <= 64; ++signal) {
+        if (raw::is_ignored(signal)) mask |= std::uint64_t{1} << (signal - 1);
+    }
+    return mask;
+}
+
 bool Spawner::Impl::probe_close_range() {
     // An empty range at the end of the numbers: closes nothing.
     return ::syscall(SYS_close_range, ~0U, ~0U, 0) == 0;
@@ -105,7 +124,7 @@ Spawner::Impl::Launch Spawner::Impl::launch(Waiting& waiting) {
     const int count = static_cast<int>(waiting.memory->sources.size());
     flight.shares_table = have_close_range_ && count <= staging_.capacity() && !out_of_patience_;
     if (flight.shares_table) {
-        flight.block_begin = staging_.allocate(count);
+        flight.block_begin = staging_.allocate(count, highest_target(*waiting.memory));
         if (flight.block_begin < 0) return Launch::no_room;
         flight.block_count = count;
     }
@@ -150,6 +169,7 @@ Status Spawner::Impl::stage(Flight& flight, const Fd& outcome_end) {
     }
     plan.has_close_range = have_close_range_;
     place_plan(memory, begin, flight.shares_table);
+    plan.default_signals = options_.without_staging ? usual_signals() : ignored_;
     plan.wake = wake_;
     plan.unshare_state = flight.shares_table ? kTableShared : kTableUnshared;
     if (!flight.shares_table) return {};

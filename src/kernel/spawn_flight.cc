@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <csignal>
 
 #include "base/check.hpp"
 
@@ -106,17 +105,6 @@ Status fill_hold(FlightMemory& memory, int hold_program) {
     return {};
 }
 
-// What the child sets to its default.  Handled signals are reset by the clone (CLONE_CLEAR_SIGHAND), ignored ones are
-// not.
-std::uint64_t ignored_signals() {
-    std::uint64_t mask = 0;
-    for (const int signal : {SIGPIPE, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGTSTP, SIGTTIN,
-                             SIGTTOU, SIGALRM, SIGXFSZ}) {
-        mask |= std::uint64_t{1} << (signal - 1);
-    }
-    return mask;
-}
-
 }  // namespace
 
 Status check_request(const SpawnRequest& request, int hold_program) {
@@ -189,6 +177,12 @@ Result<std::unique_ptr<FlightMemory>> prepare_memory(SpawnRequest request, int h
     return memory;
 }
 
+int highest_target(const FlightMemory& memory) {
+    int highest = 0;
+    for (const PlanDescriptor& d : memory.descriptors) highest = std::max(highest, d.target);
+    return highest;
+}
+
 void place_plan(FlightMemory& memory, int block_begin, bool shares_table) {
     ChildPlan& plan = memory.plan;
     const auto at = [&](int place) { return place < 0 ? -1 : block_begin + place; };
@@ -203,12 +197,10 @@ void place_plan(FlightMemory& memory, int block_begin, bool shares_table) {
     plan.sources = memory.sources.data();
     plan.new_session = memory.request.new_session;
     plan.controlling_terminal = memory.request.controlling_terminal;
-    plan.default_signals = ignored_signals();
     for (PlanDescriptor& d : memory.descriptors) d.source = at(d.source);
     plan.descriptors = memory.descriptors.data();
     plan.descriptor_count = static_cast<std::uint32_t>(memory.descriptors.size());
-    int highest = 0;
-    for (const PlanDescriptor& d : memory.descriptors) highest = std::max(highest, d.target);
+    const int highest = highest_target(memory);
     const bool overlap = highest >= block_begin;
     plan.raise_to = overlap ? std::max(std::max(kStagingEnd, highest + 1), plan.block_end) : -1;
 }

@@ -49,6 +49,8 @@ struct Flight {
 // Checks the request and prepares all but the numbers that depend on staging.  `hold_program`: as in SpawnerOptions.
 Status check_request(const SpawnRequest& request, int hold_program);
 Result<std::unique_ptr<FlightMemory>> prepare_memory(SpawnRequest request, int hold_program);
+// The highest number that the child fills.
+int highest_target(const FlightMemory& memory);
 // Fills in the staged numbers, counted from block_begin, and the rest of the plan.
 void place_plan(FlightMemory& memory, int block_begin, bool shares_table);
 // The request of abide-hold as a memory file.

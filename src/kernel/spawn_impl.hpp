@@ -62,6 +62,8 @@ class Spawner::Impl {
     void take_off(Flight flight, int raw_pidfd, std::uint64_t ticks_before);
     void fail_flight(std::uint64_t token, pid_t pid, SpawnStage stage, int err);
     static bool probe_close_range();
+    static std::uint64_t usual_signals();
+    static std::uint64_t ignored_signals();
     void poke();
     void be_patient(bool on);
     void launch_waiting();
@@ -87,6 +89,9 @@ class Spawner::Impl {
     bool patient_ = false, out_of_patience_ = false;
     bool have_clone3_, have_into_cgroup_, have_clone_pidfd_, have_close_range_;
     bool poked_ = false;
+    // What a child sets to its default.  Handled signals are reset by the clone (CLONE_CLEAR_SIGHAND), ignored ones are
+    // not.
+    const std::uint64_t ignored_ = ignored_signals();
     std::uint64_t last_serial_ = 0;
     std::size_t counted_ = 0;
     StackPool stacks_;

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/check.hpp"
@@ -53,15 +54,21 @@ StagingArea StagingArea::none(Fd other) {
     return area;
 }
 
-int StagingArea::allocate(int count) {
+int StagingArea::find_row(int begin, int count) const {
     int row = 0;
-    for (int number = kStagingEnd - 1; number >= kFirst; --number) {
+    for (int number = begin; number < kStagingEnd; ++number) {
         row = use_[static_cast<std::size_t>(number)] == Use::placeholder ? row + 1 : 0;
-        if (row < count) continue;
-        for (int i = 0; i < count; ++i) use_[static_cast<std::size_t>(number + i)] = Use::taken;
-        return number;
+        if (row == count) return number - count + 1;
     }
     return -1;
+}
+
+int StagingArea::allocate(int count, int target) {
+    int begin = find_row(std::max(kFirst, target + 1), count);
+    if (begin < 0) begin = find_row(kFirst, count);
+    for (int number = begin; begin >= 0 && number < begin + count; ++number)
+        use_[static_cast<std::size_t>(number)] = Use::taken;
+    return begin;
 }
 
 Status StagingArea::put(int number, int source) {

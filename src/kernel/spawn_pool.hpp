@@ -21,8 +21,10 @@ class StagingArea {
     StagingArea& operator=(StagingArea&& other) noexcept = default;
     ~StagingArea() = default;
 
-    // The first of `count` numbers in a row, or -1 when there is no room now.  From the top, away from usual targets.
-    int allocate(int count);
+    // The first of `count` numbers in a row, or -1 when there is no room now.  From the bottom, since a child copies
+    // all numbers up to its own; but where there is room above `target`, the highest number that the child is to fill,
+    // there.
+    int allocate(int count, int target);
     Status put(int number, int source);
     void release(int begin, int count);
     // What could be allocated with nothing in flight.
@@ -32,6 +34,7 @@ class StagingArea {
     enum class Use : unsigned char { foreign, placeholder, taken };
 
     StagingArea() = default;
+    [[nodiscard]] int find_row(int begin, int count) const;
     std::array<Use, kStagingEnd> use_{};
     int capacity_ = 0;
     Fd placeholder_;        // above the area

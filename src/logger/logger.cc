@@ -9,6 +9,7 @@
 #include "base/check.hpp"
 #include "kernel/clock.hpp"
 #include "kernel/log_files.hpp"
+#include "kernel/memory.hpp"
 
 namespace abide::logger {
 
@@ -46,7 +47,8 @@ Result<std::unique_ptr<Logger>> Logger::create(kernel::Fd control, int output) {
 Status Logger::run() {
     while (!finished()) {
         const bool busy = !queue_.empty() || !compressor_.idle();
-        const Result<std::span<const kernel::Ready>> events = epoll_.wait(busy ? Mono{0} : exit_deadline_);
+        const Result<std::span<const kernel::Ready>> events =
+            epoll_.wait(busy ? Mono{0} : std::min(exit_deadline_, rest_at_));
         if (!events) return std::unexpected(events.error());
         for (const kernel::Ready& ready : *events) handle_event(ready);
         for (std::size_t turns = 0; turns < kTurnsPerRound && !queue_.empty(); ++turns) {
@@ -62,6 +64,10 @@ Status Logger::run() {
         // The last lines may wait for a reader of standard error, but not for ever.
         if (orphaned_ && by_key_.empty() && exit_deadline_ == kNever)
             exit_deadline_ = kernel::mono_now() + kExitPatience;
+        if (rest_at_ != kNever && rest_at_ <= kernel::mono_now()) {
+            rest_at_ = kNever;
+            kernel::give_back_memory();
+        }
     }
     return {};
 }

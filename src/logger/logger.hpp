@@ -126,6 +126,7 @@ class Logger {
     bool orphaned_ = false;  // the manager's end is closed
     bool exiting_ = false;
     Mono exit_deadline_ = kNever;
+    Mono rest_at_ = kNever;  // some time after the last pipe came: memory is given back
     Counters counters_;
 };
 

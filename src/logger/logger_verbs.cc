@@ -7,6 +7,7 @@
 #include <optional>
 #include <variant>
 
+#include "kernel/clock.hpp"
 #include "kernel/event_watch.hpp"
 #include "kernel/files.hpp"
 #include "kernel/log_files.hpp"
@@ -25,6 +26,7 @@ constexpr std::uint8_t kClosingTurns = 17;             // a pipe holds 1 MiB at 
 constexpr std::uint8_t kClosingTurnsOfTerminal = 200;  // 68 KiB, of which a read gives 4 at most
 constexpr std::uint64_t kSearchPastBytes = 1u << 20;
 constexpr int kLockAttempts = 200;  // of 10 ms, for a predecessor that is just exiting
+constexpr Duration kQuiet = milliseconds(200);
 
 }  // namespace
 
@@ -83,6 +85,7 @@ void Logger::handle_open(const wire::Open& open, std::vector<kernel::Fd> fds) {
             done = open_stream(item, std::move(fds[i]));
         if (!done) tell(wire::Refused{item.key, item.run, done.error().what});
     }
+    rest_at_ = kernel::mono_now() + kQuiet;
 }
 
 // Before anything is done with it: a device or a file could hold us up.

@@ -342,6 +342,7 @@ void Control::write_to(Connection& connection, const Now& now) {
         }
         if (*sent == 0) break;
         connection.sent += *sent;
+        replied_ += *sent;
         if (connection.stalled == kNever) ++writing_;
         connection.stalled = now.mono + kStallPatience;
     }

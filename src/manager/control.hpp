@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/ids.hpp"
@@ -64,6 +65,8 @@ class Control {
     // Nothing is waiting to be sent.
     [[nodiscard]] bool drained() const;
     [[nodiscard]] std::size_t clients() const { return connections_.size(); }
+    // Bytes that left since the last call.
+    std::size_t take_replied() { return std::exchange(replied_, 0); }
 
   private:
     struct Waiting {
@@ -122,6 +125,7 @@ class Control {
     std::uint64_t last_event_ = 0;  // in the log
     std::size_t feeds_ = 0;         // connections with one
     std::size_t writing_ = 0;       // connections with a stall deadline
+    std::size_t replied_ = 0;
 };
 
 }  // namespace abide::manager

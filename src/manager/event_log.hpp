@@ -10,6 +10,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/ids.hpp"
 #include "base/result.hpp"
@@ -58,6 +59,11 @@ class EventLog {
     void reserve(const std::string& log_folder, const std::string& stream, EventId reserved);
     void give_back(EventId last);
 
+    // What a burst has made large; the last batch is forgotten.
+    void release_memory() {
+        std::exchange(batch_, {});
+        lines_.shrink_to_fit();
+    }
     // The folder, for readers in this process; -1: none.
     [[nodiscard]] int folder_fd() const { return directory_.get(); }
 

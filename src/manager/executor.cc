@@ -29,6 +29,7 @@ void Executor::carry_out(const std::vector<Effect>& effects, const Now& now) {
     for (const Effect& effect : effects) {
         std::visit([this](const auto& one) { run(one); }, effect);
     }
+    for (const out::Signal* effect : std::exchange(half_sent_, {})) signal_others(*effect);
     now_ = nullptr;
 }
 
@@ -58,23 +59,43 @@ void Executor::signal_process(SpawnId spawn, int signal, const std::string& serv
     if (!sent && sent.error().kind != ErrorKind::not_found) complain(service + ": " + describe(sent.error()));
 }
 
-std::vector<kernel::KnownProcess> Executor::known_of(const Run* run) const {
-    std::vector<kernel::KnownProcess> known;
-    if (run == nullptr) return known;
-    for (const Process& process : run->processes) {
+// The anchor reaps a child only when we have said so: until then its pid is nobody else's.
+std::vector<std::int32_t> Executor::children_of(const Run& run) const {
+    std::vector<std::int32_t> pids;
+    for (const Process& process : run.processes) {
         const Processes::Tracked* tracked = uses_.processes.find(process.spawn);
-        if (tracked != nullptr && tracked->child && tracked->pidfd)
-            known.push_back({tracked->pid, tracked->pidfd.get()});
+        if (tracked != nullptr && tracked->child && tracked->pidfd) pids.push_back(tracked->pid);
     }
-    return known;
+    return pids;
 }
 
+void Executor::signal_known(const out::Signal& effect, const Run& run) {
+    for (const Process& process : run.processes) {
+        const Processes::Tracked* tracked = uses_.processes.find(process.spawn);
+        if (tracked != nullptr && tracked->child) signal_process(process.spawn, effect.signal, effect.service);
+    }
+}
+
+void Executor::signal_others(const out::Signal& effect) {
+    const Run* run = run_of(effect.service, effect.run);
+    const std::vector<std::int32_t> have_it = run == nullptr ? std::vector<std::int32_t>{} : children_of(*run);
+    const Status sent = uses_.tracking.signal_all(effect.service, effect.run, effect.signal, have_it);
+    if (!sent) complain(effect.service + ": " + describe(sent.error()));
+}
+
+// Those that we hold get it at once; who else is in the group takes longer to find out than a process takes to end, so
+// that comes when all services have theirs.  Without a group nobody is looked for by what we hold.
 void Executor::run(const out::Signal& effect) {
     const Run* run = run_of(effect.service, effect.run);
     if (effect.signal == kKill) static_cast<void>(uses_.tracking.had_oom(effect.service, effect.run));
     if (effect.scope == StopScope::all) {
-        const Status sent = uses_.tracking.signal_all(effect.service, effect.run, effect.signal, known_of(run));
-        if (!sent) complain(effect.service + ": " + describe(sent.error()));
+        if (!uses_.tracking.has_cgroups() || run == nullptr) {
+            const Status sent = uses_.tracking.signal_all(effect.service, effect.run, effect.signal);
+            if (!sent) complain(effect.service + ": " + describe(sent.error()));
+            return;
+        }
+        signal_known(effect, *run);
+        half_sent_.push_back(&effect);
         return;
     }
     if (run == nullptr) return;

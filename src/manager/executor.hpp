@@ -70,12 +70,16 @@ class Executor {
 
     const model::Run* run_of(const std::string& service, RunNumber run) const;
     bool ask_the_kernel(anchor::Exit& exit);
-    [[nodiscard]] std::vector<kernel::KnownProcess> known_of(const model::Run* run) const;
+    void signal_known(const model::out::Signal& effect, const model::Run& run);
+    void signal_others(const model::out::Signal& effect);
+    [[nodiscard]] std::vector<std::int32_t> children_of(const model::Run& run) const;
     void signal_process(SpawnId spawn, int signal, const std::string& service);
     void probe_pid_file(const model::in::Probed& question, const std::string& path, bool health);
 
     Uses uses_;
     const Now* now_ = nullptr;
+    // Signals whose known processes have them, while the others have still to be looked for.
+    std::vector<const model::out::Signal*> half_sent_;
     std::vector<OperationId> replies_;
     std::map<std::int32_t, int> asked_again_;  // by pid
     std::optional<std::int32_t> ended_;

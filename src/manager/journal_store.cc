@@ -189,14 +189,14 @@ Status JournalStore::replace(std::string_view image, const journal::Live& live) 
     return {};
 }
 
-void JournalStore::compact_when_due(const core::Engine& engine, AnchorLink& anchor, bool children_writing, Mono now) {
+bool JournalStore::compact_when_due(const core::Engine& engine, AnchorLink& anchor, bool children_writing, Mono now) {
     // In the middle of a start much of what it would write is past a moment later.
     const bool pressing = raise_due_ || journal::should_compact(size_, kPressing * live_size_ + kPressingBytes);
     const bool due = pressing || journal::should_compact(size_, live_size_);
     if (std::exchange(wrote_, false) || (due && compact_at_ == kNever)) compact_at_ = due ? now + kQuiet : kNever;
-    if (!due || (!pressing && now < compact_at_)) return;
+    if (!due || (!pressing && now < compact_at_)) return false;
     compact_at_ = now + kQuiet;
-    if (children_writing || !anchor.flushed()) return;
+    if (children_writing || !anchor.flushed()) return false;
     raise_due_ = false;
     compact_at_ = kNever;
     const core::Snapshot snapshot = engine.snapshot();
@@ -204,13 +204,14 @@ void JournalStore::compact_when_due(const core::Engine& engine, AnchorLink& anch
     if (const Status replaced = replace(journal::compact(*writer_, live), live); !replaced) {
         complain("the journal was not compacted: " + describe(replaced.error()));
         live_size_ = size_;  // not again before it has doubled
-        return;
+        return true;
     }
     Result<kernel::Fd> copy = file_.duplicate();
     if (!copy) give_up_writing(describe(copy.error()));
     anchor.put(static_cast<std::uint64_t>(anchor::Key::journal), share(std::move(*copy)), true);
     // The next record goes to the new image only, so the anchor must have it by then.
     if (!anchor.flush()) give_up_writing("the anchor does not take the new image");
+    return true;
 }
 
 Result<kernel::Fd> JournalStore::copy() const {

@@ -39,8 +39,8 @@ class JournalStore {
     void mirror_to(kernel::Fd directory);
     // It is over: nothing is left for a later instance.
     void drop_mirror() { mirror_.remove(); }
-    // Only while no child may be writing its own record, which would go to the old image.
-    void compact_when_due(const core::Engine& engine, AnchorLink& anchor, bool children_writing, Mono now);
+    // Only while no child may be writing its own record, which would go to the old image.  True: it did, or tried.
+    bool compact_when_due(const core::Engine& engine, AnchorLink& anchor, bool children_writing, Mono now);
     [[nodiscard]] Mono next_deadline() const { return compact_at_; }
 
     // All that is written, in a memory file of its own, sealed.

@@ -1,13 +1,12 @@
 // manager/loop.cc -- the turn.  See the header; the start is in start.cc, the end in finish.cc.
 #include "manager/loop.hpp"
 
-#include <malloc.h>
-
 #include <algorithm>
 #include <cstdlib>
 
 #include "kernel/clock.hpp"
 #include "kernel/files.hpp"
+#include "kernel/memory.hpp"
 #include "kernel/program.hpp"
 #include "manager/complain.hpp"
 #include "manager/exited.hpp"
@@ -18,8 +17,9 @@ namespace abide::manager {
 namespace {
 
 constexpr Duration kPatienceWithAnchor = milliseconds(1);
-constexpr std::size_t kBurst = 1000;  // inputs; so long after the last one of them memory is given back
+constexpr std::size_t kBurst = 250;  // inputs, or KiB of replies; so long after the last of them memory is given back
 constexpr Duration kQuiet = milliseconds(200);
+constexpr std::size_t kKiB = 1024;
 constexpr std::size_t kManyEnded = 16;  // more than that at once: most of their signals were lost
 
 // The anchor looked at the clock when it saw the process ended.
@@ -66,6 +66,7 @@ std::string words_of(const model::Input& input) {
 }  // namespace
 
 int Loop::run() {
+    trim_at_ = kernel::mono_now() + kQuiet;  // to come to work is a burst as well
     while (!anchor_gone_) {
         turn();
         if (ending_ == Ending::told && anchor_.flushed()) return 0;
@@ -217,8 +218,7 @@ void Loop::decide(const Now& now) {
         if (item.ticket.connection != 0) stepped_.emplace_back(item.ticket, engine_.instance().last_operation);
     }
     cursor_.leave();
-    taken_ += items.size();
-    if (taken_ >= kBurst) trim_at_ = now.mono + kQuiet;
+    note_work(items.size(), now);
     control_.changed();
     const core::Changes changes = engine_.take_changes();
     journal_.write(engine_, changes, events_.fresh());
@@ -250,6 +250,7 @@ void Loop::speak(const Now& now) {
     stepped_.clear();
     for (const OperationId operation : executor_.take_replies()) control_.ended(operation, now);
     control_.flush(now);
+    note_work(control_.take_replied() / kKiB, now);
     if (places_.where.logger_pid != logger_.pid()) {
         places_.where.logger_pid = logger_.pid();
         control_.set_places(places_);
@@ -261,7 +262,9 @@ void Loop::speak(const Now& now) {
         control_.set_places(places_);
     }
     begin_mirror();
-    journal_.compact_when_due(engine_, anchor_, spawner_->in_flight() + spawner_->queued() != 0, now.mono);
+    // A compaction copies all that there is.
+    if (journal_.compact_when_due(engine_, anchor_, spawner_->in_flight() + spawner_->queued() != 0, now.mono))
+        trim_at_ = now.mono;
     watch_anchor_room();
     if (trim_at_ <= now.mono) give_back_memory();
     cursor_.settled();
@@ -280,7 +283,13 @@ void Loop::shorten_own_log() {
     if (!done) complain(describe(done.error()));
 }
 
-// After a burst the heap is full of holes between what stays, and buffers are as large as they ever were.
+void Loop::note_work(std::size_t amount, const Now& now) {
+    taken_ += amount;
+    if (amount > 0 && taken_ >= kBurst) trim_at_ = now.mono + kQuiet;
+}
+
+// After a burst the heap is full of holes between what stays, buffers are as large as they ever were, and most of the
+// code has been used.
 void Loop::give_back_memory() {
     trim_at_ = kNever;
     taken_ = 0;
@@ -288,7 +297,8 @@ void Loop::give_back_memory() {
     stepped_.shrink_to_fit();
     inbox_.release_memory();
     journal_.release_memory();
-    ::malloc_trim(0);
+    events_.release_memory();
+    kernel::give_back_memory();
 }
 
 void Loop::watch_anchor_room() {

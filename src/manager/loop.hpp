@@ -82,6 +82,7 @@ class Loop {
     void act(const Now& now);
     void speak(const Now& now);
     void watch_anchor_room();
+    void note_work(std::size_t amount, const Now& now);
     void give_back_memory();
     void shorten_own_log();
     void wait_for_orphanhood() const;
@@ -120,7 +121,7 @@ class Loop {
     std::vector<std::pair<Ticket, OperationId>> stepped_;
     std::vector<SpawnId> unheard_;  // ended, and the anchor has not said how
     Mono peek_at_ = kNever;
-    std::size_t taken_ = 0;                // inputs since memory was given back
+    std::size_t taken_ = 0;                // inputs, and KiB of replies, since memory was given back
     std::size_t complained_ = kLookAfter;  // bytes since the supervisor's own log was looked at: the first turn looks
     Mono trim_at_ = kNever;
     bool mirror_begun_ = false;

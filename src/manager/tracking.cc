@@ -105,10 +105,10 @@ std::vector<std::int32_t> Tracking::members(std::string_view service, RunNumber 
 }
 
 Status Tracking::signal_all(std::string_view service, RunNumber run, int signal,
-                            std::span<const kernel::KnownProcess> known) {
+                            std::span<const std::int32_t> have_it) {
     if (gone_.contains(run_key(service, run))) return {};
     if (tree_) {
-        const Result<std::size_t> sent = tree_->signal_leaf(service, leaf_name(run), signal, known);
+        const Result<std::size_t> sent = tree_->signal_leaf(service, leaf_name(run), signal, have_it);
         return sent ? Status{} : std::unexpected(sent.error());
     }
     const std::uint64_t key = run_key(service, run);

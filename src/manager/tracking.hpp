@@ -56,9 +56,8 @@ class Tracking {
     [[nodiscard]] bool contains(std::string_view service, RunNumber run, std::int32_t pid) const;
     [[nodiscard]] std::vector<std::int32_t> members(std::string_view service, RunNumber run);
 
-    // `known`: processes of the run that the anchor has not reaped.
-    Status signal_all(std::string_view service, RunNumber run, int signal,
-                      std::span<const kernel::KnownProcess> known = {});
+    // `have_it`: processes of the run that got the signal before, and that the anchor has not reaped.
+    Status signal_all(std::string_view service, RunNumber run, int signal, std::span<const std::int32_t> have_it = {});
     Status kill_all(std::string_view service, RunNumber run);
     Status freeze(std::string_view service, RunNumber run, bool frozen);
 

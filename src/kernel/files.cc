@@ -178,6 +178,11 @@ Status seal_memfd(int fd) {
     return {};
 }
 
+bool is_sealed(int fd) {
+    const int seals = ::fcntl(fd, F_GET_SEALS);
+    return seals >= 0 && (seals & F_SEAL_WRITE) != 0;
+}
+
 Status share_directory(const std::string& path, std::uint32_t group) {
     const Result<Fd> folder = open_file(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
     if (!folder) return std::unexpected(folder.error());

@@ -50,6 +50,7 @@ Result<std::vector<std::string>> list_directory(int directory, std::size_t bound
 Result<Fd> make_memfd(const std::string& name, std::string_view content = {});
 // F_SEAL_WRITE | SHRINK | GROW | SEAL.
 Status seal_memfd(int fd);
+bool is_sealed(int fd);  // against writing
 
 // An advisory lock on the open file; refused when another one holds it.
 // A folder of ours for the members of a group to read: what is made in it later is of that group too (S_ISGID).

@@ -45,6 +45,8 @@ journal::Live JournalStore::live_of(const core::Snapshot& snapshot) const {
 
 Result<core::Snapshot> JournalStore::open(kernel::Fd memfd, std::uint64_t epoch, bool sealed, AnchorLink& anchor,
                                           Cursor& cursor) {
+    // By the anchor, or by a manager that died before it had put another one in its place.
+    sealed = sealed || kernel::is_sealed(memfd.get());
     // A description of our own: the position and the flags of the anchor's copy are not ours to change.
     Result<kernel::Fd> file = kernel::reopen(memfd.get(), sealed ? O_RDONLY | O_CLOEXEC : kAppend);
     if (!file) return std::unexpected(file.error());

@@ -26,7 +26,7 @@ namespace abide::manager {
 
 class JournalStore {
   public:
-    // Reads what is there.  `sealed`: it can't be appended to, so a copy is made and given to the anchor.
+    // Reads what is there.  `sealed`: the anchor closed it, so a copy is made and given to the anchor.
     // `cursor` is told of each record before it is looked at, and says which ones are not to be.
     Result<core::Snapshot> open(kernel::Fd memfd, std::uint64_t epoch, bool sealed, AnchorLink& anchor, Cursor& cursor);
 

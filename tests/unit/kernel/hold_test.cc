@@ -126,10 +126,10 @@ TEST_F(HoldTest, GivesAPrivateTmp) {
     if (::geteuid() != 0) GTEST_SKIP() << "needs root";
     SpawnBench bench(options_);
     const Scratch scratch;  // lies in /tmp
-    // Not `ls | wc` at the end: the shell may still have the pipe between them.
+    // Neither a pipe nor a redirection of the shell's own, which may still have their descriptors.
     SpawnRequest request = shell(
         "ls /tmp | wc -l; echo x > /tmp/inside; id -u; cat /tmp/inside; readlink /proc/$$/fd/9; "
-        "ls /proc/$$/fd > /tmp/descriptors; wc -l < /tmp/descriptors");
+        "(ls /proc/$$/fd > /tmp/descriptors); wc -l < /tmp/descriptors");
     request.hold.private_tmp = true;
     request.credentials = Credentials{1234, 1234, {}};
     EXPECT_EQ(output_of(bench, std::move(request)), "0\n1234\nx\n3\n");

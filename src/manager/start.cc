@@ -254,6 +254,7 @@ Status Loop::recover() {
         if (!found) return std::unexpected(found.error());
         recovered = std::move(*found);
         runs_.drop_unclaimed(*keys);
+        tracking_.drop_unclaimed(engine_);
         if (Status stored = stored_.recover(engine_, *keys); !stored) return stored;
     } else {
         recovered.first = true;

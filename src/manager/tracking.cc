@@ -202,6 +202,20 @@ void Tracking::release(std::string_view service, RunNumber run) {
     static_cast<void>(tree_->remove_leaf(service, leaf_name(run)));
 }
 
+void Tracking::drop_unclaimed(const core::Engine& engine) {
+    if (!tree_) return;
+    const Result<std::vector<kernel::CgroupTree::LeafName>> leaves = tree_->list_leaves();
+    if (!leaves) return complain("listing control groups: " + describe(leaves.error()));
+    for (const kernel::CgroupTree::LeafName& one : *leaves) {
+        const model::Service* service = engine.find(one.service);
+        const bool claimed = service != nullptr && std::ranges::any_of(service->runs, [&](const model::Run& run) {
+                                 return leaf_name(run.number) == one.leaf;
+                             });
+        // With stop.scope = "main" somebody may be in it on purpose: then it stays.
+        if (!claimed) static_cast<void>(tree_->remove_leaf(one.service, one.leaf));
+    }
+}
+
 std::vector<Tracking::Empty> Tracking::drain(Mono now) {
     std::vector<Empty> empty;
     const auto take = [&](std::uint64_t key) {

@@ -64,6 +64,9 @@ class Tracking {
     // True: nobody is left (its leaf is given back).  False: watched, a later drain() will tell.
     bool watch_empty(std::string_view service, RunNumber run);
     void release(std::string_view service, RunNumber run);
+    // After a manager came back: groups of runs that the engine does not know, since who released them died before he
+    // had removed them.
+    void drop_unclaimed(const core::Engine& engine);
     struct Empty {
         std::string service;
         RunNumber run;

@@ -359,6 +359,24 @@ def group_of(pid):
         return next(line.strip()[3:] for line in groups if line.startswith("0::"))
 
 
+def test_a_group_that_nobody_claims_is_removed_by_the_next_manager():
+    """As a manager leaves it that was killed after a run was over in the journal, and before its group was removed."""
+    mount = next((line.split()[1] for line in open("/proc/mounts") if line.split()[2] == "cgroup2"), None)
+    with instance(CALM) as one:
+        if mount is None or "tracked by session" in one.supervisor_log():
+            skip("no control groups here")
+        calm = one.status("calm")["pid"]
+        group = pathlib.Path(mount + group_of(calm))
+        left = [group.with_name(name) for name in ("calm+r77.main", "gone%3A+r1.main")]
+        for folder in left:
+            folder.mkdir()
+        manager = one.where()["manager_pid"]
+        os.kill(manager, signal.SIGKILL)
+        until(lambda: one.where()["manager_pid"] != manager)
+        until(lambda: not any(folder.exists() for folder in left))
+        assert one.status("calm")["pid"] == calm and group.exists()
+
+
 def test_manager_and_child_are_killed_between_clone_and_exec():
     """What the OOM killer does to a child that still shares the manager's memory: both are gone at once.  A child that is born
     into a frozen group stays in that window for as long as we like."""

@@ -137,14 +137,15 @@ class World:
         return path.read_text().split() if path.exists() else []
 
     def settled(self):
-        """Everything rests where it is wanted, and processes and status agree."""
+        """Everything rests where it is wanted, and processes and status agree: a manager that came back answers from the journal
+        before it has looked at the processes."""
         end = time.monotonic() + SETTLE_SECONDS
         services, good = {}, 0
         while time.monotonic() < end:
             services = self.services()
             rest = services and all(
                 s["state"] in ("running", "completed", "failed") if s["want"] == "up" else s["state"] in ("inactive", "completed", "failed")
-                for s in services.values())
+                for s in services.values()) and all(alive(s["pid"]) for s in services.values() if s.get("pid"))
             good = good + 1 if rest else 0
             if good == 2:
                 return services

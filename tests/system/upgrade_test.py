@@ -332,6 +332,8 @@ def test_many_upgrades_leave_nothing():
             expect(one, 0, "--probation", "0s")
         print(f"{rounds} upgrades in {time.monotonic() - began:.0f} s")
         until(lambda: settled(first), 10)
+        with contextlib.suppress(AssertionError):  # what an upgrade took is given back when nothing more comes
+            until(lambda: footprint()[1][1] <= memory[1] + 1024, 10)
         now = footprint()[1]
         print(f"{first}; anchor {memory[0]} -> {now[0]} KiB, manager {memory[1]} -> {now[1]} KiB")
         assert now[0] <= memory[0] + 64, f"the anchor grew from {memory[0]} to {now[0]} KiB"

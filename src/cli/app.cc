@@ -92,7 +92,7 @@ void add_instance(CLI::App& app, CommandLine& line) {
     CLI::App* up = add_command(app, line, "up", "start the instance and its services, and show their output",
                                [&line](Context& context) { return up_command(context, line.up); });
     up->add_option("NAME", line.up.names, "only these and what they need");
-    up->add_flag("--detach,-d", line.up.detach, "return when all are ready (0) or one has failed (1)");
+    up->add_flag("--detach,-d", line.up.detach, "return when all have been ready (0) or one has failed (1)");
     up->add_flag("--init", line.up.init, "become the init of this container, as PID 1 does by itself");
     up->add_option("--print-since", line.up.print_since_ns, "")->group("");
     CLI::App* down = add_command(app, line, "down", "stop everything in order and end the instance",

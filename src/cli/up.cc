@@ -4,9 +4,13 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <optional>
+#include <set>
 
+#include "abide/events.hpp"
 #include "cli/commands.hpp"
 #include "cli/configuration.hpp"
+#include "cli/event_view.hpp"
 #include "cli/follow.hpp"
 #include "cli/launch.hpp"
 #include "cli/left_behind.hpp"
@@ -62,11 +66,38 @@ std::string failure_reason(Client& client, const control::ServiceStatus& service
     return service.last_exit ? exit_text(*service.last_exit) : "failed";
 }
 
-// Until all that is wanted is ready (0), or one has failed (1).
-CommandResult wait_until_ready(Context& context, Client& client) {
+// Who has become ready since this began: one that ends again at once is hardly ever seen so in a status.
+class Ready {
+  public:
+    explicit Ready(const std::string& folder) {
+        auto reader = events::Reader::open(folder, {.types = {"service.ready", "service.completed"}});
+        if (reader) reader_.emplace(std::move(*reader));
+    }
+    // Takes in what has happened.  Without a reader the statuses are all there is.
+    void look() {
+        while (reader_) {
+            auto event = reader_->next();
+            if (!event) return reader_.reset();
+            if (!*event) return;
+            names_.insert((*event)->subject);
+        }
+    }
+    [[nodiscard]] bool contains(const std::string& name) const { return names_.contains(name); }
+
+  private:
+    std::optional<events::Reader> reader_;
+    std::set<std::string> names_;
+};
+
+// Until all that is wanted has been ready (0), or one has failed (1).
+CommandResult wait_until_ready(Context& context, const Places& places, Client& client) {
+    const auto folder = events_folder(places);
+    if (!folder) return std::unexpected(folder.error());
+    Ready ready(*folder);
     for (Duration pause = kShortestPause;; pause = std::min(kLongestPause, Duration{pause.ns * 2})) {
         const auto services = all_services(client);
         if (!services) return std::unexpected(services.error());
+        ready.look();
         bool settled = true;
         for (const control::ServiceStatus& one : *services) {
             if (one.state == "failed" && one.want == "up") {
@@ -74,7 +105,7 @@ CommandResult wait_until_ready(Context& context, Client& client) {
                 return fail(ErrorKind::failed, one.name + ": " + reason,
                             "see `abide status " + one.name + "`; the instance stays up, `abide down` stops it");
             }
-            settled = settled && (one.want != "up" || is_settled(one));
+            settled = settled && (one.want != "up" || is_settled(one) || ready.contains(one.name));
         }
         if (settled) break;
         kernel::sleep_for(pause);
@@ -120,7 +151,7 @@ CommandResult join(Context& context, const Places& places, const UpOptions& opti
         if (!reply) return std::unexpected(reply.error());
         if (const int status = report_operation(context, *reply); status != 0) return status;
     }
-    if (options.detach) return options.names.empty() ? wait_until_ready(context, client) : CommandResult(0);
+    if (options.detach) return options.names.empty() ? wait_until_ready(context, places, client) : CommandResult(0);
     return follow(context, places, FollowRole::guest, options);
 }
 
@@ -187,7 +218,7 @@ CommandResult start_detached(Context& context, Prepared prepared) {
     const Places places = prepared.places;
     if (const Status started = start_behind(std::move(prepared)); !started) return std::unexpected(started.error());
     Client client(places.control);
-    return wait_until_ready(context, client);
+    return wait_until_ready(context, places, client);
 }
 
 // Another supervisor for services that lost theirs; then it is an instance that is up.

@@ -262,7 +262,8 @@ void Machine::on(const in::Exited& in) {
         return stray();
     const std::optional<Process> found = take_process(in.spawn, slot);
     if (!found) return stray();
-    const Process& gone = *found;
+    Process gone = *found;
+    if (gone.pid == 0) gone.pid = in.pid;
     if (gone.role != Role::main) {
         exited_hook(slot, gone, in.status.kind == ExitKind::code && in.status.value == 0);
         maybe_empty(slot);

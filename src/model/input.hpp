@@ -56,6 +56,7 @@ struct SpawnFailed {
 struct Exited {
     SpawnId spawn;
     ExitStatus status;
+    std::int32_t pid = 0;  // for people, where no Started came before; 0: not known
 };
 // The answer to out::FindMain: the first process of a container, which has not executed the program yet.
 struct FoundMain {

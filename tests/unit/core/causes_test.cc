@@ -60,6 +60,15 @@ TEST(Causes, AnEndLeadsToTheRestart) {
     EXPECT_EQ(last(driver, EventType::service_starting, "db").reason, Reason::restart_policy);
 }
 
+TEST(Causes, AnEndThatIsTheFirstWordOfAProcessNamesIt) {
+    Driver driver({service("db")});
+    driver.tells = false;  // the manager died before it heard of the start
+    driver.boot();
+    const SpawnId spawn = driver.engine.find("db")->runs.back().processes.front().spawn;
+    driver.give(in::Exited{spawn, {ExitKind::code, 1, false, {}, {}}, 4711});
+    EXPECT_EQ(last(driver, EventType::process_exited, "db").pid, 4711);
+}
+
 TEST(Causes, TheEndOfTheInstanceIsTheCauseOfEveryStop) {
     Driver driver({service("db"), api_needs_db()});
     driver.boot();

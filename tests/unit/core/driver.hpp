@@ -132,6 +132,7 @@ class Driver {
     std::int32_t first_pid = 5000;   // of every container; 0: none is found
     Role waits_for = Role::action;   // commands of this role go on until the test ends them
     bool holds = true, goes = true;  // what is to be held is; what is let go executes
+    bool tells = true;               // of what it started; else the test does
 
   private:
     void advance(Duration d) {
@@ -141,6 +142,7 @@ class Driver {
     }
     void answer(const Effect& effect, std::vector<Input>& inputs) {
         if (const auto* fx = std::get_if<out::Spawn>(&effect)) {
+            if (!tells) return;
             if (!execs) {
                 inputs.push_back(in::SpawnFailed{fx->spawn, "exec", 2});
                 return;

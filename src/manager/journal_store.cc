@@ -164,8 +164,12 @@ void JournalStore::write(const core::Engine& engine, const core::Changes& change
     if (!written) give_up_writing(describe(written.error()));
     if (*written != batch.size()) give_up_writing("no memory for it");
     size_ += *written;
-    mirror_.append(batch);
+    unmirrored_ = batch;
     wrote_ = true;
+}
+
+void JournalStore::mirror() {
+    if (!unmirrored_.empty()) mirror_.append(std::exchange(unmirrored_, {}));
 }
 
 void JournalStore::mirror_to(kernel::Fd directory) {
@@ -173,6 +177,7 @@ void JournalStore::mirror_to(kernel::Fd directory) {
     const Result<kernel::Fd> own = kernel::reopen(file_.get(), O_RDONLY | O_CLOEXEC);
     const Result<std::string> image = own ? kernel::read_all(own->get(), kImageBytes) : std::unexpected(own.error());
     if (!image) return complain("the mirror of the journal: " + describe(image.error()));
+    unmirrored_ = {};
     mirror_.replace(*image);
 }
 
@@ -187,6 +192,7 @@ Status JournalStore::replace(std::string_view image, const journal::Live& live) 
     if (Status same = journal::verify(*again, live, not_poisonous()); !same) return same;
     file_ = std::move(*file);
     size_ = live_size_ = again->size();
+    unmirrored_ = {};
     mirror_.replace(*again);
     return {};
 }

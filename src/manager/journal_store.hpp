@@ -33,6 +33,8 @@ class JournalStore {
     // Everything that changed, as one batch, with the lines of the event log that tell of it.  Does not return when it
     // can't be written.
     void write(const core::Engine& engine, const core::Changes& changes, std::string_view event_lines);
+    // The batch just written, in the mirror as well; before any effect of it.
+    void mirror();
     // The lines of the last batch of a predecessor.
     [[nodiscard]] const std::string& event_lines() const { return event_lines_; }
     // From now on it is written to this folder as well.
@@ -91,6 +93,7 @@ class JournalStore {
     Mono compact_at_ = kNever;  // when it is due, and nothing is written until then
     const Cursor* cursor_ = nullptr;
     Mirror mirror_;
+    std::string_view unmirrored_;  // the writer's, until the next write
     std::vector<std::string> problems_;
 };
 

@@ -275,7 +275,7 @@ void Launcher::started(SpawnId spawn, kernel::SpawnEvent& event) {
         if (never) marks |= anchor::kNeverKill;
     }
     uses_.anchor.mark(event.pid, marks);
-    const Status watched = uses_.epoll.add(event.pidfd.get(), EPOLLIN, token_of(Watched::process, spawn.value));
+    const Status watched = uses_.ends.add(event.pidfd.get(), EPOLLIN, token_of(Watched::process, spawn.value));
     if (!watched) complain(describe(watched.error()));  // the anchor tells its exit as well, a little later
     uses_.processes.add(spawn, event.pid, std::move(event.pidfd), true, false);
     if (owner.process != nullptr && owner.process->role == Role::container_create)

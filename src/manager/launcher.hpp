@@ -29,7 +29,7 @@ class Launcher {
   public:
     struct Uses {
         const core::Engine& engine;
-        kernel::Epoll& epoll;
+        kernel::Epoll& ends;  // of the processes that it starts
         kernel::Spawner& spawner;
         AnchorLink& anchor;
         Inbox& inbox;

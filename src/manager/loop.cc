@@ -30,8 +30,9 @@ Wall time_of(const anchor::Exit& exit, const Now& now) {
 
 }  // namespace
 
-Loop::Loop(kernel::Epoll epoll, std::unique_ptr<kernel::Spawner> spawner, AnchorLink anchor)
+Loop::Loop(kernel::Epoll epoll, kernel::Epoll ends, std::unique_ptr<kernel::Spawner> spawner, AnchorLink anchor)
     : epoll_(std::move(epoll)),
+      ends_(std::move(ends)),
       spawner_(std::move(spawner)),
       anchor_(std::move(anchor)),
       logger_(epoll_, anchor_, *spawner_),
@@ -41,7 +42,7 @@ Loop::Loop(kernel::Epoll epoll, std::unique_ptr<kernel::Spawner> spawner, Anchor
       notify_(engine_, inbox_, tracking_, runs_, anchor_, stored_),
       upgrader_({engine_, epoll_, *spawner_, anchor_, inbox_, journal_}),
       launcher_(
-          {engine_, epoll_, *spawner_, anchor_, inbox_, processes_, runs_, tracking_, logger_, journal_, upgrader_}),
+          {engine_, ends_, *spawner_, anchor_, inbox_, processes_, runs_, tracking_, logger_, journal_, upgrader_}),
       executor_({engine_, epoll_, anchor_, inbox_, processes_, runs_, tracking_, launcher_, probes_, stored_, upgrader_,
                  hello_.anchor_pid}),
       control_(epoll_, engine_, inbox_) {}
@@ -126,7 +127,7 @@ void Loop::on_ready(const kernel::Ready& ready, const Now& now) {
             return;
         case Watched::control: return control_.on_listener();
         case Watched::connection: return control_.on_connection(id, ready.events, now);
-        case Watched::process: return on_process(SpawnId{id}, now);
+        case Watched::process: return on_process(SpawnId{id}, epoll_, now);
         case Watched::notify:
             // Without cgroups a sender is known by its session, which the Spawner tells.
             if (!tracking_.has_cgroups()) launcher_.on_spawner(now);
@@ -154,6 +155,14 @@ void Loop::on_anchor(const Now& now) {
         inbox_.push(InputClass::notification, model::in::Signalled{wished.wish.signal});
         anchor_.took_wish(wished);  // sent after the turn's journal write
     }
+    if (!news.exits.empty()) look_for_more_ends(now);
+}
+
+// Signals of children coalesce: what the anchor was not told of ended not long before what it was told of.
+void Loop::look_for_more_ends(const Now& now) {
+    const auto ended = ends_.wait(Mono{});
+    if (!ended) return complain(describe(ended.error()));
+    for (const kernel::Ready& one : *ended) on_process(SpawnId{id_of(one.token)}, ends_, now);
 }
 
 void Loop::on_exit(const anchor::Exit& exit, const Now& now) {
@@ -165,15 +174,15 @@ void Loop::on_exit(const anchor::Exit& exit, const Now& now) {
     const bool spawning = spawner_->in_flight() + spawner_->queued() != 0;
     const std::optional<Processes::Ended> ended = processes_.ended(exit, spawning);
     if (!ended) return;
+    if (std::erase(unheard_, ended->spawn) != 0 && unheard_.empty()) peek_at_ = kNever;
     inbox_.push(InputClass::process, exited(engine_, tracking_, *ended, time_of(ended->exit, now)));
 }
 
-// A process has ended.  Usually the anchor is about to say so; it is asked when it does not, since its signals
-// coalesce.
-void Loop::on_process(SpawnId spawn, const Now& now) {
+// A process has ended.  Usually the anchor is about to say so; it is asked when it does not.
+void Loop::on_process(SpawnId spawn, kernel::Epoll& watched, const Now& now) {
     const Processes::Tracked* process = processes_.find(spawn);
     if (process == nullptr || !process->pidfd) return;
-    static_cast<void>(epoll_.remove(process->pidfd.get()));
+    static_cast<void>(watched.remove(process->pidfd.get()));
     unheard_.push_back(spawn);
     peek_at_ = unheard_.size() >= kManyEnded ? now.mono : std::min(peek_at_, now.mono + kPatienceWithAnchor);
 }
@@ -230,6 +239,7 @@ void Loop::act(const Now& now) {
     notify_.journaled(epoll_);
     // Who waits for an event is woken first.
     events_.flush(now);
+    journal_.mirror();
     control_.published(events_.folder_fd(), events_.written().value, events_.batch());
     executor_.carry_out(effects_, now);
     effects_.clear();

@@ -56,7 +56,7 @@ class Loop {
     }
 
   private:
-    Loop(kernel::Epoll epoll, std::unique_ptr<kernel::Spawner> spawner, AnchorLink anchor);
+    Loop(kernel::Epoll epoll, kernel::Epoll ends, std::unique_ptr<kernel::Spawner> spawner, AnchorLink anchor);
 
     Status take_places();
     Status take_tracking();
@@ -74,7 +74,8 @@ class Loop {
     Mono deadline() const;
     void on_ready(const kernel::Ready& ready, const Now& now);
     void on_anchor(const Now& now);
-    void on_process(SpawnId spawn, const Now& now);
+    void look_for_more_ends(const Now& now);
+    void on_process(SpawnId spawn, kernel::Epoll& watched, const Now& now);
     void ask_about_unheard();
     void on_exit(const anchor::Exit& exit, const Now& now);
     void look_at_clocks(const Now& now);
@@ -91,6 +92,7 @@ class Loop {
     void go_on_ending(const Now& now);
 
     kernel::Epoll epoll_;
+    kernel::Epoll ends_;  // of children; nobody sleeps on it, so that the anchor alone is woken by an end
     std::unique_ptr<kernel::Spawner> spawner_;
     AnchorLink anchor_;
     Inbox inbox_;

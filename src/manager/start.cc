@@ -77,9 +77,10 @@ Result<std::unique_ptr<Loop>> Loop::create(kernel::Fd anchor_socket) {
         options.hold_program = hold->second.get();
     Result<std::unique_ptr<kernel::Spawner>> spawner = kernel::Spawner::create(options);
     if (!spawner) return std::unexpected(spawner.error());
-    Result<kernel::Epoll> epoll = kernel::Epoll::create();
+    Result<kernel::Epoll> epoll = kernel::Epoll::create(), ends = kernel::Epoll::create();
     if (!epoll) return std::unexpected(epoll.error());
-    std::unique_ptr<Loop> loop(new Loop(std::move(*epoll), std::move(*spawner), std::move(anchor)));
+    if (!ends) return std::unexpected(ends.error());
+    std::unique_ptr<Loop> loop(new Loop(std::move(*epoll), std::move(*ends), std::move(*spawner), std::move(anchor)));
     loop->hello_ = *hello;
     loop->kept_ = std::move(*kept);
     return loop;

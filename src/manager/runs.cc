@@ -184,10 +184,13 @@ void Runs::recover(const model::Service& service, const model::Run& run, const m
             complain(service.name + ": notify socket: " + describe(made.error()));
         }
     }
-    if (auto pipe = kept.extract(anchor_key(Keep::ready_pipe, key)); pipe && run.state == model::State::starting) {
+    const bool may_become_ready = run.state == model::State::starting || run.state == model::State::created;
+    if (auto pipe = kept.extract(anchor_key(Keep::ready_pipe, key)); pipe && may_become_ready) {
         things.ready_read = std::move(pipe.mapped());
         must(epoll_.add(things.ready_read.get(), EPOLLIN, token_of(Watched::ready_pipe, key)),
              service.name + ": readiness pipe");
+    } else if (pipe) {
+        anchor_.drop(anchor_key(Keep::ready_pipe, key), true);  // its predecessor had no time to, once it was ready
     }
     if (auto pipe = kept.extract(anchor_key(Keep::hold_release, key))) things.release = std::move(pipe.mapped());
     if (auto pipe = kept.extract(anchor_key(Keep::hold_told, key))) things.told = std::move(pipe.mapped());

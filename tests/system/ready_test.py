@@ -1,8 +1,11 @@
 """Readiness that means ready: each kind with a real program, and programs that never get there."""
+import contextlib
 import os
+import signal
+import subprocess
 import time
 
-from harness import instance, until
+from harness import BIN, instance, until
 
 NOTIFY = """import os, socket, sys, time
 def tell(text):
@@ -114,3 +117,57 @@ def test_watchdog():
         time.sleep(0.8)
         assert one.status("a")["restarts"] == 0
         until(lambda: one.status("a")["restarts"] >= 1)
+
+
+def pipes_of(pid):
+    found = 0
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(OSError):
+            found += os.readlink(f"/proc/{pid}/fd/{fd}").startswith("pipe:")
+    return found
+
+
+def test_a_manager_killed_while_it_hears_of_readiness_leaves_no_pipe():
+    """At each system call of the turn in which the word arrives."""
+    toml = """[services.a]
+command = ["sh", "-c", "until [ -e go ]; do sleep 0.02; done; rm go; echo >&3; exec sleep 1000"]
+ready = { fd = 3 }
+autostart = false
+"""
+    with instance(toml) as one:
+        go = one.folder / "go"
+        killed = 0
+        for call in range(1, 25):
+            before = pipes_of(one.where()["anchor_pid"])
+            start = subprocess.Popen([str(BIN / "abide"), "-C", str(one.folder), "start", "a"], stdout=subprocess.DEVNULL,
+                                     stderr=subprocess.DEVNULL)
+            until(lambda: one.status("a")["pid"] and one.state("a") == "starting")
+            manager = one.where()["manager_pid"]
+            step = subprocess.Popen([str(BIN / "abide-step"), str(manager), "kill", str(call)], stdout=subprocess.PIPE, text=True)
+            step.stdout.readline()
+            go.touch()
+            until(lambda: not go.exists())
+            time.sleep(0.05)
+            step.terminate()
+            step.communicate(timeout=10)
+            until(lambda: one.run("status").returncode == 0)
+            assert start.wait(10) == 0 and one.state("a") == "running", call
+            killed += one.where()["manager_pid"] != manager
+            one.ok("stop", "a")
+            until(lambda: pipes_of(one.where()["anchor_pid"]) == before, 3)
+        assert killed > 10, killed
+
+
+def test_one_that_is_created_becomes_ready_under_the_next_manager():
+    toml = """[services.a]
+command = ["sh", "-c", "echo >&3; exec sleep 1000"]
+ready = { fd = 3, timeout = "5s" }
+autostart = false
+"""
+    with instance(toml) as one:
+        one.ok("create", "a")
+        manager = one.where()["manager_pid"]
+        os.kill(manager, signal.SIGKILL)
+        until(lambda: one.where()["manager_pid"] != manager)
+        one.ok("start", "a")
+        assert one.state("a") == "running" and one.status("a")["restarts"] == 0

@@ -4,12 +4,14 @@ nothing had happened.  Each scenario runs undisturbed first (the twin), then onc
     tests/system/run.py --build BUILD sweep         a seeded sample (ABIDE_SWEEP_SEED, ABIDE_SWEEP_SECONDS)
     ABIDE_SWEEP=full tests/system/run.py sweep      every call of every scenario, and every kind of failure: half an hour
 """
+import collections
 import contextlib
 import errno
 import json
 import os
 import pathlib
 import random
+import re
 import signal
 import subprocess
 import time
@@ -75,6 +77,15 @@ def parent_of(pid):
         return None
 
 
+def descriptors_of(pid):
+    """How many of each kind: {"pipe": 3, "socket": 2, ...}."""
+    kinds = collections.Counter()
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(OSError):
+            kinds[re.sub(r":?\[\d+\]| \(deleted\)|\d+", "", os.readlink(f"/proc/{pid}/fd/{fd}"))] += 1
+    return dict(sorted(kinds.items()))
+
+
 def mains_of(name):
     """Processes with the service's name in their environment whose parent is the anchor, hooks aside."""
     found = []
@@ -127,7 +138,7 @@ class World:
         groups = next((line.split()[1] for line in open("/proc/mounts") if line.split()[2] == "cgroup2"), None)
         own = next((line[3:].strip() for line in open(f"/proc/{where['manager_pid']}/cgroup") if line.startswith("0::")), "")
         home = os.path.dirname(own) if groups and own.count("/") > 1 else None
-        return {"anchor": len(os.listdir(f"/proc/{anchor}/fd")), "logger": len(os.listdir(f"/proc/{self.logger()}/fd")),
+        return {"anchor": descriptors_of(anchor), "logger": descriptors_of(self.logger()),
                 "groups": sum(len(folders) for _, folders, _ in os.walk(groups + home)) if home else 0,
                 "notify": len(os.listdir(where["runtime"] + "/notify")),
                 "children": sum(parent_of(pid) == anchor for pid in filter(str.isdigit, os.listdir("/proc")))}

@@ -15,6 +15,7 @@ Live live_of(const Recovered& recovered, std::string_view program) {
     live.environment = &recovered.environment;
     if (recovered.boot) live.boot = &*recovered.boot;
     live.descriptors = &recovered.descriptors;
+    live.events = &recovered.events;
     live.pids = &recovered.pids;
     live.program = program;
     return live;
@@ -42,6 +43,7 @@ std::string_view compact(Writer& writer, const Live& live) {
     }
     for (const model::Service* service : live.services) writer.append_service(*service);
     for (const model::Operation* operation : live.operations) writer.append_operation(*operation);
+    if (live.events && !live.events->lines.empty()) writer.append_events(*live.events);
     writer.append_kept();
     if (live.pids) {
         for (const auto& [spawn, entry] : *live.pids) writer.append_pid(entry);

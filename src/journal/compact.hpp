@@ -27,6 +27,7 @@ struct Live {
     const Environment* environment = nullptr;
     const BootRecord* boot = nullptr;
     const std::map<FdKey, Descriptor>* descriptors = nullptr;
+    const EventLines* events = nullptr;                 // that are in no file yet
     const std::map<SpawnId, PidEntry>* pids = nullptr;  // only those still asked need to go along
     std::string program;                                // version, for the header
     const Header* header = nullptr;                     // of the older format to write in; none: our own

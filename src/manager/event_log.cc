@@ -93,6 +93,8 @@ Status EventLog::open_folder() {
     if (!own) return std::unexpected(own.error());
     if (Status locked = kernel::lock_exclusive(own->get()); !locked) {
         if (locked.error().kind != ErrorKind::refused) return locked;
+        // What is missing can be told without the lock.
+        if (const auto end = events::find_log_end(own->get())) written_ = std::max(written_, EventId{end->last_id});
         return fail(ErrorKind::refused, "another supervisor writes the event log");
     }
     static_cast<void>(kernel::set_group_and_mode(own->get(), group_, kFolderMode));
@@ -154,11 +156,7 @@ Status EventLog::adopt_newest() {
 }
 
 EventId EventLog::take_over(std::string_view journaled, EventId last_event, const Now& now) {
-    if (const Status opened = open_folder(); !opened) {
-        complain("events are not written: " + describe(opened.error()));
-        complained_ = true;
-        retry_at_ = now.mono + kRetry;
-    }
+    if (const Status opened = open_folder(); !opened) put_off(opened.error(), now);
     // The journal is written first, so the log can know of little that it does not; a number far beyond is damaged.
     if (written_.value > last_event.value && written_.value - last_event.value > kPlausible) written_ = last_event;
     EventId told = written_;
@@ -304,12 +302,13 @@ void EventLog::flush(const Now& now) {
         done = write_out(now);
         // What is in the log is rung for, also when the rest found no room.
         if (directory_ && open_doorbell()) ring();
-        if (done) complained_ = false;
-        retry_at_ = done ? kNever : now.mono + kRetry;
-    }
-    if (!done && !complained_) {
-        complained_ = true;
-        complain("events are not written: " + describe(done.error()) + "; they wait in memory");
+        if (done) {
+            complained_ = false;
+            retry_at_ = kNever;
+            pause_ = kFirstRetry;
+        } else {
+            put_off(done.error(), now);
+        }
     }
     bound_waiting();
     fresh_at_ = lines_.size();
@@ -318,6 +317,19 @@ void EventLog::flush(const Now& now) {
         static_cast<void>(write_reservation(reserved_.value + 1));
     }
     if (directory_ && now.wall.ns - looked_.ns > kLookForOldNs) forget_old_segments(now);
+}
+
+// A predecessor's last child may hold its lock for some milliseconds, until its exec: the first pauses are short.
+void EventLog::put_off(const Error& why, const Now& now) {
+    const bool passes = why.kind == ErrorKind::refused && pause_ < kRetry;
+    if (!passes) pause_ = kRetry;
+    retry_at_ = now.mono + pause_;
+    if (passes) {
+        pause_ = std::min(kRetry, Duration{pause_.ns * 2});
+        return;
+    }
+    if (!std::exchange(complained_, true))
+        complain("events are not written: " + describe(why) + "; they wait in memory");
 }
 
 void EventLog::ring() {

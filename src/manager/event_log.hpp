@@ -51,6 +51,7 @@ class EventLog {
     // When to call flush() although nothing happened: lines wait for room.
     [[nodiscard]] Mono next_deadline() const { return retry_at_; }
 
+    [[nodiscard]] bool all_written() const { return lines_.empty(); }
     // What the last flush() wrote, if it wrote all of it, and the newest id in the log.
     [[nodiscard]] std::string_view batch() const { return batch_; }
     [[nodiscard]] EventId written() const { return written_; }
@@ -79,6 +80,7 @@ class EventLog {
     void add_gap(EventId from, EventId to, const Now& now);
     void forget_old_segments(const Now& now);
     void bound_waiting();
+    void put_off(const Error& why, const Now& now);
     void ring();
 
     Folder folder_;
@@ -101,7 +103,9 @@ class EventLog {
     Wall begun_{};            // the segment
     Wall looked_{};           // for what is too old
     Mono retry_at_ = kNever;
+    Duration pause_ = kFirstRetry;  // before the next try
     bool complained_ = false;
+    static constexpr Duration kFirstRetry = milliseconds(2);
     int dear_ = 0;  // so many rings are left to the ringer
 };
 

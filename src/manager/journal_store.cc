@@ -19,6 +19,7 @@ namespace {
 
 constexpr std::size_t kImageBytes = std::size_t{1} << 30;
 constexpr std::size_t kTailBytes = std::size_t{16} << 10;
+constexpr std::size_t kWaitingBytes = std::size_t{256} << 10;  // of events: the record has all of them each time
 constexpr Duration kQuiet = milliseconds(200);
 constexpr std::size_t kPressing = 2, kPressingBytes = std::size_t{1} << 20;
 constexpr int kAppend = O_RDWR | O_APPEND | O_CLOEXEC;
@@ -38,6 +39,7 @@ journal::Live JournalStore::live_of(const core::Snapshot& snapshot) const {
     live.environment = &environment_;
     live.boot = boot_ ? &*boot_ : nullptr;
     live.descriptors = &descriptors_;
+    live.events = &waiting_;
     live.program = std::string(version());
     live.header = older_ ? &*older_ : nullptr;
     return live;
@@ -70,7 +72,7 @@ Result<core::Snapshot> JournalStore::open(kernel::Fd memfd, std::uint64_t epoch,
     untouched_ = !recovered.last_epoch;
     environment_ = std::move(recovered.environment);
     boot_ = std::move(recovered.boot);
-    event_lines_ = std::move(recovered.events.lines);
+    waiting_ = std::move(recovered.events);
     descriptors_ = std::move(recovered.descriptors);
     problems_ = recovered.problems;
     if (recovered.header && recovered.header->format < journal_format().format) older_ = recovered.header;
@@ -155,9 +157,12 @@ void JournalStore::write(const core::Engine& engine, const core::Changes& change
     }
     for (const OperationId id : changes.dropped_operations) writer.append_removed_operation(id);
     if (changes.instance) writer.append_instance(engine.instance());
-    // More than a record takes is not journaled: after a crash just now the log would tell a gap.
-    if (!event_lines.empty() && event_lines.size() <= limits::kRecordBytes / 2)
-        writer.append_events({std::string(event_lines)});
+    // What is more, while no event can be written, is not journaled: after a crash just now the log would tell a gap.
+    const std::size_t room = waiting_.lines.empty() ? limits::kRecordBytes / 2 : kWaitingBytes;
+    if (!event_lines.empty() && waiting_.lines.size() + event_lines.size() <= room) {
+        waiting_.lines += event_lines;
+        writer.append_events(waiting_);
+    }
     if (writer.empty()) return;
     const std::string_view batch = writer.take();
     const Result<std::size_t> written = kernel::write_some(file_.get(), batch.data(), batch.size());

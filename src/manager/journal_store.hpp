@@ -30,13 +30,15 @@ class JournalStore {
     // `cursor` is told of each record before it is looked at, and says which ones are not to be.
     Result<core::Snapshot> open(kernel::Fd memfd, std::uint64_t epoch, bool sealed, AnchorLink& anchor, Cursor& cursor);
 
-    // Everything that changed, as one batch, with the lines of the event log that tell of it.  Does not return when it
-    // can't be written.
+    // Everything that changed, as one batch, with the lines of the event log that tell of it, and those before them
+    // that are in no file yet.  Does not return when it can't be written.
     void write(const core::Engine& engine, const core::Changes& changes, std::string_view event_lines);
+    // All lines of events are in the log: the journal needs to tell of them no longer.
+    void events_written() { waiting_.lines.clear(); }
     // The batch just written, in the mirror as well; before any effect of it.
     void mirror();
-    // The lines of the last batch of a predecessor.
-    [[nodiscard]] const std::string& event_lines() const { return event_lines_; }
+    // The lines of events that may not be in the log; at first those of a predecessor.
+    [[nodiscard]] const std::string& event_lines() const { return waiting_.lines; }
     // From now on it is written to this folder as well.
     void mirror_to(kernel::Fd directory);
     // It is over: nothing is left for a later instance.
@@ -83,7 +85,7 @@ class JournalStore {
     std::size_t size_ = 0, live_size_ = 0;
     bool untouched_ = false;
     journal::Environment environment_;
-    std::string event_lines_;
+    journal::EventLines waiting_;
     std::optional<journal::BootRecord> boot_;
     std::map<FdKey, journal::Descriptor> descriptors_;
     std::map<SpawnId, std::int32_t> children_;

@@ -239,6 +239,7 @@ void Loop::act(const Now& now) {
     notify_.journaled(epoll_);
     // Who waits for an event is woken first.
     events_.flush(now);
+    if (events_.all_written()) journal_.events_written();
     journal_.mirror();
     control_.published(events_.folder_fd(), events_.written().value, events_.batch());
     executor_.carry_out(effects_, now);

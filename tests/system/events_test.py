@@ -1,5 +1,6 @@
 """Events that can't be missed: the log as files, the commands that read it, emit, wait in every order, and the same stream
 over the control socket; what is left after a kill, a restart of the instance, a lost reservation, a full file system."""
+import fcntl
 import json
 import os
 import pathlib
@@ -7,6 +8,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 
 from harness import BIN, Instance, alive, instance, until, needs_root
@@ -390,6 +392,31 @@ def test_a_full_file_system_stops_nobody():
         one.close()
         subprocess.run(["umount", "-l", place], check=False)
         os.rmdir(place)
+
+
+def test_what_waits_for_a_lock_outlives_several_managers():
+    """As a child of a manager that was killed holds the log's lock until its exec: nobody can write, and managers die meanwhile."""
+    with instance(TOML) as one:
+        for _ in range(3):
+            folder = os.open(one.where()["events"], os.O_RDONLY | os.O_DIRECTORY)
+            waiting = threading.Thread(target=fcntl.flock, args=(folder, fcntl.LOCK_EX))
+            waiting.start()
+            last = int(logged(one)[-1]["id"])
+            for _ in range(4):
+                manager = one.where()["manager_pid"]
+                os.kill(manager, signal.SIGKILL)
+                until(lambda manager=manager: one.where()["manager_pid"] not in (0, manager))
+                one.ok("restart", "api")
+            waiting.join(5)
+            held = not waiting.is_alive() and int(logged(one)[-1]["id"]) == last
+            os.close(folder)
+            one.ok("restart", "api")
+            until(lambda last=last: int(logged(one)[-1]["id"]) > last + 5 * 4, 5)
+            assert not any(event["type"].endswith(".gap") for event in logged(one)), one.supervisor_log()
+            check_numbers(logged(one))
+            if held:
+                return
+        raise AssertionError("nobody was kept from writing: this shows nothing")
 
 
 def test_a_deleted_segment_and_a_deleted_folder():

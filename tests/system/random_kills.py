@@ -83,6 +83,15 @@ def differs(told, twin):
     return None
 
 
+def story_of(world):
+    """For somebody who wants to know how it came to this."""
+    time.sleep(1)
+    one = world.instance
+    parts = [one.run(*words).stdout for words in (("status",), ("why", "word"), ("generation",))]
+    events = one.run("events", "--since", "start").stdout.splitlines()[-60:]
+    return "\n".join([*parts, *events, *one.supervisor_log().splitlines()[-30:]])
+
+
 def numbers_of(world):
     folder = pathlib.Path(world.instance.where()["log"]) / "counts"
     text = b"".join(file.read_bytes() for file in sorted(folder.iterdir(), key=lambda file: (file.name == "current", file.name)))
@@ -108,7 +117,13 @@ def run(kills, seed, end):
         killer.start()
         while killer.kills < kills and time.monotonic() < end and not wrong:
             before = world.snapshot()
-            answers = round_of(world)
+            try:
+                answers = round_of(world)
+            except subprocess.TimeoutExpired as late:
+                killer.over = True
+                killer.join()
+                wrong.append(f"seed {seed}, round {rounds + 1}, {killer.kills} kills: {late}\n{story_of(world)}")
+                break
             why = differs(changes(world, before, twin["said"]), twin)
             rounds += 1
             if why or answers != wanted:

@@ -15,6 +15,8 @@ import sweep
 from harness import BIN, until
 
 LONGEST_SECONDS = 0.06  # between two kills; the anchor lets a manager that was ready live for 40 ms
+IN_A_ROW = 5            # then one may become ready: ten that never were are a crash loop, which has pauses of seconds
+REST_SECONDS = 0.2
 COUNTS = """
 [services.counts]
 command = "./count"
@@ -49,7 +51,7 @@ class Killer(threading.Thread):
 
     def run(self):
         while not self.over:
-            time.sleep(self.draw.random() * LONGEST_SECONDS)
+            time.sleep(self.draw.random() * LONGEST_SECONDS + (REST_SECONDS if self.kills % IN_A_ROW == IN_A_ROW - 1 else 0))
             pid = self.manager()
             if pid is not None:
                 with contextlib.suppress(ProcessLookupError):

@@ -71,7 +71,7 @@ complete -c abide -n '__fish_seen_subcommand_from events' -l snapshot -d 'first 
 complete -c abide -n '__fish_seen_subcommand_from events' -l type -x
 complete -c abide -n '__fish_seen_subcommand_from events' -l service -x -a '(__abide_services)'
 complete -c abide -n '__fish_seen_subcommand_from analyze' -a 'blame critical-chain plot'
-complete -c abide -n '__fish_seen_subcommand_from up' -s d -l detach -d 'return when all are ready'
+complete -c abide -n '__fish_seen_subcommand_from up' -s d -l detach -d 'return when all have been ready'
 complete -c abide -n '__fish_seen_subcommand_from up' -l init -d 'become the init of this container'
 complete -c abide -n '__fish_seen_subcommand_from down start create stop restart reload force-destroy pause unpause' -l timeout -x
 complete -c abide -n '__fish_seen_subcommand_from start create stop restart reload force-destroy pause unpause' -l no-wait

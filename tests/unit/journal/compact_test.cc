@@ -42,6 +42,15 @@ TEST(Compact, KeepsAllFacts) {
     EXPECT_EQ(after.last_epoch, Epoch{2});
 }
 
+TEST(Compact, EventsThatAreInNoFileYetGoAlong) {
+    Recovered before = read(test::joined(test::small_journal()));
+    before.events.lines = "{\"id\":\"7\"}\n{\"id\":\"8\"}\n";
+    std::string image;
+    EXPECT_EQ(compacted(before, &image).events, before.events);
+    before.events.lines.clear();
+    EXPECT_EQ(compacted(before).events, EventLines{});
+}
+
 TEST(Compact, RandomStatesComeBack) {
     test::RandomModel random(42);
     for (int round = 0; round < 60; ++round) {

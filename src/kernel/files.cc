@@ -172,15 +172,17 @@ Result<Fd> make_memfd(const std::string& name, std::string_view content) {
 }
 
 Status seal_memfd(int fd) {
-    if (::fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
+    constexpr int others = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+    // F_SEAL_WRITE would wait for who holds a page just now, a compaction of memory for instance, and then give up.
+    if (::fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | others) == 0) return {};
+    if (errno != EINVAL || ::fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | others) != 0)  // before Linux 5.1
         return fail_errno(errno, "can't seal a memory file");
-    }
     return {};
 }
 
 bool is_sealed(int fd) {
     const int seals = ::fcntl(fd, F_GET_SEALS);
-    return seals >= 0 && (seals & F_SEAL_WRITE) != 0;
+    return seals >= 0 && (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) != 0;
 }
 
 Status share_directory(const std::string& path, std::uint32_t group) {

@@ -48,7 +48,7 @@ Result<std::vector<std::string>> list_directory(int directory, std::size_t bound
 
 // A memory file that may be sealed.  Not executable where the kernel can say so.
 Result<Fd> make_memfd(const std::string& name, std::string_view content = {});
-// F_SEAL_WRITE | SHRINK | GROW | SEAL.
+// Nobody writes to it any more, nor changes its size or its seals (F_SEAL_FUTURE_WRITE, fcntl(2)).  Does not wait.
 Status seal_memfd(int fd);
 bool is_sealed(int fd);  // against writing
 

@@ -95,6 +95,17 @@ TEST(Files, LocksAndSeals) {
     EXPECT_EQ(read_all(again->get(), 100).value(), "content");
 }
 
+// As a compaction of memory does it, or a process that reads by splice(2).
+TEST(Files, AMemoryFileIsSealedAlthoughSomebodyHoldsAPage) {
+    const Result<Fd> file = make_memfd("test", std::string(8192, 'x'));
+    const Result<Pipe> pipe = make_pipe(true);
+    loff_t at = 0;
+    ASSERT_EQ(::splice(file->get(), &at, pipe->write.get(), nullptr, 4096, 0), 4096);
+    ASSERT_TRUE(seal_memfd(file->get()));
+    EXPECT_TRUE(is_sealed(file->get()));
+    EXPECT_EQ(write_some(file->get(), "x", 1).error().err, EPERM);
+}
+
 TEST(Fds, AreMovedAndClosedOnce) {
     Result<Pipe> pipe = make_pipe(true);
     Fd a = std::move(pipe->read);

@@ -58,7 +58,7 @@ def percentile(values, part):
 
 
 def peers():
-    return [kind for kind, program in PEERS if shutil.which(program)]
+    return [kind for kind, program in PEERS if shutil.which(program) and "ABIDE_BENCH_ALONE" not in os.environ]
 
 
 # ---- start, and stop ------------------------------------------------------------------------------------------------

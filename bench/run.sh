@@ -2,6 +2,7 @@
 # Measures Abide beside a bare loop, s6, runit and supervisor.  One command, ends by itself.
 #   bench/run.sh                     the supervisor: start restart memory idle chain status scale init
 #   bench/run.sh events monitor …    only these sections; also gap, stall, journal, events and monitor, which are asked for by name
+# With ABIDE_BENCH_ALONE=1 without s6, runit and supervisor, which take most of the time of start and restart.
 # Runs in a pid namespace of its own, so that nothing can be left behind.  bench/bench.py does the work.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."

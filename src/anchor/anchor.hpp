@@ -123,10 +123,11 @@ struct Anchor : Lasting {
     Table<Child, kMaxMarks> children;
     Exit statuses[kMaxStatuses];  // reaped without a manager; pid 0 is free
     char** environment;
-    char** words;           // argv
-    int signals;            // signalfd
-    std::int64_t sweep_ns;  // when to look for zombies that no signal named; 0: not at all
-    bool sweep_blocked;     // the first zombie the kernel shows is a known one: go on when it was reaped
+    char** words;               // argv
+    int signals;                // signalfd
+    std::int64_t sweep_ns;      // when to look for zombies that no signal named; 0: not at all
+    std::uint32_t sweep_waits;  // so many sweeps gave way to one that is about to be reaped
+    bool sweep_blocked;         // the first zombie the kernel shows is a known one: go on when it was reaped
 
     int closing[kMaxDescriptors];  // descriptors to be closed by a child
     std::uint32_t closing_count;

@@ -214,6 +214,18 @@ std::optional<std::string_view> command_word(int argc, char** argv) {
     return std::nullopt;
 }
 
+std::vector<std::string> names_of(const CLI::App& app) {
+    std::vector<std::string> names;
+    for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
+        names.push_back(command->get_name());
+    return names;
+}
+
+bool has_command(const CLI::App& app, std::string_view word) {
+    const std::vector<std::string> names = names_of(app);
+    return std::ranges::find(names, word) != names.end();
+}
+
 // An unknown command would else be told as an unexpected argument.
 Status check_command_word(const CLI::App& app, int argc, char** argv) {
     const auto word = command_word(argc, argv);
@@ -222,9 +234,7 @@ Status check_command_word(const CLI::App& app, int argc, char** argv) {
         if (std::any_of(argv + std::min(argc, 1), argv + argc, speaks)) return {};
         return fail(ErrorKind::usage, "no command is given", "`abide help` lists the commands");
     }
-    std::vector<std::string> names;
-    for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
-        names.push_back(command->get_name());
+    const std::vector<std::string> names = names_of(app);
     if (std::ranges::find(names, *word) != names.end()) return {};
     const std::vector<std::string_view> candidates(names.begin(), names.end());
     const auto like = closest(*word, candidates);
@@ -262,6 +272,26 @@ Result<std::optional<int>> parse(CLI::App& app, int argc, char** argv) {
     }
 }
 
+bool asks_for_help(int argc, char** argv) {
+    return std::any_of(argv + std::min(argc, 1), argv + argc,
+                       [](std::string_view word) { return word == "--help" || word == "-h"; });
+}
+
+// Of all commands only as many as it takes to know the one that is meant: to describe all of them is half of what a
+// small command costs.
+void add_commands(CLI::App& app, CommandLine& line, int argc, char** argv) {
+    const auto word = command_word(argc, argv);
+    const bool all = !word || asks_for_help(argc, argv);
+    for (const auto add :
+         {add_instance, add_operations, add_questions, add_events, add_oci, add_configuration, add_supervisor}) {
+        add(app, line);
+        if (!all && has_command(app, *word)) return;
+    }
+    add_command(app, line, "help", "this text, or that of a command", [&](Context& context) {
+        return help_command(context, app, line.topic);
+    })->add_option("COMMAND", line.topic, "a command");
+}
+
 int finish(Context& context, const Error& error) {
     context.complain(error);
     // A file that is missing is no service that is missing.
@@ -284,16 +314,7 @@ int run(int argc, char** argv) {
     app.set_version_flag("--version", "abide " + std::string(version()));
     app.set_help_flag("--help,-h", "this text");
     add_globals(app, line);
-    add_instance(app, line);
-    add_operations(app, line);
-    add_questions(app, line);
-    add_events(app, line);
-    add_oci(app, line);
-    add_configuration(app, line);
-    add_supervisor(app, line);
-    add_command(app, line, "help", "this text, or that of a command", [&](Context& context) {
-        return help_command(context, app, line.topic);
-    })->add_option("COMMAND", line.topic, "a command");
+    add_commands(app, line, argc, argv);
     const auto parsed = parse(app, argc, argv);
     Context context(line.global);
     if (!parsed) return finish(context, parsed.error());

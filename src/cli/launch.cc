@@ -82,13 +82,11 @@ std::string own_environment() {
     return out;
 }
 
-Result<std::string> journal_of(const Places& places, Wishes& wishes) {
+Result<std::string> journal_of(const Places& places, Wishes& wishes, EnabledMap enabled) {
     Seed seed;
     seed.configuration = std::move(wishes.configuration);
     seed.chosen = std::move(wishes.chosen);
-    auto enabled = read_enabled(places);
-    if (!enabled) return std::unexpected(enabled.error());
-    seed.enabled = std::move(*enabled);
+    seed.enabled = std::move(enabled);
     seed.now = kernel::now();
     const auto boot = kernel::boot_id();
     if (!boot) return std::unexpected(boot.error());
@@ -122,9 +120,21 @@ Result<kernel::Fd> memfd(const char* name, std::string_view content) {
     return kernel::make_memfd(name, content);
 }
 
+// Who is started first, as far as that is plain to see: what they pull up is left out.
+std::vector<std::string> first_services(const Wishes& wishes, const EnabledMap& enabled) {
+    if (!wishes.chosen.empty()) return wishes.chosen;
+    std::vector<std::string> names;
+    for (const model::ServiceSpec& spec : wishes.configuration.services) {
+        const auto said = enabled.find(spec.name);
+        const bool starts = said != enabled.end() ? said->second : spec.autostart;
+        if (starts && !spec.is_template && spec.kind != model::Kind::group) names.push_back(spec.name);
+    }
+    return names;
+}
+
 // The leaf for the anchor, and for the manager the folder that the tree lies in.  Where we may not write there is none;
 // the manager finds out for itself and says why.
-Status prepare_cgroup(const Places& places, Prepared& out) {
+Status prepare_cgroup(const Places& places, const std::vector<std::string>& services, Prepared& out) {
     auto tree = kernel::CgroupTree::create(places.runtime.substr(places.runtime.rfind('/') + 1));
     if (!tree || !kernel::open_beneath(tree->home().get(), "cgroup.procs", O_WRONLY)) return {};
     auto home = tree->home().duplicate();
@@ -133,6 +143,8 @@ Status prepare_cgroup(const Places& places, Prepared& out) {
     if (!leaf) return std::unexpected(leaf.error());
     out.keys.emplace_back(static_cast<std::uint64_t>(anchor::Key::cgroup), std::move(*home));
     out.cgroup = std::move(*leaf);
+    constexpr std::uint64_t kFirstRun = 1;
+    out.groups = tree->make_leaves_ahead(services, kernel::run_leaf_name(kFirstRun));
     return {};
 }
 
@@ -155,7 +167,7 @@ Result<Anchor> started(kernel::Spawner& spawner, const std::string& what) {
     Anchor child;
     for (;;) {
         for (kernel::SpawnEvent& event : spawner.drain()) {
-            if (event.kind == kernel::SpawnEventKind::started) child = {std::move(event.pidfd), event.pid};
+            if (event.kind == kernel::SpawnEventKind::started) child = {std::move(event.pidfd), event.pid, nullptr};
             if (event.kind == kernel::SpawnEventKind::executed) return child;
             if (event.kind == kernel::SpawnEventKind::failed) {
                 return fail_errno(event.err,
@@ -213,8 +225,13 @@ Result<Prepared> prepare(Places places, kernel::Fd lock, Wishes wishes) {
     // A read-only project has no log files: what services say goes where the instance's own output goes.
     if (!kernel::make_directories(places.log, 0750) || !kernel::open_directory(places.log)) places.log.clear();
     share_log(places, spec, out.warnings);
+    auto enabled = read_enabled(places);
+    if (!enabled) return std::unexpected(enabled.error());
+    const bool begins = wishes.left_behind.empty();
+    const auto services = begins ? first_services(wishes, *enabled) : std::vector<std::string>{};
+    if (const Status made = prepare_cgroup(places, services, out); !made) return std::unexpected(made.error());
     auto journal =
-        wishes.left_behind.empty() ? journal_of(places, wishes) : Result<std::string>(std::move(wishes.left_behind));
+        begins ? journal_of(places, wishes, std::move(*enabled)) : Result<std::string>(std::move(wishes.left_behind));
     if (!journal) return std::unexpected(journal.error());
     const bool groups = !spec.read.empty() || !spec.operate.empty();
     auto control = kernel::listen_unix(places.control, groups ? 0666 : 0600);
@@ -237,7 +254,6 @@ Result<Prepared> prepare(Places places, kernel::Fd lock, Wishes wishes) {
     if (kept) kept = keep(Key::logger_program, kernel::open_file(out.programs.manager, O_PATH));
     if (kept && !out.programs.hold.empty())
         kept = keep(Key::hold_program, kernel::open_file(out.programs.hold, O_PATH));
-    if (kept) kept = prepare_cgroup(places, out);
     if (!kept) return std::unexpected(kept.error());
     auto manager = kernel::open_file(out.programs.manager, O_PATH);
     if (!manager) return std::unexpected(manager.error());
@@ -264,10 +280,13 @@ Result<Anchor> spawn_anchor(Prepared prepared, int output, int error_output) {
     if (prepared.cgroup) request.owned.push_back(std::move(prepared.cgroup));
     for (auto& [key, fd] : prepared.keys) request.owned.push_back(std::move(fd));
     if (const Status asked = (*spawner)->spawn(std::move(request), 1); !asked) return std::unexpected(asked.error());
-    return started(**spawner, program);
+    auto anchor = started(**spawner, program);
+    if (anchor) anchor->groups = std::move(prepared.groups);
+    return anchor;
 }
 
 Status become_anchor(Prepared prepared) {
+    prepared.groups.reset();  // a child of ours, which the anchor would not know
     std::vector<std::pair<int, int>> descriptors{{0, 0}, {1, 1}, {2, 2}};
     const std::vector<std::string> words = anchor_arguments(prepared, descriptors);
     return kernel::replace_program(prepared.programs.abide, words, kernel::environment(), descriptors);

@@ -6,6 +6,7 @@
 // instance.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "cli/context.hpp"
 #include "cli/places.hpp"
 #include "kernel/fd.hpp"
+#include "kernel/folders_ahead.hpp"
 #include "model/spec.hpp"
 
 namespace abide::cli {
@@ -29,9 +31,10 @@ struct Prepared {
     Programs programs;
     std::vector<std::pair<std::uint64_t, kernel::Fd>> keys;  // anchor::Key -> descriptor
     kernel::Fd manager_program;
-    kernel::Fd cgroup;                  // where the anchor shall be born; invalid without control groups
-    std::vector<std::string> warnings;  // for the user, one line each
-    std::string instance;               // its name, for ps
+    kernel::Fd cgroup;                             // where the anchor shall be born; invalid without control groups
+    std::unique_ptr<kernel::FoldersAhead> groups;  // of the first runs
+    std::vector<std::string> warnings;             // for the user, one line each
+    std::string instance;                          // its name, for ps
 };
 
 // The folder that every shell finds, and the lock in it.  refused: another instance, or another `up`, has it.
@@ -49,6 +52,7 @@ Result<Prepared> prepare(Places places, kernel::Fd lock, Wishes wishes);
 struct Anchor {
     kernel::Fd pidfd;
     std::int32_t pid = 0;
+    std::unique_ptr<kernel::FoldersAhead> groups;
 };
 Result<Anchor> spawn_anchor(Prepared prepared, int output, int error_output);
 // Becomes the anchor.  Returns only with an error.

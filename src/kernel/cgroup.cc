@@ -10,6 +10,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "kernel/files.hpp"
 #include "kernel/process.hpp"
@@ -21,6 +22,7 @@ constexpr std::size_t kMountinfoBytes = 8u << 20;
 constexpr std::size_t kControlFileBytes = 64u << 10;
 constexpr const char* kOwnLeaf = "abide";
 constexpr int kDeepest = 16;
+constexpr int kRemoveRounds = 3;
 constexpr char kBeforeLeaf = '+';  // no escaped name has it
 
 std::vector<std::string_view> words_of(std::string_view line) {
@@ -78,6 +80,8 @@ Status remove_group(int parent, const std::string& name, int depth) {
 }
 
 Result<Fd> make_group(int parent, const std::string& name) {
+    // Most often it is there, if somebody makes them ahead; and to look for it waits for nobody who makes another one.
+    if (Result<Fd> there = open_beneath(parent, name, O_RDONLY | O_DIRECTORY); there) return there;
     if (::mkdirat(parent, name.c_str(), 0755) != 0 && errno != EEXIST) {
         return fail_errno(errno, "can't make the control group " + name);
     }
@@ -119,6 +123,10 @@ Result<CgroupHome> find_cgroup_home() {
     const Result<std::string> own = read_file("/proc/self/cgroup", kControlFileBytes);
     if (!own) return std::unexpected(own.error());
     return parse_cgroup_home(*mounts, *own);
+}
+
+std::string run_leaf_name(std::uint64_t run) {
+    return "r" + std::to_string(run) + ".main";
 }
 
 std::string escape_cgroup_name(std::string_view name) {
@@ -214,7 +222,16 @@ std::string CgroupTree::folder_of(std::string_view service, std::string_view lea
 }
 
 Result<Fd> CgroupTree::make_leaf(std::string_view service, std::string_view leaf) {
+    if (!std::exchange(makes_leaves_, true)) FoldersAhead::stand_back(root_.get());
     return make_group(root_.get(), folder_of(service, leaf));
+}
+
+std::unique_ptr<FoldersAhead> CgroupTree::make_leaves_ahead(const std::vector<std::string>& services,
+                                                            std::string_view leaf) {
+    std::vector<std::string> folders;
+    for (const std::string& service : services) folders.push_back(folder_of(service, leaf));
+    Result<Fd> root = root_.duplicate();
+    return root ? FoldersAhead::begin(std::move(*root), std::move(folders)) : nullptr;
 }
 
 Result<Fd> CgroupTree::open_leaf(std::string_view service, std::string_view leaf) {
@@ -257,8 +274,14 @@ Result<std::vector<CgroupTree::LeafName>> CgroupTree::list_leaves() const {
     return out;
 }
 
+// Again, if somebody was just making leaves ahead.
 Status CgroupTree::remove() {
-    return remove_group(parent_.get(), folder_, 0);
+    Status removed;
+    for (int round = 0; round < kRemoveRounds; ++round) {
+        removed = remove_group(parent_.get(), folder_, 0);
+        if (removed) break;
+    }
+    return removed;
 }
 
 Result<bool> CgroupTree::watch_empty(std::string_view service, std::string_view leaf, std::uint64_t token) {

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "kernel/fd.hpp"
+#include "kernel/folders_ahead.hpp"
 
 namespace abide::kernel {
 
@@ -57,6 +58,8 @@ class CgroupTree {
     // folder and not one in another: a folder costs as much as half of a process (32 us to make it, measured), and
     // nothing is asked of a service's runs together.
     Result<Fd> make_leaf(std::string_view service, std::string_view leaf);
+    // Makes leaves of that name for these services while the caller goes on, for as long as it keeps what it gets.
+    std::unique_ptr<FoldersAhead> make_leaves_ahead(const std::vector<std::string>& services, std::string_view leaf);
     // A signal to every process of a leaf, as cgroup_signal_all(); a missing leaf is fine.  With nobody in it but those
     // that have it, which is nearly always so, one read tells all that is needed.
     Result<std::size_t> signal_leaf(std::string_view service, std::string_view leaf, int signal,
@@ -94,7 +97,11 @@ class CgroupTree {
     std::string folder_;
     std::map<int, Watch> watches_;
     std::vector<int> changed_;
+    bool makes_leaves_ = false;
 };
+
+// The leaf of the processes of a run.
+std::string run_leaf_name(std::uint64_t run);
 
 // The pids in the text of cgroup.procs; those of another pid namespace, which read as 0, are left out: cgroups(7).
 std::vector<pid_t> parse_cgroup_procs(std::string_view text);

@@ -149,7 +149,8 @@ ABIDE_RAW void run_steps(ChildPlan* plan, raw::Progress progress) {
     if ((err = raw::clear_signals(plan->default_signals, progress)) != 0) give_up(plan, err, kStatusFailed);
 }
 
-extern "C" [[noreturn]] ABIDE_RAW __attribute__((used)) void abide_spawn_child(ChildPlan* plan) {
+extern "C" [[noreturn]] ABIDE_RAW __attribute__((used)) void abide_spawn_child(void* what) {
+    auto* plan = static_cast<ChildPlan*>(what);
     raw::Progress progress;
     progress.stage = &plan->stage;
     progress.at(SpawnStage::unshare);
@@ -173,14 +174,15 @@ extern "C" [[noreturn]] ABIDE_RAW __attribute__((used)) void abide_spawn_child(C
     give_up(plan, err, kStatusFailed);
 }
 
-// The child starts on an empty stack, so it can't return; it calls abide_spawn_child with the plan.
+// The child starts on an empty stack, so it can't return; it calls `run` with the plan.
+using Run = void (*)(void*);
 #if defined(__x86_64__)
-ABIDE_RAW long enter(long number, long a, long b, long c, long d, long e, ChildPlan* plan) {
+ABIDE_RAW long enter(long number, long a, long b, long c, long d, long e, Run run, void* plan) {
     long result = 0;
     register long r10 asm("r10") = d;
     register long r8 asm("r8") = e;
-    register ChildPlan* r12 asm("r12") = plan;
-    register auto r13 asm("r13") = &abide_spawn_child;
+    register void* r12 asm("r12") = plan;
+    register Run r13 asm("r13") = run;
     asm volatile(
         "syscall\n\t"
         "test %%rax, %%rax\n\t"
@@ -196,15 +198,15 @@ ABIDE_RAW long enter(long number, long a, long b, long c, long d, long e, ChildP
     return result;
 }
 #elif defined(__aarch64__)
-ABIDE_RAW long enter(long number, long a, long b, long c, long d, long e, ChildPlan* plan) {
+ABIDE_RAW long enter(long number, long a, long b, long c, long d, long e, Run run, void* plan) {
     register long x8 asm("x8") = number;
     register long x0 asm("x0") = a;
     register long x1 asm("x1") = b;
     register long x2 asm("x2") = c;
     register long x3 asm("x3") = d;
     register long x4 asm("x4") = e;
-    register ChildPlan* x19 asm("x19") = plan;
-    register auto x20 asm("x20") = &abide_spawn_child;
+    register void* x19 asm("x19") = plan;
+    register Run x20 asm("x20") = run;
     asm volatile(
         "svc 0\n\t"
         "cbnz x0, 1f\n\t"
@@ -224,12 +226,17 @@ ABIDE_RAW long enter(long number, long a, long b, long c, long d, long e, ChildP
 }  // namespace
 
 ABIDE_RAW long enter_by_clone3(CloneArguments* arguments, std::size_t size, ChildPlan* plan) {
-    return enter(__NR_clone3, raw::address(arguments), static_cast<long>(size), 0, 0, 0, plan);
+    return enter(__NR_clone3, raw::address(arguments), static_cast<long>(size), 0, 0, 0, &abide_spawn_child, plan);
 }
 
 ABIDE_RAW long enter_by_clone(unsigned long flags, std::byte* stack_top, int* pidfd, ChildPlan* plan) {
     // clone(2): the pidfd is stored where parent_tid points.
-    return enter(__NR_clone, static_cast<long>(flags), raw::address(stack_top), raw::address(pidfd), 0, 0, plan);
+    return enter(__NR_clone, static_cast<long>(flags), raw::address(stack_top), raw::address(pidfd), 0, 0,
+                 &abide_spawn_child, plan);
+}
+
+ABIDE_RAW long enter_child(unsigned long flags, std::byte* stack_top, Run run, void* what) {
+    return enter(__NR_clone, static_cast<long>(flags), raw::address(stack_top), 0, 0, 0, run, what);
 }
 
 }  // namespace abide::kernel

@@ -15,6 +15,7 @@
 #include "kernel/files.hpp"
 #include "kernel/process.hpp"
 #include "kernel/raw.hpp"
+#include "kernel/signals_blocked.hpp"
 #include "kernel/spawn_child.hpp"
 #include "kernel/spawn_impl.hpp"
 
@@ -23,22 +24,6 @@ namespace {
 
 constexpr std::uint64_t kIntoCgroup = CLONE_INTO_CGROUP;
 constexpr std::uint64_t kClearHandlers = CLONE_CLEAR_SIGHAND;
-
-// While this lives no signal is handled here or, before its own set-up, in the child.  By the raw call: the C library's
-// wrapper keeps two signals back.
-class AllSignalsBlocked {
-  public:
-    AllSignalsBlocked() {
-        const std::uint64_t all = ~std::uint64_t{0};
-        ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before_, sizeof(all));
-    }
-    ~AllSignalsBlocked() { ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before_, nullptr, sizeof(before_)); }
-    AllSignalsBlocked(const AllSignalsBlocked&) = delete;
-    AllSignalsBlocked& operator=(const AllSignalsBlocked&) = delete;
-
-  private:
-    std::uint64_t before_ = 0;
-};
 
 bool missing(long err) {
     return err == -ENOSYS || err == -EPERM;

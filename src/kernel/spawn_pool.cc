@@ -74,18 +74,20 @@ int StagingArea::allocate(int count, int target) {
 Status StagingArea::put(int number, int source) {
     CHECK(use_[static_cast<std::size_t>(number)] == Use::taken, "staging at a number that isn't allocated");
     if (::dup3(source, number, O_CLOEXEC) < 0) return fail_errno(errno, "can't stage a descriptor");
+    use_[static_cast<std::size_t>(number)] = Use::filled;
     return {};
 }
 
 void StagingArea::release(int begin, int count) {
     for (int number = begin; number < begin + count; ++number) {
-        CHECK(use_[static_cast<std::size_t>(number)] == Use::taken, "releasing a number that isn't allocated");
+        Use& use = use_[static_cast<std::size_t>(number)];
+        CHECK(use == Use::taken || use == Use::filled, "releasing a number that isn't allocated");
         // Replaces in one step: the number is never free.  It can't fail with two open descriptors, but for EBUSY and
         // EINTR (dup(2)), which are passing.
-        while (::dup3(placeholder_.get(), number, O_CLOEXEC) < 0) {
+        while (use == Use::filled && ::dup3(placeholder_.get(), number, O_CLOEXEC) < 0) {
             CHECK(errno == EBUSY || errno == EINTR, "a staged descriptor can't be replaced");
         }
-        use_[static_cast<std::size_t>(number)] = Use::placeholder;
+        use = Use::placeholder;
     }
 }
 

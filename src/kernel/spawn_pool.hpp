@@ -31,7 +31,7 @@ class StagingArea {
     [[nodiscard]] int capacity() const { return capacity_; }
 
   private:
-    enum class Use : unsigned char { foreign, placeholder, taken };
+    enum class Use : unsigned char { foreign, placeholder, taken, filled };
 
     StagingArea() = default;
     [[nodiscard]] int find_row(int begin, int count) const;

@@ -24,7 +24,8 @@ using model::Role;
 
 namespace {
 
-constexpr std::size_t kPreparedAtOnce = 32;  // bounds what a start of thousands keeps in memory
+// So many pipes are told to the anchor and to the logger with one word each.  No child runs while they are made.
+constexpr std::size_t kPipesAtOnce = 8;
 // Of our own and of clients; and of one service, while it starts.
 constexpr std::size_t kOwnDescriptors = 1024, kDescriptorsAService = 8;
 
@@ -72,7 +73,11 @@ void Launcher::launch(const model::out::Spawn& effect, const Now& now) {
         }
         for (const model::StoredDescriptor& one : owner.service->stored) keys.push_back(one.key.value);
     }
-    if (keys.empty()) return launch_with(effect, {});
+    if (keys.empty()) {
+        launching_.push_back(effect);
+        if (uses_.anchor.flushed() || launching_.size() >= kPipesAtOnce) spawn_prepared();
+        return;
+    }
     uses_.anchor.get(std::move(keys), [this, effect](AnchorLink::Kept kept) { launch_with(effect, std::move(kept)); });
 }
 
@@ -246,7 +251,6 @@ void Launcher::launch_with(const model::out::Spawn& effect, AnchorLink::Kept kep
     for (kernel::Fd& one : listening) request->owned.push_back(std::move(one));
     request->pid_record = uses_.journal.pid_record(effect.spawn);
     prepared_.push_back({effect, std::move(*request)});
-    if (prepared_.size() >= kPreparedAtOnce) spawn_prepared();
 }
 
 void Launcher::make_room() {
@@ -257,9 +261,20 @@ void Launcher::make_room() {
 }
 
 void Launcher::spawn_prepared() {
-    if (prepared_.empty() || !uses_.anchor.flush()) return;  // the anchor is behind: the next turn goes on
+    const std::vector<model::out::Spawn> effects = std::exchange(launching_, {});
+    if (effects.empty() && prepared_.empty()) return;
     make_room();
-    uses_.logger.flush();
+    if (uses_.anchor.flush()) uses_.logger.flush();
+    // One after the other, so that the first children run while the next ones are prepared.
+    for (const model::out::Spawn& effect : effects) {
+        launch_with(effect, {});
+        spawn_those();
+    }
+    spawn_those();
+}
+
+void Launcher::spawn_those() {
+    if (prepared_.empty() || !uses_.anchor.flush()) return;  // the anchor is behind: the next turn goes on
     for (Prepared& one : std::exchange(prepared_, {})) {
         const Status asked = uses_.spawner.spawn(std::move(one.request), one.effect.spawn.value);
         if (!asked) fail(one.effect, "clone", asked.error());

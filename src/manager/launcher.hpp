@@ -44,9 +44,10 @@ class Launcher {
     // /dev/null, the inherited environment, and the descriptor limit that children get back.
     Status prepare(std::vector<model::Variable> environment, kernel::ResourceLimitValue descriptor_limit);
 
-    // Prepares the child; spawn_prepared() starts it.
+    // Makes what the anchor must have before the child is there; spawn_prepared() starts it.
     void launch(const model::out::Spawn& effect, const Now& now);
-    // Starts what is prepared, after what it needs is with the anchor.  Also called by launch() when many are prepared.
+    // Starts what is prepared, after what it needs is with the anchor.  Also called by launch(), when the anchor needs
+    // nothing or much.
     void spawn_prepared();
     // The Spawner's descriptor is readable.
     void on_spawner(const Now& now);
@@ -57,6 +58,7 @@ class Launcher {
 
   private:
     void launch_with(const model::out::Spawn& effect, AnchorLink::Kept kept);
+    void spawn_those();
     Result<kernel::Fd> log_output(RunThings& things, AnchorLink::Kept& kept);
     Result<std::vector<kernel::Fd>> listeners(const model::ServiceSpec& spec, const model::out::Spawn& effect,
                                               AnchorLink::Kept& kept);
@@ -83,6 +85,7 @@ class Launcher {
         model::out::Spawn effect;
         kernel::SpawnRequest request;
     };
+    std::vector<model::out::Spawn> launching_;
     std::vector<Prepared> prepared_;
 };
 

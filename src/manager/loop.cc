@@ -273,9 +273,10 @@ void Loop::speak(const Now& now) {
         control_.set_places(places_);
     }
     begin_mirror();
-    // A compaction copies all that there is.
+    // A compaction copies all that there is.  What that took is given back when it is quiet: to map memory and code
+    // again in the middle of work costs as much as the compaction.
     if (journal_.compact_when_due(engine_, anchor_, spawner_->in_flight() + spawner_->queued() != 0, now.mono))
-        trim_at_ = now.mono;
+        trim_at_ = now.mono + kQuiet;
     watch_anchor_room();
     if (trim_at_ <= now.mono) give_back_memory();
     cursor_.settled();

@@ -20,7 +20,7 @@ constexpr Duration kLastLook = seconds(1);
 }  // namespace
 
 std::string Tracking::leaf_name(RunNumber run) {
-    return "r" + std::to_string(run.value) + ".main";
+    return kernel::run_leaf_name(run.value);
 }
 
 void Tracking::start(kernel::Fd home, const std::string& shown, const std::string& instance,

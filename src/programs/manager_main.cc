@@ -19,14 +19,16 @@ using namespace abide;
 
 namespace {
 
-constexpr int kBigBlockBytes = 64 << 10;
+// The most that mallopt(3) takes.
+constexpr int kBigBlockBytes = 32 << 20;
 
 }  // namespace
 
 int manager_main(int argc, char** argv) {
-    // A burst (a start of hundreds) must not stay in our memory: big blocks go back at once, the top of the heap soon.
+    // A page that is new costs 2 us, so what was freed in a burst (a start of hundreds) is used again in it, however
+    // big.  Soon after, the loop gives all of it back (Loop::give_back_memory).
     ::mallopt(M_MMAP_THRESHOLD, kBigBlockBytes);
-    ::mallopt(M_TRIM_THRESHOLD, 2 * kBigBlockBytes);
+    ::mallopt(M_TRIM_THRESHOLD, kBigBlockBytes);
     try {
         if (argc > 1 && argv[1] == control::kRehearse) return manager::run_rehearsal();
         kernel::die_without_memory("abide-manager");

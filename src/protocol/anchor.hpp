@@ -174,7 +174,7 @@ struct Exit {
     std::uint64_t user_us = 0;  // with its waited-for children
     std::uint64_t system_us = 0;
     std::uint64_t max_rss_kib = 0;
-    std::uint64_t seen_ns = 0;  // when the anchor looked; for statuses from the table, when it reaped
+    std::uint64_t seen_ns = 0;  // when the anchor saw that it had ended; for statuses from the table, when it reaped
 };
 
 inline constexpr std::uint32_t kManaged = 1;        // Mark::flags; 0 forgets the pid

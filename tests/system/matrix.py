@@ -1,25 +1,30 @@
 """The matrix on real processes: a service is held at a stage, its manager is lost in some way, something happens meanwhile, a
-client waits.  The twin of a cell meets the same with a manager that was only stopped for that time.  Both must tell the same.
+client waits or follows.  The twin of a cell meets the same with a manager that was only stopped for that time.  Both must tell
+the same.
 
 Cells are chosen so that every pair of values stands together at least once (ABIDE_MATRIX=full: all of them).
 """
+import atexit
 import contextlib
+import functools
 import itertools
 import json
 import os
 import pathlib
 import random
+import shutil
 import signal
 import subprocess
 import time
 
+import scopes
 from harness import BIN, Instance, alive, until
 
 # Each command says that it began, and goes on when the file NAME.go is there.
 GATED = """#!/bin/sh
-echo "$1 $ABIDE_RUN" >> "{dir}/lines-of-$ABIDE_SERVICE"
+echo "$1 $ABIDE_RUN" | tee -a "{dir}/lines-of-$ABIDE_SERVICE"
 while [ ! -e {dir}/$1.go ]; do sleep 0.02; done
-echo "$1 $ABIDE_RUN done" >> "{dir}/lines-of-$ABIDE_SERVICE"
+echo "$1 $ABIDE_RUN done" | tee -a "{dir}/lines-of-$ABIDE_SERVICE"
 """
 # The main process: ready when main.go is there; forks when it is told to.
 MAIN = """#!/usr/bin/env python3
@@ -28,6 +33,7 @@ run = os.environ.get("ABIDE_RUN", "")
 def tell(word):
     with open("{dir}/lines-of-" + os.environ["ABIDE_SERVICE"], "a") as file:
         file.write(f"{{word}} {{run}}\\n")
+    print(word, run, flush=True)
 def fork_once(*_):
     if os.fork() == 0:
         os.execvp("sleep", ["sleep", "600"])
@@ -80,32 +86,49 @@ HOWS = ("killed", "segfault", "hang", "twice")  # hang: it stands still, until i
 if subprocess.run([str(BIN / "abide"), "upgrade", "--help"], capture_output=True).returncode == 0:
     HOWS = (*HOWS, "upgrade")
 THENS = ("continues", "is stopped", "is restarted", "dies", "forks once", "forks twice")
-CLIENTS = ("nothing", "start", "stop", "restart")
+# Those that ask the manager, or wait in the queue of its socket (emit); and those that follow what it and the logger write.
+ASKING = ("start", "stop", "restart", "emit")
+FOLLOWING = {"wait": ("wait", "NAME", "--for", "stopped"), "events -f": ("--json", "events", "-f", "--since", "start"),
+             "logs -f": ("--json", "logs", "NAME", "-f", "-n", "10000")}
+CLIENTS = ("nothing", *ASKING, *FOLLOWING)
+# There are no actions and no chroot sessions yet; sim/matrix.cc lists them as pending.
 NAMES = ("single", "instance of several")
+SCOPES = ("project", "system", "user") if os.geteuid() == 0 else ("project",)
 
 
 def pairwise(*columns):
     """A short list of rows in which every pair of values of two columns stands together; greedy, always the same."""
-    wanted = {(i, a, j, b) for i, j in itertools.combinations(range(len(columns)), 2) for a in columns[i] for b in columns[j]}
+    pairs = list(itertools.combinations(range(len(columns)), 2))
+    left = {(i, a, j, b): None for i, j in pairs for a in columns[i] for b in columns[j]}  # in order
     rows = []
-    everything = list(itertools.product(*columns))
-
-    def gain(row):
-        return sum((i, row[i], j, row[j]) in wanted for i, j in itertools.combinations(range(len(columns)), 2))
-
-    while wanted:
-        best = max(everything, key=gain)
+    while left:
+        i, a, j, b = next(iter(left))
+        narrow = [[a] if at == i else [b] if at == j else column for at, column in enumerate(columns)]
+        best = max(itertools.product(*narrow), key=lambda row: sum((i, row[i], j, row[j]) in left for i, j in pairs))
         rows.append(best)
-        wanted -= {(i, best[i], j, best[j]) for i, j in itertools.combinations(range(len(columns)), 2)}
+        for i, j in pairs:
+            left.pop((i, best[i], j, best[j]), None)
     return rows
 
 
+@functools.cache
+def own_machine():
+    atexit.register(shutil.rmtree, scopes.own_machine(), ignore_errors=True)
+
+
+def instance_in(scope):
+    if scope == "project":
+        return Instance("")
+    own_machine()
+    return scopes.UserInstance() if scope == "user" else scopes.SystemInstance()
+
+
 class Case:
-    def __init__(self, name):
+    def __init__(self, name, scope):
         self.name = "s@1" if name == "instance of several" else "s"
         table = "s@" if name == "instance of several" else "s"
         more = 'instances = ["1", "2"]' if name == "instance of several" else ""
-        self.instance = Instance("")
+        self.instance = instance_in(scope)
         folder = self.instance.folder
         self.folder = folder
         main = MAIN.replace("{{", "{").replace("}}", "}")
@@ -114,11 +137,13 @@ class Case:
         for file, text in texts.items():
             (folder / file).write_text(text)
             (folder / file).chmod(0o755)
-        self.instance.config.write_text(TOML.format(dir=folder, table=table, more=more))
-        self.clients = []
+        toml = TOML.format(dir=folder, table=table, more=more)
+        self.instance.config.write_text(toml if scope == "project" else toml.replace('[project]\nname = "matrix"\n', ""))
+        self.instance.give()
+        self.clients, self.follower, self.kind = [], None, "nothing"
 
     def close(self):
-        for client in self.clients:
+        for client in (*self.clients, *filter(None, [self.follower])):
             client.kill()
             client.communicate()
         self.open_all()
@@ -144,14 +169,27 @@ class Case:
         path = self.folder / f"lines-of-{self.name}"
         return path.read_text().splitlines() if path.exists() else []
 
+    def begin(self, *words, output=subprocess.PIPE):
+        return subprocess.Popen([*self.instance.command(), *words], stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                                text=True, **self.instance.who)
+
     def client(self, verb):
-        client = subprocess.Popen([*self.command(), verb, self.name], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                  stderr=subprocess.STDOUT, text=True)
+        client = self.begin(verb, "word" if verb == "emit" else self.name)
         self.clients.append(client)
         return client
 
-    def command(self):
-        return [str(BIN / "abide"), "-C", str(self.folder)]
+    def follow(self):
+        words = (self.name if word == "NAME" else word for word in FOLLOWING[self.kind])
+        with open(self.folder / "followed", "w") as output:
+            self.follower = self.begin(*words, output=output)
+
+    def add_client(self, kind):
+        self.kind = kind
+        if kind in FOLLOWING:
+            self.follow()
+        elif kind in ASKING and kind != "emit":
+            self.client(kind)
+        time.sleep(0 if kind == "nothing" else 0.15)
 
     def reach(self, stage):
         """Brings the service to the stage, where a gate holds it."""
@@ -161,9 +199,7 @@ class Case:
             stage, ("pre-start", "main", "post-start"))
         for gate in gates:
             self.open(gate)
-        self.first = subprocess.Popen([*self.command(), "up", "--detach"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                      stderr=subprocess.STDOUT, text=True)
-        self.clients.append(self.first)
+        self.clients.append(self.begin("up", "--detach"))
         until(lambda: self.instance.run("status").returncode == 0, 10)
         if stage in ("pre-start", "main", "post-start", "waiting"):
             self.wait_for(stage)
@@ -220,6 +256,8 @@ class Case:
 
     def meanwhile(self, then):
         hook, main = self.victim()
+        if self.kind == "emit":
+            self.client("emit")
         if then in ("is stopped", "is restarted"):
             self.client({"is stopped": "stop", "is restarted": "restart"}[then])
             time.sleep(0.1)  # it has connected, and waits in the queue of the socket
@@ -238,8 +276,7 @@ class Case:
             os.kill(manager, signal.SIGCONT)
             return
         if how == "upgrade":
-            upgrade = subprocess.Popen([*self.command(), "upgrade", "--probation", "100ms"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                       stderr=subprocess.STDOUT, text=True)
+            upgrade = self.begin("upgrade", "--probation", "100ms")
             self.meanwhile(then)
             told, _ = upgrade.communicate(timeout=30)
             assert upgrade.returncode == 0, f"upgrade: {upgrade.returncode} {told}"
@@ -282,16 +319,62 @@ class Case:
         last_exit = service.get("last_exit") or {}
         return {"lines": self.lines(), "state": service.get("state"), "want": service.get("want"), "run": service.get("run"),
                 "restarts": service.get("restarts"), "last_exit": last_exit.get("signal", last_exit.get("code")),
-                "clients": codes, "rest": quiet >= 6}
+                "clients": codes, "rest": quiet >= 6, "told": self.told()}
+
+    # ---- what emit, wait and those that follow were told, in words that a cell and its twin share -----------------------
+
+    def logged(self):
+        """The event log, as its files have it."""
+        lines = []
+        for file in sorted(pathlib.Path(self.instance.where()["events"]).glob("*.jsonl")):
+            lines += file.read_text().splitlines()
+        return lines
+
+    def followed(self):
+        return (self.folder / "followed").read_text().splitlines()
+
+    def told(self):
+        if self.kind == "emit":
+            return [json.loads(line)["type"] for line in self.logged() if ".user." in line]
+        if self.kind == "wait":
+            return self.told_waiter()
+        if self.kind == "events -f":
+            return self.told_events()
+        if self.kind == "logs -f":
+            return self.told_lines()
+        return None
+
+    def told_waiter(self):
+        """What it waits for comes at last; a waiter that is gone has had its answer before."""
+        assert self.instance.run("stop", self.name).returncode == 0
+        assert self.follower.wait(15) == 0, self.followed()
+        first = next(line for line in self.followed() if self.name in line)
+        return [word for word in first.split() if not word[0].isdigit()]
+
+    def told_events(self):
+        assert self.instance.run("emit", "last").returncode == 0
+        until(lambda: any('"abide.user.last"' in line for line in self.followed()), 10)
+        seen, written = self.followed(), self.logged()
+        numbers = [int(json.loads(line)["id"]) for line in seen]
+        if numbers != list(range(1, len(numbers) + 1)):
+            return f"events have holes or doubles: {numbers}"
+        return "all, once" if seen == written[:len(seen)] else "not what the log has"
+
+    def told_lines(self):
+        def seen():
+            return [json.loads(line)["text"] for line in self.followed()]
+        with contextlib.suppress(AssertionError):
+            until(lambda: len(seen()) >= len(self.lines()), 5)
+        time.sleep(0.1)
+        # A hook and the main process write at the same time: into the file in one order, perhaps, into the pipe in another.
+        return "all, once" if sorted(seen()) == sorted(self.lines()) else f"lines: {seen()}, written: {self.lines()}"
 
 
-def live(stage, how, then, client, name, loses):
-    case = Case(name)
+def live(stage, how, then, client, name, scope, loses):
+    case = Case(name, scope)
     try:
         case.reach(stage)
-        if client != "nothing":
-            case.client(client)
-            time.sleep(0.15)
+        case.add_client(client)
         case.interrupt(how, then, loses)
         return case.story()
     finally:
@@ -308,8 +391,8 @@ def judge(row):
 
 def rows():
     if os.environ.get("ABIDE_MATRIX") == "full":
-        return list(itertools.product(STAGES, HOWS, THENS, CLIENTS, NAMES))
-    return pairwise(STAGES, HOWS, THENS, CLIENTS, NAMES)
+        return list(itertools.product(STAGES, HOWS, THENS, CLIENTS, NAMES, SCOPES))
+    return pairwise(STAGES, HOWS, THENS, CLIENTS, NAMES, SCOPES)
 
 
 def draw_of():

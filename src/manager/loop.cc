@@ -79,7 +79,11 @@ int Loop::run() {
     if (journal) last_resort_.set_journal(share(std::move(*journal)));
     auto [socket, pidfd] = logger_.share_link();
     last_resort_.set_logger(std::move(socket), std::move(pidfd));
-    if (last_resort_.start(*spawner_, hello_.epoch, anchor_.theirs())) std::_Exit(0);
+    Heirlooms heirlooms;
+    for (const auto& [key, fd] : anchor_.theirs()) heirlooms.emplace_back(key, fd->get());
+    runs_.add_heirlooms(heirlooms);
+    for (const auto& [key, fd] : anchor_.outputs()) heirlooms.emplace_back(key, fd->get());
+    if (last_resort_.start(*spawner_, hello_.epoch, heirlooms)) std::_Exit(0);
     complain("there is no anchor any more; the manager ends");
     return 1;
 }

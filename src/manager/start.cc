@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/version.hpp"
+#include "kernel/alarm.hpp"
 #include "kernel/cgroup.hpp"
 #include "kernel/clock.hpp"
 #include "kernel/files.hpp"
@@ -25,6 +26,7 @@ constexpr std::uint64_t key(anchor::Key well_known) {
 }
 constexpr std::size_t kRecordBytes = 1u << 20;
 constexpr std::uint64_t kRecoveryMs = 60'000;
+constexpr Duration kRecoveryPatience = seconds(60);
 constexpr std::uint64_t kPartForOutputs = 8;  // one descriptor of so many may be the output pipe of a run
 
 std::string reason_of(anchor::Start start) {
@@ -89,6 +91,7 @@ Result<std::unique_ptr<Loop>> Loop::create(kernel::Fd anchor_socket) {
 }
 
 Status Loop::start() {
+    const kernel::Alarm bound(kRecoveryPatience);
     // What did the predecessor die of?
     const auto start = static_cast<anchor::Start>(hello_.start);
     cursor_.open(anchor_, kept_, start == anchor::Start::crashed || start == anchor::Start::hung);

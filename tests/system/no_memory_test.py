@@ -14,7 +14,7 @@ from harness import BIN, until
 
 FULL = os.environ.get("ABIDE_SWEEP") == "full"
 SECONDS = float(os.environ.get("ABIDE_SWEEP_SECONDS", "1e9" if FULL else "6"))  # for each command
-ALLOCATIONS = None if FULL else 8
+ALLOCATIONS = None if FULL else 4
 # Of the C library, before anything of ours runs: what it says then, and its status, are its own.
 BEFORE_US = 5
 NUMBER = re.compile(r"\d+")

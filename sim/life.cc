@@ -153,18 +153,19 @@ void Life::run_script() {
         case 2: return main_exits(1);  // the second after a pause
         case 3: return ask(Verb::restart);
         case 4: return ask(Verb::stop);
-        case 5: return ask(Verb::start);
-        case 6: return ask(Verb::pause);
-        case 7: return ask(Verb::unpause);
-        case 8: ignores_term_ = true; return ask(Verb::stop);
-        case 9: ignores_term_ = false; return ask(Verb::start);
-        case 10: return give(request(Verb::shutdown, name_));
+        case 5: return ask(Verb::create);
+        case 6: return ask(Verb::start);
+        case 7: return ask(Verb::pause);
+        case 8: return ask(Verb::unpause);
+        case 9: ignores_term_ = true; return ask(Verb::stop);
+        case 10: ignores_term_ = false; return ask(Verb::start);
+        case 11: return give(request(Verb::shutdown, name_));
         default: return;
     }
 }
 
 bool Life::advance() {
-    static constexpr std::int64_t kAt[] = {1500, 2500, 3300, 4500, 6000, 7000, 8000, 8300, 9000, 11000, 12500};
+    static constexpr std::int64_t kAt[] = {1500, 2500, 3300, 4500, 6000, 7000, 7300, 8000, 8300, 9000, 11000, 12500};
     if (ended_) return false;
     const Mono script = next_line_ < std::size(kAt) ? kBegin + milliseconds(kAt[next_line_]) + lost_ : kNever;
     const Mono queued = queue_.empty() ? kNever : queue_.begin()->first;
@@ -308,11 +309,25 @@ void Life::stand_still(Duration gap, Then then) {
     down_ = false;
 }
 
+// One that is held, or was let go, and whose exec nobody has noted: it forks nobody, and when it dies without a manager
+// nobody can know whether it ran its program.
+bool Life::is_before_exec(SpawnId spawn) const {
+    const Service* service = engine_.find(name_);
+    if (service == nullptr) return false;
+    for (const Run& run : service->runs) {
+        for (const Process& process : run.processes) {
+            if (process.spawn == spawn)
+                return run.hold && process.role == Role::main && process.state != ProcessState::alive;
+        }
+    }
+    return false;
+}
+
 void Life::do_then(Then then) {
     const auto victim = [this]() -> SpawnId {
         SpawnId helper;
         for (const auto& [spawn, process] : processes_) {
-            if (process.service != name_ || !process.alive) continue;
+            if (process.service != name_ || !process.alive || is_before_exec(spawn)) continue;
             if (process.role == Role::main) return spawn;
             helper = spawn;
         }
@@ -342,8 +357,9 @@ in::Recovered Life::findings() const {
             for (const Process& process : run.processes) {
                 const auto it = processes_.find(process.spawn);
                 const bool ran = it != processes_.end();
+                const bool executed = ran && run.hold && !it->second.held && it->second.executes_at <= now_.mono;
                 found.processes.push_back(
-                    {process.spawn, ran && it->second.alive, !ran, ran ? it->second.pid : 0, kTicks});
+                    {process.spawn, ran && it->second.alive, !ran, ran ? it->second.pid : 0, kTicks, executed});
             }
         }
     }
@@ -372,6 +388,7 @@ void Life::next_manager() {
         engine_ = core::Engine(written(engine_, false));
     }
     step(findings());
+    tell_held();
     if (older) forgotten_ = older_.problem(engine_);
     deliver_exits();
 }
@@ -380,8 +397,9 @@ void Life::go_on_late() {
     for (const in::Recovered::Found& found : findings().processes) {
         if (found.never_ran || processes_.at(found.spawn).executes_at > now_.mono) continue;
         step(in::Spawned{found.spawn, found.pid, kTicks, tracking_ == Tracking::control_groups});
-        step(in::Executed{found.spawn});
+        if (!processes_.at(found.spawn).held) step(in::Executed{found.spawn});
     }
+    tell_held();
     deliver_exits();
     for (const Key& key : std::set<Key>(watched_)) look_whether_empty(key);
 }
@@ -399,16 +417,38 @@ void Life::on(const out::Spawn& fx) {
     process.pid = next_pid_++;
     process.executes_at = now_.mono + milliseconds(2);
     later(milliseconds(1), in::Spawned{fx.spawn, process.pid, kTicks, tracking_ == Tracking::control_groups});
+    process.held = fx.hold;
+    if (fx.hold) return later(milliseconds(2), in::Held{fx.spawn});
     later(milliseconds(2), in::Executed{fx.spawn});
     if (fx.role != Role::main || fx.service == "job") {
         later(fx.role == Role::reload ? milliseconds(300) : kHook, Death{fx.spawn, code(0)});
         return;
     }
+    tell_ready(fx.service, fx.run);
+}
+
+void Life::on(const out::LetGo& fx) {
+    FakeProcess& process = processes_.at(fx.spawn);
+    if (!process.alive || !std::exchange(process.held, false)) return;
+    tell(fx.service, "let go run " + std::to_string(fx.run.value));
+    process.executes_at = now_.mono + milliseconds(2);
+    later(milliseconds(2), in::Executed{fx.spawn});
+    tell_ready(fx.service, fx.run);
+}
+
+void Life::tell_ready(const std::string& service, RunNumber run) {
     in::Notified ready;
-    ready.service = fx.service;
-    ready.run = fx.run;
+    ready.service = service;
+    ready.run = run;
     ready.ready = true;
     later(milliseconds(50), ready);
+}
+
+// Asked by whoever takes over (recovery.cc): those that are held say so again.
+void Life::tell_held() {
+    for (const in::Recovered::Found& found : findings().processes) {
+        if (found.alive && processes_.at(found.spawn).held) step(in::Held{found.spawn});
+    }
 }
 
 void Life::die(SpawnId spawn, ExitStatus exit) {

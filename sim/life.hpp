@@ -59,7 +59,7 @@ class Life {
         model::Role role = model::Role::main;
         std::int32_t pid = 0;
         Mono executes_at{};
-        bool alive = true;
+        bool alive = true, held = false;  // held: before its exec, until it is let go
         model::ExitStatus exit;
     };
     // Forked by a process of a run, and in its session.
@@ -97,10 +97,14 @@ class Life {
     bool is_found(const Child& child) const;
     bool is_seen_alive(const Key& key) const;
     void end_children(const Key& key);
+    void tell_ready(const std::string& service, RunNumber run);
+    void tell_held();
+    bool is_before_exec(SpawnId spawn) const;
     void do_then(Then then);
     void pass(Duration d);
 
     void on(const model::out::Spawn& fx);
+    void on(const model::out::LetGo& fx);
     void on(const model::out::Signal& fx);
     void on(const model::out::KillAll& fx);
     void on(const model::out::KillProcess& fx);
@@ -113,7 +117,6 @@ class Life {
     void on(const model::out::Publish&) {}
     void on(const model::out::EndInstance&) { ended_ = true; }
     // No life here asks for these.
-    void on(const model::out::LetGo&) {}
     void on(const model::out::FindMain&) {}
     void on(const model::out::DropStored&) {}
     void on(const model::out::Upgrade&) {}

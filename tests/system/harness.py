@@ -55,6 +55,7 @@ def alive(pid):
 class Instance:
     """A project of ours; other scopes say what is different (scopes.py)."""
     who = {}  # subprocess's user, group, env
+    programs = BIN
 
     def command(self):
         return [str(BIN / "abide"), "-C", str(self.folder)]

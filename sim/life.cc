@@ -16,6 +16,7 @@ using namespace model;
 namespace {
 
 constexpr Mono kBegin{seconds(1000).ns};
+constexpr std::uint64_t kTicks = 1;  // when every process here was started
 constexpr Duration kHook = milliseconds(20);
 
 ExitStatus code(int value) {
@@ -120,7 +121,7 @@ core::Snapshot written(const core::Engine& engine, bool newer) {
 
 }  // namespace
 
-Life::Life(std::string name) : name_(std::move(name)) {
+Life::Life(std::string name, Tracking tracking) : name_(std::move(name)), tracking_(tracking) {
     core::Snapshot snapshot;
     const Configuration wanted = configuration(name_);
     snapshot.instance.spec = wanted.instance;
@@ -152,18 +153,19 @@ void Life::run_script() {
         case 2: return main_exits(1);  // the second after a pause
         case 3: return ask(Verb::restart);
         case 4: return ask(Verb::stop);
-        case 5: return ask(Verb::start);
-        case 6: return ask(Verb::pause);
-        case 7: return ask(Verb::unpause);
-        case 8: ignores_term_ = true; return ask(Verb::stop);
-        case 9: ignores_term_ = false; return ask(Verb::start);
-        case 10: return give(request(Verb::shutdown, name_));
+        case 5: return ask(Verb::create);
+        case 6: return ask(Verb::start);
+        case 7: return ask(Verb::pause);
+        case 8: return ask(Verb::unpause);
+        case 9: ignores_term_ = true; return ask(Verb::stop);
+        case 10: ignores_term_ = false; return ask(Verb::start);
+        case 11: return give(request(Verb::shutdown, name_));
         default: return;
     }
 }
 
 bool Life::advance() {
-    static constexpr std::int64_t kAt[] = {1500, 2500, 3300, 4500, 6000, 7000, 8000, 8300, 9000, 11000, 12500};
+    static constexpr std::int64_t kAt[] = {1500, 2500, 3300, 4500, 6000, 7000, 7300, 8000, 8300, 9000, 11000, 12500};
     if (ended_) return false;
     const Mono script = next_line_ < std::size(kAt) ? kBegin + milliseconds(kAt[next_line_]) + lost_ : kNever;
     const Mono queued = queue_.empty() ? kNever : queue_.begin()->first;
@@ -307,11 +309,25 @@ void Life::stand_still(Duration gap, Then then) {
     down_ = false;
 }
 
+// One that is held, or was let go, and whose exec nobody has noted: it forks nobody, and when it dies without a manager
+// nobody can know whether it ran its program.
+bool Life::is_before_exec(SpawnId spawn) const {
+    const Service* service = engine_.find(name_);
+    if (service == nullptr) return false;
+    for (const Run& run : service->runs) {
+        for (const Process& process : run.processes) {
+            if (process.spawn == spawn)
+                return run.hold && process.role == Role::main && process.state != ProcessState::alive;
+        }
+    }
+    return false;
+}
+
 void Life::do_then(Then then) {
     const auto victim = [this]() -> SpawnId {
         SpawnId helper;
         for (const auto& [spawn, process] : processes_) {
-            if (process.service != name_ || !process.alive) continue;
+            if (process.service != name_ || !process.alive || is_before_exec(spawn)) continue;
             if (process.role == Role::main) return spawn;
             helper = spawn;
         }
@@ -327,7 +343,7 @@ void Life::do_then(Then then) {
         case Then::forks_once:
         case Then::forks_twice:
             if (!victim) return;
-            children_.insert({name_, processes_.at(victim).run});
+            children_.insert({{name_, processes_.at(victim).run}, {processes_.at(victim).pid, kTicks}});
             if (then == Then::forks_twice) die(victim, code(0));
             return;
     }
@@ -341,7 +357,9 @@ in::Recovered Life::findings() const {
             for (const Process& process : run.processes) {
                 const auto it = processes_.find(process.spawn);
                 const bool ran = it != processes_.end();
-                found.processes.push_back({process.spawn, ran && it->second.alive, !ran, ran ? it->second.pid : 0, 1});
+                const bool executed = ran && run.hold && !it->second.held && it->second.executes_at <= now_.mono;
+                found.processes.push_back(
+                    {process.spawn, ran && it->second.alive, !ran, ran ? it->second.pid : 0, kTicks, executed});
             }
         }
     }
@@ -370,6 +388,7 @@ void Life::next_manager() {
         engine_ = core::Engine(written(engine_, false));
     }
     step(findings());
+    tell_held();
     if (older) forgotten_ = older_.problem(engine_);
     deliver_exits();
 }
@@ -377,9 +396,10 @@ void Life::next_manager() {
 void Life::go_on_late() {
     for (const in::Recovered::Found& found : findings().processes) {
         if (found.never_ran || processes_.at(found.spawn).executes_at > now_.mono) continue;
-        step(in::Spawned{found.spawn, found.pid, 1});
-        step(in::Executed{found.spawn});
+        step(in::Spawned{found.spawn, found.pid, kTicks, tracking_ == Tracking::control_groups});
+        if (!processes_.at(found.spawn).held) step(in::Executed{found.spawn});
     }
+    tell_held();
     deliver_exits();
     for (const Key& key : std::set<Key>(watched_)) look_whether_empty(key);
 }
@@ -396,17 +416,39 @@ void Life::on(const out::Spawn& fx) {
     process.role = fx.role;
     process.pid = next_pid_++;
     process.executes_at = now_.mono + milliseconds(2);
-    later(milliseconds(1), in::Spawned{fx.spawn, process.pid, 1});
+    later(milliseconds(1), in::Spawned{fx.spawn, process.pid, kTicks, tracking_ == Tracking::control_groups});
+    process.held = fx.hold;
+    if (fx.hold) return later(milliseconds(2), in::Held{fx.spawn});
     later(milliseconds(2), in::Executed{fx.spawn});
     if (fx.role != Role::main || fx.service == "job") {
         later(fx.role == Role::reload ? milliseconds(300) : kHook, Death{fx.spawn, code(0)});
         return;
     }
+    tell_ready(fx.service, fx.run);
+}
+
+void Life::on(const out::LetGo& fx) {
+    FakeProcess& process = processes_.at(fx.spawn);
+    if (!process.alive || !std::exchange(process.held, false)) return;
+    tell(fx.service, "let go run " + std::to_string(fx.run.value));
+    process.executes_at = now_.mono + milliseconds(2);
+    later(milliseconds(2), in::Executed{fx.spawn});
+    tell_ready(fx.service, fx.run);
+}
+
+void Life::tell_ready(const std::string& service, RunNumber run) {
     in::Notified ready;
-    ready.service = fx.service;
-    ready.run = fx.run;
+    ready.service = service;
+    ready.run = run;
     ready.ready = true;
     later(milliseconds(50), ready);
+}
+
+// Asked by whoever takes over (recovery.cc): those that are held say so again.
+void Life::tell_held() {
+    for (const in::Recovered::Found& found : findings().processes) {
+        if (found.alive && processes_.at(found.spawn).held) step(in::Held{found.spawn});
+    }
 }
 
 void Life::die(SpawnId spawn, ExitStatus exit) {
@@ -421,13 +463,36 @@ void Life::die(SpawnId spawn, ExitStatus exit) {
 }
 
 bool Life::somebody_lives(const Key& key) const {
-    return children_.contains(key) || std::ranges::any_of(processes_, [&](const auto& entry) {
-               return entry.second.service == key.first && entry.second.run == key.second && entry.second.alive;
+    return has_process(key) || std::ranges::any_of(children_, [&](const Child& child) { return child.key == key; });
+}
+
+bool Life::has_process(const Key& key) const {
+    return std::ranges::any_of(processes_, [&](const auto& entry) {
+        return entry.second.service == key.first && entry.second.run == key.second && entry.second.alive;
+    });
+}
+
+// Whom nobody finds, nobody waits for or kills.
+bool Life::is_found(const Child& child) const {
+    if (tracking_ == Tracking::control_groups) return true;
+    const Service* service = engine_.find(child.key.first);
+    return service != nullptr && std::ranges::any_of(service->runs, [&](const Run& run) {
+               return run.number == child.key.second &&
+                      std::ranges::find(run.sessions, child.session) != run.sessions.end();
            });
 }
 
+bool Life::is_seen_alive(const Key& key) const {
+    return has_process(key) ||
+           std::ranges::any_of(children_, [&](const Child& child) { return child.key == key && is_found(child); });
+}
+
+void Life::end_children(const Key& key) {
+    std::erase_if(children_, [&](const Child& child) { return child.key == key && is_found(child); });
+}
+
 void Life::look_whether_empty(const Key& key) {
-    if (!watched_.contains(key) || somebody_lives(key)) return;
+    if (!watched_.contains(key) || is_seen_alive(key)) return;
     watched_.erase(key);
     later(milliseconds(1), in::Emptied{key.first, key.second});
 }
@@ -442,7 +507,7 @@ void Life::on(const out::Signal& fx) {
         if (fx.scope == StopScope::main && process.role != Role::main) continue;
         later(milliseconds(10), Death{spawn, signal_exit(fx.signal)});
     }
-    if (fx.scope == StopScope::all) children_.erase(key);
+    if (fx.scope == StopScope::all) end_children(key);
     look_whether_empty(key);
 }
 
@@ -452,7 +517,7 @@ void Life::on(const out::KillAll& fx) {
     const std::string line = "signal KILL to run " + std::to_string(fx.run.value);
     const std::vector<std::string>& lines = told_[fx.service];
     if (std::ranges::find(lines, line) == lines.end()) tell(fx.service, line);
-    children_.erase(key);
+    end_children(key);
     for (const auto& [spawn, process] : processes_) {
         if (process.service == fx.service && process.run == fx.run) die(spawn, signal_exit(SIGKILL));
     }
@@ -531,6 +596,7 @@ std::string Life::problem() const {
     for (const auto& [spawn, process] : processes_) {
         if (process.alive) return process.service + ": a process lives on (" + to_text(process.role) + ")";
     }
+    if (!children_.empty()) return children_.begin()->key.first + ": what it forked lives on";
     if (!frozen_.empty()) return frozen_.begin()->first + " stays frozen";
     for (const auto& [service, lines] : told_) {
         if (std::ranges::find(lines, "RELEASED WHILE SOMEBODY LIVES") != lines.end())

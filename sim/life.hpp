@@ -20,13 +20,16 @@ namespace abide::sim {
 BOOST_DEFINE_ENUM_CLASS(How, upgrade_to_equal_format, upgrade_to_newer_format, upgrade_to_older_format,
                         killed_before_the_record, killed_before_the_effects, segfault_amid_the_effects,
                         hang_of_ten_seconds, out_of_memory, two_crashes_in_a_row)
+// What tells who belongs to a run: a control group of its own; or, where none can be had (the instance of a plain
+// user), the sessions that its processes were started in, as far as they stand in the journal.
+BOOST_DEFINE_ENUM_CLASS(Tracking, control_groups, sessions)
 // What happens between the death of one manager and the work of the next.
 BOOST_DEFINE_ENUM_CLASS(Then, continues, is_stopped, is_restarted, dies, forks_once, forks_twice)
 
 class Life {
   public:
     // `name` is the service that everything is about.
-    explicit Life(std::string name);
+    Life(std::string name, Tracking tracking);
 
     // The next thing that happens; false when the script is over and the instance has ended (or can't).
     bool advance();
@@ -56,8 +59,17 @@ class Life {
         model::Role role = model::Role::main;
         std::int32_t pid = 0;
         Mono executes_at{};
-        bool alive = true;
+        bool alive = true, held = false;  // held: before its exec, until it is let go
         model::ExitStatus exit;
+    };
+    // Forked by a process of a run, and in its session.
+    struct Child {
+        std::pair<std::string, RunNumber> key;
+        model::Session session;
+        auto operator<=>(const Child& other) const {
+            return std::pair(key, session.id) <=> std::pair(other.key, other.session.id);
+        }
+        bool operator==(const Child&) const = default;
     };
     struct Death {
         SpawnId spawn;
@@ -81,10 +93,18 @@ class Life {
     void look_whether_empty(const Key& key);
     void note_effects(const std::vector<model::Effect>& effects);
     bool somebody_lives(const Key& key) const;
+    bool has_process(const Key& key) const;
+    bool is_found(const Child& child) const;
+    bool is_seen_alive(const Key& key) const;
+    void end_children(const Key& key);
+    void tell_ready(const std::string& service, RunNumber run);
+    void tell_held();
+    bool is_before_exec(SpawnId spawn) const;
     void do_then(Then then);
     void pass(Duration d);
 
     void on(const model::out::Spawn& fx);
+    void on(const model::out::LetGo& fx);
     void on(const model::out::Signal& fx);
     void on(const model::out::KillAll& fx);
     void on(const model::out::KillProcess& fx);
@@ -97,7 +117,6 @@ class Life {
     void on(const model::out::Publish&) {}
     void on(const model::out::EndInstance&) { ended_ = true; }
     // No life here asks for these.
-    void on(const model::out::LetGo&) {}
     void on(const model::out::FindMain&) {}
     void on(const model::out::DropStored&) {}
     void on(const model::out::Upgrade&) {}
@@ -109,6 +128,7 @@ class Life {
         bool loses = false, armed = false;
     };
     std::string name_;
+    Tracking tracking_ = Tracking::control_groups;
     core::Engine engine_;
     Plan plan_;
     Now now_{{seconds(1000).ns}, {seconds(1000).ns}, {seconds(1'700'000'000).ns}};
@@ -117,7 +137,8 @@ class Life {
     std::multimap<Mono, Happening> queue_;
     std::deque<model::Input> kept_;  // came while no manager was there
     std::map<SpawnId, FakeProcess> processes_;
-    std::set<Key> children_, watched_, frozen_;
+    std::set<Child> children_;
+    std::set<Key> watched_, frozen_;
     std::map<std::string, std::vector<std::string>> told_;
     std::map<OperationId, int> replies_;
     std::int32_t next_pid_ = 100;

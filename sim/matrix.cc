@@ -53,11 +53,22 @@ struct Cell {
     Then then{};
     Client client;
     std::string name;
+    Tracking tracking{};
     std::string title() const {
         return situation + " × " + words(to_text(how)) + " × " + words(to_text(then)) + " × client in " +
-               (client ? to_text(*client) : "nothing") + " × " + name;
+               (client ? to_text(*client) : "nothing") + " × " + name + " × " + words(to_text(tracking));
     }
 };
+
+std::vector<Cell> cells_of(const std::string& situation, const std::string& name, Tracking tracking) {
+    std::vector<Cell> cells;
+    for (const How how : all_of<How>()) {
+        for (const Then then : all_of<Then>()) {
+            for (const Client& client : clients()) cells.push_back({situation, how, then, client, name, tracking});
+        }
+    }
+    return cells;
+}
 
 void finish(Life& life) {
     for (int i = 0; i < 5000 && life.advance(); ++i) {}
@@ -115,10 +126,10 @@ std::string judge(const Life& before, const Cell& cell, bool show) {
 }
 
 // The first step into each situation, as the life stood before it.
-std::vector<std::pair<std::string, Life>> situations(const std::string& name) {
+std::vector<std::pair<std::string, Life>> situations(const std::string& name, Tracking tracking) {
     std::vector<std::pair<std::string, Life>> all;
     std::set<std::string> seen;
-    Life life(name);
+    Life life(name, tracking);
     while (true) {
         Life before = life;
         if (!life.advance() || life.ended()) return all;
@@ -144,13 +155,16 @@ std::string pending(const std::set<std::string>& seen) {
     list_unseen<Stage>(page, "stage", seen);
     list_unseen<Role>(page, "process", seen);
     page += "\nNot in the model yet:\n";
-    for (const char* verb : {"emit", "wait", "follow", "action"}) {
+    for (const char* verb : {"emit", "action"}) {
         const bool there = std::ranges::any_of(all_of<Verb>(), [&](Verb v) { return to_text(v) == verb; });
         if (!there) page += std::string("- a client in ") + verb + "\n";
     }
     page +=
         "- waiting on an event (triggers), timers, the hook of a refresh\n"
-        "- scopes of a user's and of a chroot session\n";
+        "- a chroot session\n"
+        "\nNot of the core: a client in `wait` or in follow (`logs -f`, `events -f`) reads files and asks no manager; "
+        "it stands\n"
+        "in the matrix of real processes (tests/system/matrix.py).\n";
     return page;
 }
 
@@ -161,19 +175,16 @@ MatrixResult run_matrix(const std::string& only) {
     std::set<std::string> seen;
     std::vector<std::string> order;
     std::map<std::string, std::map<How, std::size_t>> count;
-    for (const std::string& name : {std::string("s"), std::string("s@1")}) {
-        for (const auto& [situation, before] : situations(name)) {
-            if (seen.insert(situation).second) order.push_back(situation);
-            for (const How how : all_of<How>()) {
-                for (const Then then : all_of<Then>()) {
-                    for (const Client& client : clients()) {
-                        const Cell cell{situation, how, then, client, name};
-                        if (!only.empty() && cell.title() != only) continue;
-                        const std::string wrong = judge(before, cell, !only.empty());
-                        result.cells += 1;
-                        count[situation][how] += 1;
-                        if (!wrong.empty()) result.failures += cell.title() + ": " + wrong + "\n";
-                    }
+    for (const Tracking tracking : all_of<Tracking>()) {
+        for (const std::string& name : {std::string("s"), std::string("s@1")}) {
+            for (const auto& [situation, before] : situations(name, tracking)) {
+                if (seen.insert(situation).second) order.push_back(situation);
+                for (const Cell& cell : cells_of(situation, name, tracking)) {
+                    if (!only.empty() && cell.title() != only) continue;
+                    const std::string wrong = judge(before, cell, !only.empty());
+                    result.cells += 1;
+                    count[situation][cell.how] += 1;
+                    if (!wrong.empty()) result.failures += cell.title() + ": " + wrong + "\n";
                 }
             }
         }
@@ -191,7 +202,15 @@ MatrixResult run_matrix(const std::string& only) {
         page += client ? (*client == Verb{} ? "" : ", ") + to_text(*client) : "nothing, ";
     page +=
         ") × a single service or an\n"
-        "instance of several.  Its twin meets the same with a manager that is only late; both must tell the same "
+        "instance of several × how it is known who belongs to a run (";
+    for (const Tracking tracking : all_of<Tracking>())
+        page += (tracking == Tracking{} ? "" : ", ") + words(to_text(tracking));
+    page +=
+        ").  The last\n"
+        "is all that the core knows of a scope: the machine's instance has control groups, that of a plain user most "
+        "often\n"
+        "has none, and finds what a service forked by the sessions in its journal.\n\n"
+        "A cell's twin meets the same with a manager that is only late; both must tell the same "
         "story:\n"
         "order of actions, events, exit statuses, restarts, drawn delays, answers.  The numbers count cells.\n\n| "
         "situation |";

@@ -76,7 +76,7 @@ std::string first_decisions(journal::Recovered recovered) {
 std::string check_golden(const std::string& folder, bool every, bool write, std::size_t& count) {
     std::string wrong;
     std::set<std::string> seen;
-    for (Life life("s"); life.advance() && !life.ended();) {
+    for (Life life("s", Tracking::sessions); life.advance() && !life.ended();) {
         const std::string name = file_name(life.situation());
         if (!seen.insert(name).second) continue;
         const fs::path journal = fs::path(folder) / (name + ".journal"), dump = fs::path(folder) / (name + ".dump");

@@ -1,6 +1,8 @@
 // cli/commands_upgrade.cc -- upgrade, generation, state: the supervisor itself.
 //
 // Knows how to ask and how to tell.  Which program is a good one is the supervisor's to find out.
+#include <cerrno>
+
 #include "base/text.hpp"
 #include "cli/commands.hpp"
 #include "cli/launch.hpp"
@@ -13,9 +15,18 @@ namespace {
 
 constexpr std::size_t kJournalBytes = std::size_t{1} << 30;
 
+Result<std::string> absolute(const std::string& path) {
+    if (path.starts_with('/')) return path;
+    const auto here = kernel::current_directory();
+    if (!here) return std::unexpected(here.error());
+    return *here + "/" + path;
+}
+
 // What --to names: the program itself, or the folder or the small program that it was installed with.
 Result<std::string> program_at(const std::string& named, bool anchor) {
     const auto real = kernel::real_path(named);
+    // The supervisor refuses what is not there, as it does any other bad program, and remembers it.
+    if (!real && real.error().err == ENOENT) return absolute(named);
     if (!real) return std::unexpected(real.error());
     const auto status = kernel::file_status(*real);
     if (!status) return std::unexpected(status.error());
@@ -110,6 +121,10 @@ CommandResult generation_command(Context& context) {
                           (reply->last_swap_us > 0 ? ", took over in " + milliseconds_of(reply->last_swap_us) : ""));
     row("upgrades", std::to_string(reply->swaps) + " committed, " + std::to_string(reply->rollbacks) +
                         " rolled back; the last: " + safe(reply->probation));
+    if (const auto& last = reply->last_upgrade) {
+        row("last upgrade", safe(last->outcome) + " " + safe(last->time) + ": " + safe(last->program) +
+                                (last->detail.empty() ? "" : ": " + safe(last->detail)));
+    }
     const auto list = [&](const char* label, const std::vector<std::string>& lines) {
         if (lines.empty()) row(label, "nothing");
         for (std::size_t i = 0; i < lines.size(); ++i) row(i == 0 ? label : "", safe(lines[i]));

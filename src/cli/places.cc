@@ -1,6 +1,8 @@
 // cli/places.cc -- see places.hpp.
 #include "cli/places.hpp"
 
+#include <cerrno>
+
 #include "base/limits.hpp"
 #include "base/text.hpp"
 #include "kernel/files.hpp"
@@ -133,7 +135,9 @@ Result<Places> chosen(const Choice& choice, const Surroundings& around) {
     if (choice.user) return user_places(around);
     if (!choice.directory.empty()) {
         const auto real = kernel::real_path(choice.directory);
-        if (!real) return fail(ErrorKind::usage, "-C " + choice.directory + ": there is no such folder");
+        if (!real && (real.error().err == ENOENT || real.error().err == ENOTDIR))
+            return fail(ErrorKind::usage, "-C " + choice.directory + ": there is no such folder");
+        if (!real) return std::unexpected(real.error());
         const auto status = kernel::file_status(*real);
         if (!status || !status->is_directory)
             return fail(ErrorKind::usage, "-C " + choice.directory + ": not a folder");

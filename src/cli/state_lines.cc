@@ -60,6 +60,10 @@ StateLine StateLines::see(const events::Event& event) {
     if (const auto began = began_.find(event.subject);
         began != began_.end() && (type == "service.ready" || type == "service.completed"))
         line.text += " after " + span(event.time_ns - began->second);
+    if (type == "supervisor.rolled-back") {
+        if (text_member(data, "outcome") == "refused") line.text = "an upgrade was refused";
+        if (!detail.empty()) line.text += ": " + detail;
+    }
     if (type == "service.ready" && event.pid != 0) line.text += ", pid " + std::to_string(event.pid);
     if (of_an_end && type != "service.completed" && !detail.empty()) line.text += ": " + detail;
     if (const std::string_view delay = events::member(data, "delay_ms"); !delay.empty())

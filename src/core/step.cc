@@ -194,13 +194,15 @@ void Machine::on(const in::Spawned& in) {
     if (it == e_.spawns_.end()) return stray();
     Run& run = *run_of(node(it->second));
     run.cgroup = in.cgroup;
-    if (!in.cgroup) remember_session(run, {in.pid, in.start_ticks});
+    const bool found_late = !in.cgroup && remember_session(run, {in.pid, in.start_ticks});
     for (Process& process : run.processes) {
         if (process.spawn != in.spawn) continue;
         process.pid = in.pid;
         process.start_ticks = in.start_ticks;
         touch(it->second);
     }
+    // The KILL that was given did not reach what it had forked by then.
+    if (found_late && run.state == State::stopping && run.stage == Stage::kill) send_kill(it->second);
 }
 
 void Machine::on(const in::Executed& in) {

@@ -122,6 +122,7 @@ void Machine::send_kill(Slot slot) {
     run.killed = true;
     run.stage_deadline = now_.mono + kKillAgain;
     touch(slot);
+    queue(slot);  // whoever asked for it: the deadline is a new one
     fx_.push_back(out::KillAll{node(slot).service.name, run.number});
     fx_.push_back(out::WatchEmpty{node(slot).service.name, run.number});
 }

@@ -39,13 +39,17 @@ void Machine::on(const in::UpgradeEnded& in) {
     if (it == e_.operations_.end() || it->second.outcome != Outcome::pending || !is_upgrade(it->second.verb)) {
         return stray();
     }
-    if (in.outcome == Outcome::done || in.outcome == Outcome::rolled_back) {
-        Event event;
-        event.type = in.outcome == Outcome::done ? EventType::supervisor_upgraded : EventType::supervisor_rolled_back;
-        event.detail = in.detail;
-        publish(std::move(event));
-    }
     const Operation first = it->second;
+    Event event;
+    // The program that was there before serves, or serves again: the outcome says which.
+    event.type = in.outcome == Outcome::done ? EventType::supervisor_upgraded : EventType::supervisor_rolled_back;
+    event.program = first.detail;
+    event.outcome = in.outcome;
+    event.detail = in.detail;
+    publish(std::move(event));
+    e_.instance_.last_upgrade =
+        UpgradeResult{first.verb == Verb::upgrade_anchor, first.detail, in.outcome, in.detail, now_.wall};
+    e_.instance_changed_ = true;
     for (auto& [id, operation] : e_.operations_) {
         if (id != in.operation && operation.outcome == Outcome::pending && is_same(operation, first))
             end_operation(operation, in.outcome, in.detail);

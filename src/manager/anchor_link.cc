@@ -1,6 +1,7 @@
 // manager/anchor_link.cc -- see the header.
 #include "manager/anchor_link.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <span>
@@ -9,6 +10,7 @@
 #include "kernel/clock.hpp"
 #include "kernel/socket.hpp"
 #include "manager/complain.hpp"
+#include "manager/run_key.hpp"
 
 namespace abide::manager {
 
@@ -33,6 +35,10 @@ std::vector<T> items_of(std::string_view body, std::uint32_t count) {
     return items;
 }
 
+bool is_output(std::uint64_t key) {
+    return keep_of(key) == Keep::log_pipe;
+}
+
 bool can_share_frame(Verb verb) {
     return verb == Verb::put || verb == Verb::drop || verb == Verb::reap || verb == Verb::peek || verb == Verb::mark;
 }
@@ -40,20 +46,31 @@ bool can_share_frame(Verb verb) {
 }  // namespace
 
 void AnchorLink::put(std::uint64_t key, SharedFd fd, bool ours) {
-    if (!ours && holds_theirs_ && theirs_.size() < kMostTheirs) theirs_.insert_or_assign(key, fd);
+    hold(key, fd, ours);
     queue_.push_back({Verb::put, ours ? anchor::kOurs : std::uint16_t{0}, ++last_tag_, bytes_of(key), std::move(fd)});
 }
 
 void AnchorLink::drop(std::uint64_t key, bool ours) {
-    if (!ours) theirs_.erase(key);  // the anchor has it still, so this is not the close(2) that may block
+    // The anchor has it still, so this is not the close(2) that may block.
+    if (!ours) theirs_.erase(key);
+    if (is_output(key)) outputs_.erase(key);
     queue_.push_back({Verb::drop, ours ? anchor::kOurs : std::uint16_t{0}, 0, bytes_of(key), {}});
 }
 
-void AnchorLink::hold_theirs(Kept kept) {
-    holds_theirs_ = true;
-    for (auto& [key, fd] : kept) {
-        if (theirs_.size() < kMostTheirs) theirs_.insert_or_assign(key, share(std::move(fd)));
-    }
+void AnchorLink::hold_theirs(std::size_t most_outputs) {
+    most_theirs_ = kMostTheirs;
+    most_outputs_ = std::min(most_outputs, kMostTheirs);
+}
+
+void AnchorLink::hold(Kept kept) {
+    for (auto& [key, fd] : kept) hold(key, share(std::move(fd)), is_output(key));
+}
+
+void AnchorLink::hold(std::uint64_t key, SharedFd fd, bool ours) {
+    if (!ours && theirs_.size() < most_theirs_)
+        theirs_.insert_or_assign(key, std::move(fd));
+    else if (is_output(key) && outputs_.size() < most_outputs_)
+        outputs_.insert_or_assign(key, std::move(fd));
 }
 
 void AnchorLink::get(std::vector<std::uint64_t> keys, std::function<void(Kept)> done) {

@@ -5,6 +5,7 @@
 // open here until the anchor has it; nothing waits, except the *_now calls, which only the start uses.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -77,9 +78,16 @@ class AnchorLink {
     [[nodiscard]] int fd() const { return socket_.get(); }
 
     // From now on what is not ours (listening sockets, what services stored) is held here as well, for the day on which
-    // the anchor is killed; `kept`: what it has of that already.
-    void hold_theirs(Kept kept);
+    // the anchor is killed; and the output pipes of so many runs, which would have no reader when the logger is killed
+    // with it.
+    void hold_theirs(std::size_t most_outputs);
+    // What the anchor has of that already.
+    void hold(Kept kept);
     [[nodiscard]] const std::map<std::uint64_t, SharedFd>& theirs() const { return theirs_; }
+    [[nodiscard]] std::size_t room_for_outputs() const {
+        return most_outputs_ - std::min(most_outputs_, outputs_.size());
+    }
+    [[nodiscard]] const std::map<std::uint64_t, SharedFd>& outputs() const { return outputs_; }
 
   private:
     struct Entry {  // one item of a request
@@ -91,6 +99,7 @@ class AnchorLink {
         std::uint32_t count = 1;  // of verbs that don't share a frame
         bool alone = false;       // nor does this item
     };
+    void hold(std::uint64_t key, SharedFd fd, bool ours);
     bool send_front();
     bool take_frame(News& news);
     void dispatch(const anchor::Header& header, std::string_view body, std::vector<kernel::Fd> fds, News& news);
@@ -103,8 +112,8 @@ class AnchorLink {
     // The answer to hello or list, for the *_now call that waits for it.
     std::function<void(const anchor::Header&, std::string_view)> now_done_;
     News early_;
-    std::map<std::uint64_t, SharedFd> theirs_;
-    bool holds_theirs_ = false;
+    std::map<std::uint64_t, SharedFd> theirs_, outputs_;
+    std::size_t most_theirs_ = 0, most_outputs_ = 0;
     std::uint32_t last_tag_ = 0;
     int refusals_ = 0;  // sends that failed in a row
 };

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <array>
 #include <span>
 
@@ -32,21 +33,42 @@ constexpr std::array kHeld = {anchor::Key::control,         anchor::Key::lock,  
 constexpr std::uint64_t kInherited = anchor_key(Keep::inherited, 1);
 constexpr std::size_t kBatch = 64;
 
-Result<kernel::Fd> bequeath(const std::map<std::uint64_t, SharedFd>& theirs) {
+Result<kernel::Fd> bequeath(const Heirlooms& heirlooms) {
     Result<std::pair<kernel::Fd, kernel::Fd>> pair = kernel::make_socket_pair(SOCK_SEQPACKET, true);
     if (!pair) return std::unexpected(pair.error());
-    for (auto at = theirs.begin(); at != theirs.end();) {
+    for (std::size_t begin = 0; begin < heirlooms.size(); begin += kBatch) {
         std::vector<std::uint64_t> keys;
         std::vector<int> fds;
-        for (; at != theirs.end() && keys.size() < kBatch; ++at) {
-            keys.push_back(at->first);
-            fds.push_back(at->second->get());
+        for (std::size_t i = begin; i < std::min(begin + kBatch, heirlooms.size()); ++i) {
+            keys.push_back(heirlooms[i].first);
+            fds.push_back(heirlooms[i].second);
         }
         const Result<bool> sent = kernel::send(pair->first.get(), std::as_bytes(std::span(keys)), fds);
-        if (!sent) return std::unexpected(sent.error());
-        if (!*sent) return fail(ErrorKind::failed, "no room for all of it");
+        if (sent && *sent) continue;
+        complain(std::to_string(heirlooms.size() - begin) + " of " + std::to_string(heirlooms.size()) +
+                 " listening sockets, stored descriptors and notify sockets are lost: " +
+                 (sent ? "no room" : describe(sent.error())));
+        break;
     }
     return std::move(pair->second);
+}
+
+// How the anchor closes it: a child does where closing may block (protocol/anchor.hpp).
+bool is_ours(std::uint64_t key) {
+    switch (keep_of(key)) {
+        case Keep::notify:
+        case Keep::ready_pipe:
+        case Keep::hold_release:
+        case Keep::hold_told:
+        case Keep::log_pipe: return true;
+        case Keep::listener:
+        case Keep::stored:
+        case Keep::console_way:
+        case Keep::logger:
+        case Keep::console:
+        case Keep::inherited:
+        default: return false;
+    }
 }
 
 }  // namespace
@@ -62,7 +84,7 @@ Status LastResort::inherit(AnchorLink& anchor) {
         if (!got) return std::unexpected(got.error());
         if (got->nothing_now || got->end_of_stream) break;
         for (std::size_t i = 0; i < got->fds.size() && i < got->size / sizeof keys[0]; ++i)
-            anchor.put(keys[i], share(std::move(got->fds[i])), false);
+            anchor.put(keys[i], share(std::move(got->fds[i])), is_ours(keys[i]));
         anchor.flush();
     }
     anchor.drop(kInherited, true);
@@ -95,7 +117,7 @@ void LastResort::set_logger(SharedFd socket, SharedFd pidfd) {
     logger_pidfd_ = std::move(pidfd);
 }
 
-bool LastResort::start(kernel::Spawner& spawner, std::uint64_t epoch, const std::map<std::uint64_t, SharedFd>& theirs) {
+bool LastResort::start(kernel::Spawner& spawner, std::uint64_t epoch, const Heirlooms& heirlooms) {
     if (!program_ || !journal_) return false;
     kernel::SpawnRequest request;
     request.argv = {anchor::kAnchorName};
@@ -119,9 +141,10 @@ bool LastResort::start(kernel::Spawner& spawner, std::uint64_t epoch, const std:
         hand_over(anchor_key(Keep::logger, 1), logger_socket_->get());
         hand_over(anchor_key(Keep::logger, 2), logger_pidfd_->get());
     }
-    const Result<kernel::Fd> heritage = bequeath(theirs);
-    if (heritage && !theirs.empty()) hand_over(kInherited, heritage->get());
-    if (!heritage) complain("listening sockets and stored descriptors are lost: " + describe(heritage.error()));
+    const Result<kernel::Fd> heritage = bequeath(heirlooms);
+    if (heritage && !heirlooms.empty()) hand_over(kInherited, heritage->get());
+    if (!heritage)
+        complain("listening sockets, stored descriptors and notify sockets are lost: " + describe(heritage.error()));
     request.argv.push_back("--epoch=" + std::to_string(epoch));
     request.argv.insert(request.argv.end(), {"--", instance_});
     if (Status asked = spawner.spawn(std::move(request), kToken); !asked) {

@@ -1,20 +1,25 @@
 // manager/last_resort.hpp -- the anchor was killed (it is not PID 1, so it can be): a new one takes its place.
 //
 // Holds duplicates of what the anchor keeps for the instance as a whole, from the start on, since they can't be had
-// afterwards.  What the anchor kept for single services is found again at the services themselves (their output pipe)
-// or made anew (notify sockets); listening sockets, with the connections that wait on them, and what services had
-// stored are held by this manager too, and the next one inherits them through a socket.  The services are not the new
-// anchor's children: how one ends is known from its pidfd where the kernel says it (6.15), else it is unknown.
+// afterwards.  What the anchor kept for single services is found again at the services themselves (their output pipe),
+// or is held by this manager too, and the next one inherits it through a socket: listening sockets, with the
+// connections that wait on them, what services had stored, and all by which they speak to us (notify sockets, with what
+// was said and not taken yet, readiness pipes, the pipes of one that is held before its exec).  The services are not
+// the new anchor's children: how one ends is known from its pidfd where the kernel says it (6.15), else it is unknown.
 // Invariant: from the start of the new anchor on, this manager does nothing but end.
 #pragma once
 
-#include <map>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "kernel/spawn.hpp"
 #include "manager/anchor_link.hpp"
 
 namespace abide::manager {
+
+// Descriptors by the key under which the anchor kept them.
+using Heirlooms = std::vector<std::pair<std::uint64_t, int>>;
 
 class LastResort {
   public:
@@ -29,8 +34,9 @@ class LastResort {
     void look_at_anchor(std::int32_t pid);
 
     // The anchor is gone.  True: a new one has been started, and will start a manager; this one must end at once.
-    // `theirs`: by key, what is not ours.
-    bool start(kernel::Spawner& spawner, std::uint64_t epoch, const std::map<std::uint64_t, SharedFd>& theirs);
+    // `heirlooms`: what the next manager could neither find again nor make anew; where there is no room for all of it,
+    // the first ones.
+    bool start(kernel::Spawner& spawner, std::uint64_t epoch, const Heirlooms& heirlooms);
     // The other side of it: everything goes to the new anchor.
     static Status inherit(AnchorLink& anchor);
 

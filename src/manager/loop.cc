@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "kernel/alarm.hpp"
 #include "kernel/clock.hpp"
 #include "kernel/files.hpp"
 #include "kernel/memory.hpp"
@@ -20,6 +21,9 @@ constexpr Duration kPatienceWithAnchor = milliseconds(1);
 constexpr std::size_t kBurst = 250;  // inputs, or KiB of replies; so long after the last of them memory is given back
 constexpr Duration kQuiet = milliseconds(200);
 constexpr std::size_t kKiB = 1024;
+// Nothing in a turn waits for anybody, so a step that takes so long will never end.  The anchor sees a manager that
+// hangs only when it owes an answer; one that spins while clients wait owes it none.
+constexpr Duration kStepPatience = seconds(15);
 constexpr std::size_t kManyEnded = 16;  // more than that at once: most of their signals were lost
 
 // The anchor looked at the clock when it saw the process ended.
@@ -80,7 +84,11 @@ int Loop::run() {
     if (journal) last_resort_.set_journal(share(std::move(*journal)));
     auto [socket, pidfd] = logger_.share_link();
     last_resort_.set_logger(std::move(socket), std::move(pidfd));
-    if (last_resort_.start(*spawner_, hello_.epoch, anchor_.theirs())) std::_Exit(0);
+    Heirlooms heirlooms;
+    for (const auto& [key, fd] : anchor_.theirs()) heirlooms.emplace_back(key, fd->get());
+    runs_.add_heirlooms(heirlooms);
+    for (const auto& [key, fd] : anchor_.outputs()) heirlooms.emplace_back(key, fd->get());
+    if (last_resort_.start(*spawner_, hello_.epoch, heirlooms)) std::_Exit(0);
     complain("there is no anchor any more; the manager ends");
     return 1;
 }
@@ -95,13 +103,17 @@ void Loop::wait_for_orphanhood() const {
 
 void Loop::turn() {
     const auto ready = epoll_.wait(inbox_.empty() ? deadline() : Mono{});
+    const kernel::Alarm bound(kStepPatience);
     const Now now = kernel::now();
     if (!ready) return complain(describe(ready.error()));
     // Copied: handlers may wait for nothing, but the span is the epoll object's.
     for (const kernel::Ready& one : *ready) on_ready(one, now);
     look_at_clocks(now);
+    bound.renew();
     decide(now);
+    bound.renew();
     act(now);
+    bound.renew();
     speak(now);
     if (ending_ != Ending::no) go_on_ending(now);
 }

@@ -65,6 +65,7 @@ class Loop {
     void begin_mirror();
     Status recover();
     Status hold_theirs(const std::vector<std::uint64_t>& keys);
+    void hold_outputs(const std::vector<std::uint64_t>& keys);
     void answer_meanwhile();
     void note_rederived(const model::in::Recovered::Found& found);
     void note_commit();

@@ -134,6 +134,12 @@ Answer ping(const Asked& asked) {
                                         static_cast<std::int64_t>(asked.places.epoch), instance.shutting_down});
 }
 
+Answer generation(const Asked& asked) {
+    control::GenerationReply reply = asked.places.generation;
+    if (const auto& last = asked.engine.instance().last_upgrade) reply.last_upgrade = control::upgrade_of(*last);
+    return say_value(reply);
+}
+
 Answer wait_for(const Asked& asked) {
     const auto request = control::read<control::OperationRequest>(asked.call.parameters);
     if (!request) return say(varlink::invalid_parameter(request.error()));
@@ -331,7 +337,7 @@ Answer dispatch(const Asked& asked, Method method) {
         case Method::where: return say_value(asked.places.where);
         case Method::operations: return operations(asked);
         case Method::wait: return wait_for(asked);
-        case Method::generation: return say_value(asked.places.generation);
+        case Method::generation: return generation(asked);
         case Method::subscribe: return subscribe(asked);
         case Method::start: return targets(asked, Verb::start);
         case Method::create: return targets(asked, Verb::create);

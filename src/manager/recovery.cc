@@ -121,8 +121,10 @@ class Search {
         RunThings* things = uses_.runs.find(service.name, run.number);
         if (known == nullptr || !known->pidfd || things == nullptr) return;
         if (things->told && things->release) {
-            const Status resumed = uses_.spawner.resume(process.spawn.value, found.pid, known->pidfd.get(),
-                                                        std::move(things->told), run.let_go);
+            Result<kernel::Fd> told = things->told.duplicate();
+            if (!told) return complain(service.name + ": " + describe(told.error()));
+            const Status resumed =
+                uses_.spawner.resume(process.spawn.value, found.pid, known->pidfd.get(), std::move(*told), run.let_go);
             if (!resumed) return complain(service.name + ": " + describe(resumed.error()));
             uses_.processes.unsettle(process.spawn);
             static_cast<void>(kernel::send_some(things->release.get(), &kernel::kHoldAsk, 1));

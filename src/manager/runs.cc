@@ -239,9 +239,12 @@ Result<HoldEnds> Runs::make_hold(RunThings& things) {
     Result<kernel::Fd> told_copy = told->read.duplicate();
     if (!told_copy) return std::unexpected(told_copy.error());
     const std::uint64_t key = run_key(things.service, things.run);
+    Result<kernel::Fd> told_for_us = told->read.duplicate();
+    if (!told_for_us) return std::unexpected(told_for_us.error());
     anchor_.put(anchor_key(Keep::hold_release, key), share(std::move(*release_copy)), true);
     anchor_.put(anchor_key(Keep::hold_told, key), share(std::move(*told_copy)), true);
     things.release = std::move(release->first);
+    things.told = std::move(*told_for_us);
     things.hold = true;
     return HoldEnds{std::move(release->second), std::move(told->read), std::move(told->write)};
 }
@@ -254,8 +257,22 @@ void Runs::drop_hold(RunThings& things) {
     if (!std::exchange(things.hold, false)) return;
     const std::uint64_t key = run_key(things.service, things.run);
     things.release.reset();
+    things.told.reset();
     anchor_.drop(anchor_key(Keep::hold_release, key), true);
     anchor_.drop(anchor_key(Keep::hold_told, key), true);
+}
+
+void Runs::add_heirlooms(Heirlooms& heirlooms) const {
+    const auto add = [&](Keep kind, std::uint64_t key, const kernel::Fd& fd) {
+        if (fd) heirlooms.emplace_back(anchor_key(kind, key), fd.get());
+    };
+    for (const auto& [key, things] : runs_) {
+        add(Keep::notify, key, things.notify);
+        add(Keep::ready_pipe, key, things.ready_read);
+        add(Keep::hold_release, key, things.release);
+        add(Keep::hold_told, key, things.told);
+        if (things.console) add(Keep::console_way, key, things.console->socket);
+    }
 }
 
 void Runs::release(std::string_view service, RunNumber run) {

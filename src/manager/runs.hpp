@@ -19,6 +19,7 @@
 #include "kernel/fd.hpp"
 #include "manager/anchor_link.hpp"
 #include "manager/hold_pipes.hpp"
+#include "manager/last_resort.hpp"
 #include "manager/logger_keeper.hpp"
 #include "manager/run_key.hpp"
 
@@ -41,7 +42,7 @@ struct RunThings {
     bool hold = false;                   // the anchor has the pipes of a main process that is held
     bool is_container = false;
     std::unique_ptr<ConsoleWay> console;  // on which that comes, until it has come
-    kernel::Fd release, told;  // of a main process that is held: to let it go; how it goes, until recovery has taken it
+    kernel::Fd release, told;             // of a main process that is held: to let it go, and how it goes
 };
 
 class Runs {
@@ -82,6 +83,8 @@ class Runs {
     Result<kernel::Fd> make_console(RunThings& things, const model::ServiceSpec& spec, Wall since);
     // Something came on that way: takes the master to the anchor and to the logger.
     void on_console(std::uint64_t key);
+    // By what services speak to us, and we to those that are held: where the anchor is gone, nobody else has it.
+    void add_heirlooms(Heirlooms& heirlooms) const;
     // It is not held any more.
     void drop_hold(std::string_view service, RunNumber run);
     void release(std::string_view service, RunNumber run);

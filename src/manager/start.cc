@@ -1,7 +1,10 @@
 // manager/start.cc -- how a manager comes to work: the first one and every later one in the same way.
 #include <fcntl.h>
 
+#include <algorithm>
+
 #include "base/version.hpp"
+#include "kernel/alarm.hpp"
 #include "kernel/cgroup.hpp"
 #include "kernel/clock.hpp"
 #include "kernel/files.hpp"
@@ -23,6 +26,8 @@ constexpr std::uint64_t key(anchor::Key well_known) {
 }
 constexpr std::size_t kRecordBytes = 1u << 20;
 constexpr std::uint64_t kRecoveryMs = 60'000;
+constexpr Duration kRecoveryPatience = seconds(60);
+constexpr std::uint64_t kPartForOutputs = 8;  // one descriptor of so many may be the output pipe of a run
 
 std::string reason_of(anchor::Start start) {
     switch (start) {
@@ -87,6 +92,7 @@ Result<std::unique_ptr<Loop>> Loop::create(kernel::Fd anchor_socket) {
 }
 
 Status Loop::start() {
+    const kernel::Alarm bound(kRecoveryPatience);
     // What did the predecessor die of?
     const auto start = static_cast<anchor::Start>(hello_.start);
     cursor_.open(anchor_, kept_, start == anchor::Start::crashed || start == anchor::Start::hung);
@@ -231,8 +237,28 @@ Status Loop::hold_theirs(const std::vector<std::uint64_t>& keys) {
     }
     Result<AnchorLink::Kept> kept = wanted.empty() ? AnchorLink::Kept{} : anchor_.get_now(wanted);
     if (!kept) return std::unexpected(kept.error());
-    anchor_.hold_theirs(std::move(*kept));
+    const Result<kernel::ResourceLimitValue> limit = kernel::get_limit(RLIMIT_NOFILE);
+    anchor_.hold_theirs(limit ? limit->soft / kPartForOutputs : 0);
+    anchor_.hold(std::move(*kept));
     return {};
+}
+
+// The pipes and terminals that they write to.  Nobody waits for these: there are many.
+void Loop::hold_outputs(const std::vector<std::uint64_t>& keys) {
+    if ((hello_.flags & anchor::kIsPid1) != 0) return;
+    std::vector<std::uint64_t> wanted;
+    for (const std::uint64_t key : keys) {
+        if (keep_of(key) == Keep::log_pipe || keep_of(key) == Keep::console) wanted.push_back(key);
+    }
+    wanted.resize(std::min(wanted.size(), anchor_.room_for_outputs()));
+    for (std::size_t begin = 0; begin < wanted.size(); begin += anchor::kBatch) {
+        const auto first = wanted.begin() + static_cast<std::ptrdiff_t>(begin);
+        const auto last = wanted.begin() + static_cast<std::ptrdiff_t>(std::min(wanted.size(), begin + anchor::kBatch));
+        anchor_.get({first, last}, [this](AnchorLink::Kept kept) {
+            std::erase_if(kept, [this](const auto& one) { return runs_.find(one.first & kTokenIdMask) == nullptr; });
+            anchor_.hold(std::move(kept));
+        });
+    }
 }
 
 Status Loop::recover() {
@@ -275,6 +301,7 @@ Status Loop::recover() {
     describe_generation(*told);
     anchor_.ready();
     anchor_.working(0);
+    hold_outputs(*keys);
     // Exits that were pushed while we were asking are taken now: nothing else would wake the loop for them.
     on_anchor(kernel::now());
     control_.published(events_.folder_fd(), events_.written().value, {});

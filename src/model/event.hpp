@@ -27,10 +27,12 @@ struct Event {
     Reason reason = Reason::none;
     std::string detail;
     std::optional<ExitStatus> exit;
-    Duration delay{};              // backoff
-    std::string name;              // user: what follows "abide.user."
-    std::vector<Variable> fields;  // user
-    EventId gap_from;              // stream_gap: the first id that is missing; the last is the event's own
+    Duration delay{};                    // backoff
+    std::string name;                    // user: what follows "abide.user."
+    std::vector<Variable> fields;        // user
+    std::string program;                 // an upgrade's
+    Outcome outcome = Outcome::pending;  // of an upgrade: whether it was swapped in at all
+    EventId gap_from;                    // stream_gap: the first id that is missing; the last is the event's own
 };
 
 }  // namespace abide::model

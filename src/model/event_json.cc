@@ -77,6 +77,8 @@ void append_data(std::string& out, const Event& event) {
     // Rounded up: a delay that is there is never shown as none.
     if (event.delay.ns > 0)
         data.number("delay_ms", event.delay.ns / 1'000'000 + (event.delay.ns % 1'000'000 != 0 ? 1 : 0));
+    if (event.outcome != Outcome::pending) data.text("outcome", enum_name(event.outcome));
+    if (!event.program.empty()) data.text("program", event.program);
     if (!event.detail.empty()) data.text("detail", event.detail);
     if (event.gap_from) {
         data.cursor("from", event.gap_from);

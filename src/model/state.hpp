@@ -215,6 +215,17 @@ struct Operation {
 BOOST_DESCRIBE_STRUCT(Operation, (),
                       (id, verb, requester, targets, asked_at, ended_at, deadline, outcome, detail, ticket))
 
+// What became of the last upgrade that was begun, whichever manager tells of it.
+struct UpgradeResult {
+    bool anchor = false;  // of the anchor's program, not of the manager's
+    std::string program;
+    Outcome outcome = Outcome::pending;
+    std::string detail;
+    Wall ended_at{};
+    bool operator==(const UpgradeResult&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(UpgradeResult, (), (anchor, program, outcome, detail, ended_at))
+
 // Facts of the instance as a whole.
 struct Instance {
     InstanceSpec spec;
@@ -232,11 +243,12 @@ struct Instance {
     std::string stream;                         // of the event log; empty: the first one of the instance
     EventId reserved_events;                    // no other life of the instance uses ids up to this one
     EventId begun_event, stopping_event;        // of the supervisor: the causes of every start and stop by it
+    std::optional<UpgradeResult> last_upgrade;
     bool operator==(const Instance&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(Instance, (),
                       (spec, configuration, shutting_down, shutdown_deadline, exit_status, ended, last_spawn,
                        last_operation, last_event, last_probe, random, strays, stream, reserved_events, begun_event,
-                       stopping_event))
+                       stopping_event, last_upgrade))
 
 }  // namespace abide::model

@@ -1,6 +1,7 @@
 // programs/main.cc -- one static program, several roles: the name it is called by says which.
 #include <string_view>
 
+#include "kernel/memory.hpp"
 #include "manager/witness.hpp"
 #include "programs/cli_main.hpp"
 #include "programs/logger_main.hpp"
@@ -8,6 +9,12 @@
 #include "programs/oci_main.hpp"
 
 namespace {
+
+// Before the first of our own objects is made; a role may choose another end later.  What comes still earlier is the C
+// library's, which ends as it likes.
+[[gnu::constructor(101)]] void begin() {
+    abide::kernel::exit_without_memory("abide");
+}
 
 std::string_view last_component(std::string_view path) {
     const std::size_t slash = path.rfind('/');

@@ -330,6 +330,14 @@ struct PingReply {
 };
 BOOST_DESCRIBE_STRUCT(PingReply, (), (version, instance, epoch, shutting_down))
 
+// The last upgrade that was begun and has ended; outcome as of an operation.
+struct LastUpgrade {
+    bool anchor = false;
+    std::string program, outcome, detail, time;
+    bool operator==(const LastUpgrade&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(LastUpgrade, (), (anchor, program, outcome, detail, time))
+
 struct GenerationReply {
     std::string version;
     std::string program;      // path of the manager's program, as the kernel knows it
@@ -346,11 +354,12 @@ struct GenerationReply {
     std::vector<std::string> quarantined;  // what is left out because it made managers crash
     std::vector<std::string> problems;     // of the journal as it was read
     bool rescue = false;
+    std::optional<LastUpgrade> last_upgrade;  // in a rescue nobody knows
     bool operator==(const GenerationReply&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(GenerationReply, (),
                       (version, program, identity, format, anchor_version, anchor_execs, epoch, reason, last_swap_us,
-                       probation, swaps, rollbacks, rederived, unknown, quarantined, problems, rescue))
+                       probation, swaps, rollbacks, rederived, unknown, quarantined, problems, rescue, last_upgrade))
 
 struct StateReply {
     std::string state;  // text, a fact a line; secrets are left out
@@ -414,6 +423,7 @@ ServiceStatus status_of(const model::Service& service, const model::ServiceSpec&
 StatusDetail detail_of(const model::Service& service, const model::ServiceSpec& spec);
 OperationReply operation_of(const model::Operation& operation, std::vector<std::string> progress = {});
 LastExit exit_of(const model::ExitStatus& status);
+LastUpgrade upgrade_of(const model::UpgradeResult& result);
 
 // The text of a model::Outcome back to the value; failed for what is unknown.
 model::Outcome outcome_of(std::string_view text);

@@ -117,6 +117,10 @@ method Wait(operation: int, timeout_ms: ?int) -> (
   operation: int, verb: string, outcome: string, detail: string, targets: []Target, progress: []string
 )
 
+# The last upgrade that was begun and has ended.  outcome: done, refused (nothing was changed), rolled-back, or failed
+# (interrupted before it was swapped in).
+type LastUpgrade (anchor: bool, program: string, outcome: string, detail: string, time: string)
+
 # read.  Which manager this is, why it was started, and what it had to find out by itself.  Each list a line each.
 method Generation() -> (
   version: string,
@@ -135,7 +139,8 @@ method Generation() -> (
   unknown: []string,
   quarantined: []string,
   problems: []string,
-  rescue: bool
+  rescue: bool,
+  last_upgrade: ?LastUpgrade
 )
 
 # read.  Tells each event, one a reply, as it stands in the event log (docs/events.md); only with `more`.  types: whole

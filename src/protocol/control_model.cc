@@ -223,6 +223,10 @@ OperationReply operation_of(const model::Operation& operation, std::vector<std::
     return out;
 }
 
+LastUpgrade upgrade_of(const model::UpgradeResult& result) {
+    return {result.anchor, result.program, model::to_text(result.outcome), result.detail, time_text(result.ended_at)};
+}
+
 std::string time_text(Wall time) {
     if (time.ns == 0) return {};
     std::int64_t seconds_since = time.ns / kNsPerSecond, ns = time.ns % kNsPerSecond;

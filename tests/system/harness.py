@@ -53,6 +53,13 @@ def alive(pid):
 
 
 class Instance:
+    """A project of ours; other scopes say what is different (scopes.py)."""
+    who = {}  # subprocess's user, group, env
+    programs = BIN
+
+    def command(self):
+        return [str(BIN / "abide"), "-C", str(self.folder)]
+
     def __init__(self, toml, files=None):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="abide-test-"))
         os.chmod(self.folder, 0o755)
@@ -63,9 +70,12 @@ class Instance:
             path.write_text(text)
             path.chmod(0o755)
 
+    def give(self):
+        """All that lies in the folder becomes the user's whose instance it is."""
+
     def run(self, *words, timeout=STEP_SECONDS, text=True, stdin=None):
-        return subprocess.run([str(BIN / "abide"), "-C", str(self.folder), *words], stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, text=text, timeout=timeout, input=stdin)
+        return subprocess.run([*self.command(), *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=text, timeout=timeout,
+                              input=stdin, **self.who)
 
     def ok(self, *words, **more):
         result = self.run(*words, **more)

@@ -214,3 +214,74 @@ def test_what_waits_at_a_listening_socket_and_what_was_stored_outlive_the_anchor
         for client in clients:
             assert client.recv(10) == b"hello"
         assert (one.folder / "back").read_text() == "kept"
+
+
+# Speaks on a socket that it connected once; what could not be said stands in the file `unsaid`.
+SPEAKS = """import os, socket, time
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.connect(os.environ["NOTIFY_SOCKET"])
+def say(text):
+    try:
+        s.send(text)
+    except OSError as why:
+        with open("unsaid", "a") as file:
+            file.write(f"{text} {why}\\n")
+said = set()
+while True:
+    say(b"WATCHDOG=1")
+    for word in ("READY", "RELOADING", "AGAIN"):
+        if word not in said and os.path.exists(word):
+            said.add(word)
+            say({"READY": b"READY=1\\nSTATUS=here", "RELOADING": b"RELOADING=1", "AGAIN": b"READY=1"}[word])
+    time.sleep(0.001)
+"""
+READY_BY_PIPE = "#!/bin/sh\nwhile [ ! -e READY ]; do sleep 0.01; done\necho >&3\nexec sleep 1000\n"
+SPOKEN = """
+[services.speaks]
+command = ["python3", "speaks.py"]
+ready = { notify = true, timeout = "30s" }
+watchdog = "1s"
+[services.pipe]
+command = "./pipe"
+ready = { fd = 3, timeout = "30s" }
+"""
+
+
+def test_what_services_say_reaches_the_manager_after_another_anchor_came():
+    with instance(TOML + SPOKEN, {"speaks.py": SPEAKS, "pipe": READY_BY_PIPE}, up=False) as one:
+        assert one.run("up", "--detach", "plain", "child").returncode == 0
+        one.ok("start", "--no-wait", "speaks", "pipe")
+        one.ok("create", "idle")
+        until(lambda: one.status("speaks")["pid"] and one.status("pipe")["pid"] and one.state("idle") == "created")
+        time.sleep(0.2)
+        before = pids(one)
+        kill_anchor(one)
+        (one.folder / "READY").touch()
+        until(lambda: one.state("speaks") == "running" and one.state("pipe") == "running")
+        (one.folder / "RELOADING").touch()
+        until(lambda: one.state("speaks") == "reloading")
+        kill_anchor(one)
+        (one.folder / "AGAIN").touch()
+        until(lambda: one.state("speaks") == "running")
+        time.sleep(1.5)  # longer than the watchdog waits
+        one.ok("start", "idle")
+        after = pids(one)
+        assert {name: after[name][:2] for name in after} == {name: before[name][:2] for name in before}, (before, after)
+        assert not (one.folder / "unsaid").exists(), (one.folder / "unsaid").read_text()[:400]
+
+
+def test_no_output_is_lost_when_the_logger_is_killed_with_the_anchor():
+    with instance(TALK, {"talk": TALK_SCRIPT.replace("0.01", "0.001")}) as one:
+        until(lambda: one.state("talks") == "running")
+        for _ in range(3):
+            before, where = pids(one), one.where()
+            for kind in (signal.SIGSTOP, signal.SIGKILL):
+                os.kill(where["logger_pid"], kind)
+                if kind == signal.SIGSTOP:
+                    os.kill(where["anchor_pid"], kind)
+            kill_anchor(one)
+            assert pids(one) == before, "nobody reads, and who writes is ended by SIGPIPE"
+        one.ok("stop", "talks")
+        text = one.ok("logs", "talks", "-n", "100000")
+        numbers = [int(line.split()[-1]) for line in text.splitlines() if "line" in line]
+        assert numbers == list(range(1, len(numbers) + 1)) and len(numbers) > 10, "output was lost, doubled or reordered"

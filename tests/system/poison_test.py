@@ -5,11 +5,15 @@ import os
 import pathlib
 import shutil
 import signal
+import subprocess
 import tempfile
+import time
 
 import harness
 from harness import BIN, alive, instance, until
 from upgrade_test import TOML, events, expect, generation, pids
+
+STEP_SECONDS = 15  # what a step of a manager's turn may take
 
 
 @contextlib.contextmanager
@@ -30,6 +34,12 @@ def poisoned():
         harness.BIN = before
         del os.environ["ABIDE_TEST_POISON"]
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def running_seconds(pid):
+    """What it took of a processor."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def kill_manager(one):
@@ -109,3 +119,20 @@ def test_the_ladder_does_not_count_sigkill():
             until(lambda: one.run("status").returncode == 0)
         assert pids(one) == before
         assert not generation(one)["quarantined"] and not generation(one)["rescue"]
+
+
+def test_a_manager_that_spins_while_only_clients_wait_is_replaced():
+    """No process ends and no signal comes, so it owes the anchor nothing: its own bound ends it."""
+    with poisoned() as (one, poison):
+        before, where = pids(one), one.where()
+        poison.write_text("spin a request about idle")
+        start = time.monotonic()
+        waiting = subprocess.Popen([*one.command(), "start", "idle"])
+        until(lambda: running_seconds(where["manager_pid"]) > 0.5, 5)
+        poison.unlink()
+        assert waiting.wait(STEP_SECONDS + 10) == 0, "the next manager carries it out"
+        assert time.monotonic() - start > STEP_SECONDS / 2, "it did spin"
+        after = pids(one)
+        assert after.pop("idle")[:3] == (one.status("idle")["pid"], 1, "running"), "once"
+        before.pop("idle")
+        assert after == before and generation(one)["reason"] == "crashed"

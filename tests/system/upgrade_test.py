@@ -66,6 +66,26 @@ def expect(one, status, *words, word="", timeout=30):
     return result
 
 
+def told(one, outcome, program, word):
+    """The event and `abide generation` say which program it was, what became of it, and why."""
+    event = events(one, "rolled-back")[-1]["data"]
+    last = generation(one)["last_upgrade"]
+    assert (event["outcome"], event["program"]) == (outcome, program) and word in event["detail"], event
+    assert (last["outcome"], last["program"], last["detail"]) == (outcome, program, event["detail"]), last
+    assert outcome in one.ok("generation") and word in one.ok("generation")
+
+
+def refused(one, program, *words, word, within=READY_SECONDS + 1):
+    """Nothing was changed, and the supervisor knows it afterwards."""
+    before, manager = pids(one), one.where()["manager_pid"]
+    count, start = len(events(one, "rolled-back")), time.monotonic()
+    expect(one, 7, "--to", program, *words, word=word, timeout=within + 10)
+    assert time.monotonic() - start < within
+    assert pids(one) == before and one.where()["manager_pid"] == manager
+    assert len(events(one, "rolled-back")) == count + 1
+    told(one, "refused", program, word)
+
+
 def test_to_the_same_program():
     with running() as one:
         before, first = pids(one), generation(one)
@@ -77,6 +97,7 @@ def test_to_the_same_program():
         assert after["probation"] == "committed" and after["swaps"] == 1, after
         assert 0 < after["last_swap_us"] < 2_000_000, after
         assert one.where()["manager_pid"] != managers and not alive(managers)
+        assert after["last_upgrade"]["outcome"] == "done" and events(one, "upgraded")[0]["data"]["outcome"] == "done"
         assert len(events(one, "upgraded")) == 1 and len(events(one, "recovered")) == 1
         one.ok("restart", "child")
         assert one.status("child")["pid"] != before["child"][0]
@@ -119,7 +140,7 @@ def test_on_probation_the_journal_stays_as_it_was():
         # Committed, it writes what the program before it can't read, and says so when that one comes.
         expect(one, 0, "--to", far, "--probation", "0s")
         until(lambda: generation(one)["format"] == 3)
-        expect(one, 7, "--to", str(BIN), word="refuses the journal")
+        refused(one, str((BIN / "abide-manager").resolve()), word="refuses the journal")
         assert pids(one) == before
 
 
@@ -135,19 +156,22 @@ def test_what_is_no_program_is_refused():
         machine.write_bytes(whole[:18] + b"\x28\x00" + whole[20:])  # e_machine: 32-bit ARM
         for path in (half, machine):
             path.chmod(0o755)
-        expect(one, 7, "--to", str(text), word="no program")
-        expect(one, 7, "--to", str(half), word="cut off")
-        expect(one, 7, "--to", str(machine), word="another machine")
-        expect(one, 7, "--to", "/bin/sleep", word="loader")
-        assert one.run("upgrade", "--to", str(one.folder / "missing")).returncode == 1
+        refused(one, str(text), word="no program")
+        refused(one, str(half), word="cut off")
+        refused(one, str(machine), word="another machine")
+        refused(one, os.path.realpath("/bin/sleep"), word="loader")
+        refused(one, str(one.folder / "missing"), word="No such file")
+        refused(one, str(one.folder / "missing"), "--anchor", word="No such file")
+        refused(one, str(one.folder / "text"), "--anchor", word="no anchor")
         assert generation(one)["epoch"] == first["epoch"] and pids(one) == before
-        assert not events(one, "rolled-back")
+        os.kill(one.where()["manager_pid"], signal.SIGKILL)
+        assert generation(one)["last_upgrade"]["program"] == str(text), "a later manager knows it as well"
 
 
 def test_to_a_program_without_state_is_refused():
     with running() as one:
         before, first = pids(one), generation(one)
-        expect(one, 7, "--to", str(BIN / "abide-hold"), word="rehearsal")  # static, ours, and knows nothing of journals
+        refused(one, str((BIN / "abide-hold").resolve()), word="rehearsal")  # static, ours, and knows nothing of journals
         assert generation(one)["epoch"] == first["epoch"] and pids(one) == before
 
 
@@ -166,23 +190,21 @@ def test_what_fails_its_rehearsal_is_refused():
         before, first = pids(one), generation(one)
         for kind, word in (("exit-0", "without a report"), ("exit-1", "status 1"), ("crash", "signal 6"), ("eat", "rehearsal"),
                            ("refuse", "refuses the journal"), ("start-all", "would begin with"), ("mute", "without a report")):
-            expect(one, 7, "--to", bad(one, kind), word=word)
-        start = time.monotonic()
-        expect(one, 7, "--to", bad(one, "hang"), word="hangs")
-        assert time.monotonic() - start < READY_SECONDS + 1
+            refused(one, bad(one, kind), word=word)
+        refused(one, bad(one, "hang"), word="hangs")
         assert generation(one)["epoch"] == first["epoch"] and pids(one) == before
         assert generation(one)["probation"] == "none"
 
 
 def rolls_back(one, kind, within, *words, word):
-    before = pids(one)
+    before, program = pids(one), bad(one, kind)
     start = time.monotonic()
-    expect(one, 8, "--to", bad(one, kind), *words, word=word, timeout=within + 10)
+    expect(one, 8, "--to", program, *words, word=word, timeout=within + 10)
     took = time.monotonic() - start
     assert took < within, f"{kind}: back after {took:.1f} s"
     assert pids(one) == before, kind
     assert generation(one)["reason"] == "rolled-back"
-    assert word in events(one, "rolled-back")[-1]["data"]["detail"]
+    told(one, "rolled-back", program, word)
 
 
 def test_what_fails_as_the_manager_is_rolled_back():
@@ -208,6 +230,7 @@ def test_what_dies_of_its_first_event_is_rolled_back():
         assert waiting.wait(15) == 8 and "signal 6" in waiting.stderr.read()
         assert generation(one)["reason"] == "rolled-back" and generation(one)["rollbacks"] == 1 and pids(one) == before
         assert len(events(one, "rolled-back")) == 1
+        told(one, "rolled-back", str(one.folder / "first-event"), "signal 6")
 
 
 def test_what_hangs_or_talks_garbage_is_rolled_back():
@@ -285,6 +308,7 @@ def test_a_crash_in_the_rehearsal_changes_nothing():
         assert waiting.wait(15) == 1
         assert "interrupted" in waiting.stderr.read()
         assert pids(one) == before and generation(one)["reason"] == "killed"
+        told(one, "failed", str(one.folder / "hang"), "interrupted")
         expect(one, 0, "--probation", "0s")
 
 

@@ -437,6 +437,20 @@ TEST(Sessions, AreInTheJournalWhereThereIsNoControlGroup) {
     EXPECT_EQ(run.sessions[0].id, run.processes[0].pid);
 }
 
+// Without control groups whom a process forked is found by its session, which nobody knows before the process is told.
+TEST(Stop, KillsAgainWhenItLearnsOfASession) {
+    Driver d({service("a")});
+    d.tells = d.kills = false;
+    d.boot();
+    const SpawnId spawn = d.take<out::Spawn>().at(0).spawn;
+    d.ask(Verb::force_destroy, {"a"});
+    EXPECT_EQ(d.take<out::KillAll>().size(), 1u);
+    d.give(in::Spawned{spawn, 1000, 1, false});
+    EXPECT_EQ(d.take<out::KillAll>().size(), 1u);
+    d.give(in::Spawned{spawn, 1000, 1, false});
+    EXPECT_TRUE(d.take<out::KillAll>().empty()) << "it is known";
+}
+
 TEST(Stop, EndsWhatAPostStopCommandLeftBehind) {
     ServiceSpec a = service("a");
     a.hooks.ensure().post_stop.push_back({{"tidy"}});

@@ -41,10 +41,32 @@ TEST(Upgrade, IsAskedForAndEndsWithWhatWasFoundOut) {
     EXPECT_EQ(d.operation(id).outcome, Outcome::rolled_back);
     EXPECT_EQ(d.operation(id).detail, "it hung");
     EXPECT_EQ(d.supervisor_events(), std::vector<EventType>{EventType::supervisor_rolled_back});
+    ASSERT_TRUE(d.engine.instance().last_upgrade);
+    EXPECT_EQ(d.engine.instance().last_upgrade->outcome, Outcome::rolled_back);
     const std::uint64_t strays = d.engine.instance().strays;
     d.give(in::UpgradeEnded{id, Outcome::done, ""});
     EXPECT_EQ(d.operation(id).outcome, Outcome::rolled_back) << "told twice, the first word stands";
     EXPECT_EQ(d.engine.instance().strays, strays + 1);
+}
+
+TEST(Upgrade, WhatWasRefusedIsTold) {
+    Upgrades d;
+    const OperationId id = d.upgrade("/new");
+    d.take<out::Publish>();
+    d.give(in::UpgradeEnded{id, Outcome::refused, "is no program"});
+    const auto published = d.take<out::Publish>();
+    ASSERT_EQ(published.size(), 1u);
+    const Event& event = published[0].event;
+    EXPECT_EQ(event.type, EventType::supervisor_rolled_back);
+    EXPECT_EQ(event.outcome, Outcome::refused) << "nothing had been swapped";
+    EXPECT_EQ(event.program, "/new");
+    EXPECT_EQ(event.detail, "is no program");
+    const core::Engine next(d.engine.snapshot());
+    ASSERT_TRUE(next.instance().last_upgrade) << "a later manager knows it too";
+    EXPECT_EQ(next.instance().last_upgrade->program, "/new");
+    EXPECT_EQ(next.instance().last_upgrade->detail, "is no program");
+    d.upgrade("/new", Permission::operate);
+    EXPECT_TRUE(d.take<out::Publish>().empty()) << "what was never begun is nobody's upgrade";
 }
 
 TEST(Upgrade, OneAtATimeAndOnlyByWhoAdministers) {

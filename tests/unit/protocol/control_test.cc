@@ -83,6 +83,7 @@ TEST(Control, EveryStructSurvivesTheWire) {
     EXPECT_TRUE(round_trip(VouchRequest{3, true}).final_);
     GenerationReply generation;
     generation.version = "0.1.0", generation.epoch = 4, generation.rederived = {"a"}, generation.rescue = true;
+    generation.last_upgrade = LastUpgrade{false, "/new", "refused", "is no program", "t"};
     EXPECT_EQ(round_trip(generation), generation);
     EXPECT_EQ(round_trip(StateReply{"a\nb"}).state, "a\nb");
     EXPECT_EQ(round_trip(full_status()), full_status());

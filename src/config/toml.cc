@@ -5,7 +5,6 @@
 
 #include "base/limits.hpp"
 #include "base/text.hpp"
-#include "config/plain_toml.hpp"
 
 #define TOML_EXCEPTIONS 0
 #define TOML_ENABLE_FORMATTERS 0
@@ -161,12 +160,6 @@ std::optional<SyntaxError> parse_toml(std::string_view text, std::uint32_t file,
                            "the file has more than " + format_size(limits::kConfigFileBytes) + " bytes",
                            "split it with `include`"};
     }
-    if (read_plain_toml(text, file, root)) return std::nullopt;
-    root = {};
-    return parse_whole_toml(text, file, root);
-}
-
-std::optional<SyntaxError> parse_whole_toml(std::string_view text, std::uint32_t file, Value& root) {
     if (const std::size_t invalid = first_invalid_utf8(text); invalid != std::string_view::npos) {
         return SyntaxError{position_of(text, invalid, file), "not UTF-8", "save the file as UTF-8"};
     }

@@ -16,7 +16,5 @@ struct SyntaxError {
 
 // Parses a whole file into `root`, a table.  Stops at the first error, as the rest can't be trusted then.
 std::optional<SyntaxError> parse_toml(std::string_view text, std::uint32_t file, Value& root);
-// The same without the short way for plain texts (plain_toml.hpp), which gives the same values.
-std::optional<SyntaxError> parse_whole_toml(std::string_view text, std::uint32_t file, Value& root);
 
 }  // namespace abide::config

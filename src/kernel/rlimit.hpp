@@ -16,8 +16,8 @@ struct ResourceLimitValue {
 };
 Result<ResourceLimitValue> get_limit(int resource);
 Status set_limit(const ResourceLimitValue& limit);
-// How many descriptors can still be opened beyond `spare`; refused, with the numbers, when not even those can.
-Result<std::uint64_t> descriptor_room(std::uint64_t spare);
+// Fails (refused), with the numbers, when fewer than `spare` descriptors can still be opened.
+Status check_descriptor_room(std::uint64_t spare);
 // Returns what was set before, for the children.
 Result<ResourceLimitValue> raise_descriptor_limit();
 // Makes our descriptor table large enough for numbers below `count`, or as many as the limit allows.  To be called

@@ -288,7 +288,7 @@ void Loop::speak(const Now& now) {
     // A compaction copies all that there is.  What that took is given back when it is quiet: to map memory and code
     // again in the middle of work costs as much as the compaction.
     if (journal_.compact_when_due(engine_, anchor_, spawner_->in_flight() + spawner_->queued() != 0, now.mono))
-        trim_at_ = now.mono + kQuiet;
+        trim_at_ = worked_at_ == now.mono ? now.mono + kQuiet : now.mono;
     watch_anchor_room();
     if (trim_at_ <= now.mono) give_back_memory();
     cursor_.settled();
@@ -309,6 +309,7 @@ void Loop::shorten_own_log() {
 
 void Loop::note_work(std::size_t amount, const Now& now) {
     taken_ += amount;
+    if (amount > 0) worked_at_ = now.mono;
     if (amount > 0 && taken_ >= kBurst) trim_at_ = now.mono + kQuiet;
 }
 

@@ -127,6 +127,7 @@ class Loop {
     std::size_t taken_ = 0;                // inputs, and KiB of replies, since memory was given back
     std::size_t complained_ = kLookAfter;  // bytes since the supervisor's own log was looked at: the first turn looks
     Mono trim_at_ = kNever;
+    Mono worked_at_{};  // the last turn that took inputs
     bool mirror_begun_ = false;
     bool anchor_wants_room_ = false;
     bool anchor_gone_ = false;

@@ -18,8 +18,6 @@ namespace abide::manager {
 namespace {
 
 constexpr std::uint64_t kSpareDescriptors = 48;
-constexpr std::uint64_t kPlentyOfDescriptors = 4096;
-constexpr int kRunsUnlooked = 32;
 
 bool wants_log(const model::ServiceSpec& spec) {
     return spec.log.or_default().mode == model::LogMode::file;
@@ -79,18 +77,6 @@ RunThings* Runs::find(std::uint64_t key) {
     return it == runs_.end() ? nullptr : &it->second;
 }
 
-// With plenty of room not every one of hundreds needs a look: a run takes a few descriptors for good.
-Status Runs::take_room() {
-    if (runs_unlooked_ > 0) {
-        --runs_unlooked_;
-        return {};
-    }
-    const Result<std::uint64_t> room = kernel::descriptor_room(kSpareDescriptors);
-    if (!room) return std::unexpected(room.error());
-    runs_unlooked_ = *room >= kPlentyOfDescriptors ? kRunsUnlooked : 0;
-    return {};
-}
-
 Result<RunThings*> Runs::prepare(const model::Service& service, const model::Run& run, const model::ServiceSpec& spec,
                                  Now now) {
     const std::uint64_t key = run_key(service.name, run.number);
@@ -101,7 +87,8 @@ Result<RunThings*> Runs::prepare(const model::Service& service, const model::Run
         return known;
     }
     // Beyond the budget a service is refused; clients, and the processes of those that run, still find room.
-    if (const Status room = take_room(); !room) return std::unexpected(room.error());
+    if (const Status room = kernel::check_descriptor_room(kSpareDescriptors); !room)
+        return std::unexpected(room.error());
     RunThings& things = runs_[key];
     things.service = service.name;
     things.run = run.number;

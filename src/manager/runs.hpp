@@ -98,7 +98,6 @@ class Runs {
     void made_listener(std::uint64_t key) { kept_.insert(key); }
 
   private:
-    Status take_room();
     Status make_log(RunThings& things, const model::ServiceSpec& spec, Now now);
     Status make_notify(RunThings& things, bool foreign_user);
     Status make_ready(RunThings& things);
@@ -117,7 +116,6 @@ class Runs {
     std::string notify_path_;
     kernel::Fd notify_directory_;
     std::map<std::uint64_t, RunThings> runs_;  // by run key
-    int runs_unlooked_ = 0;                    // before the next look at how many descriptors are free
     std::set<std::uint64_t> kept_;             // keys of listening sockets and log pipes at the anchor
 };
 

@@ -312,15 +312,9 @@ void Life::stand_still(Duration gap, Then then) {
 // One that is held, or was let go, and whose exec nobody has noted: it forks nobody, and when it dies without a manager
 // nobody can know whether it ran its program.
 bool Life::is_before_exec(SpawnId spawn) const {
-    const Service* service = engine_.find(name_);
-    if (service == nullptr) return false;
-    for (const Run& run : service->runs) {
-        for (const Process& process : run.processes) {
-            if (process.spawn == spawn)
-                return run.hold && process.role == Role::main && process.state != ProcessState::alive;
-        }
-    }
-    return false;
+    const auto owner = engine_.owner_of(spawn);
+    if (owner.process == nullptr || !owner.run->hold) return false;
+    return owner.process->role == Role::main && owner.process->state != ProcessState::alive;
 }
 
 void Life::do_then(Then then) {
@@ -437,11 +431,7 @@ void Life::on(const out::LetGo& fx) {
 }
 
 void Life::tell_ready(const std::string& service, RunNumber run) {
-    in::Notified ready;
-    ready.service = service;
-    ready.run = run;
-    ready.ready = true;
-    later(milliseconds(50), ready);
+    later(milliseconds(50), in::Notified{.service = service, .run = run, .ready = true});
 }
 
 // Asked by whoever takes over (recovery.cc): those that are held say so again.

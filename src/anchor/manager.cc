@@ -126,10 +126,8 @@ bool manager_ended(Anchor& a, std::int64_t now) {
 // (F_SEAL_FUTURE_WRITE, fcntl(2); F_SEAL_WRITE fails while somebody holds a page), and the next one starts on a copy.
 // When it does end, it is an orphan like any other.
 void fence(Anchor& a, std::int64_t now) {
-    constexpr int size = sys::kSealShrink | sys::kSealGrow;
     if (const Kept* journal = a.kept.find(std::uint64_t(Key::journal)))
-        if (sys::fcntl(journal->fd, sys::kAddSeals, size | sys::kSealFutureWrite) == -EINVAL)  // before Linux 5.1
-            sys::fcntl(journal->fd, sys::kAddSeals, size | sys::kSealWrite);
+        sys::fcntl(journal->fd, sys::kAddSeals, sys::kSealShrink | sys::kSealGrow | sys::kSealFutureWrite);
     Line(2, false) << "abide-anchor: the manager (pid " << a.manager.pid << ") does not die; it is fenced off\n";
     a.manager.last_kind = Ended::running;
     a.manager.start = Start::hung;

@@ -56,8 +56,7 @@ long at(T* pointer) {
 inline constexpr int kUnix = 1, kSeqPacket = 5, kCloexec = 02000000, kNonblock = 04000;
 inline constexpr int kMsgTruncated = 0x20, kMsgControlTruncated = 0x8, kMsgDontWait = 0x40, kMsgNoSignal = 0x4000;
 inline constexpr int kMsgCloexec = 0x40000000, kSolSocket = 1, kScmRights = 1;
-inline constexpr int kAddSeals = 1033, kSealShrink = 2, kSealGrow = 4, kSealWrite = 8,
-                     kSealFutureWrite = 16;  // fcntl on memfds
+inline constexpr int kAddSeals = 1033, kSealShrink = 2, kSealGrow = 4, kSealFutureWrite = 16;  // fcntl on memfds
 inline constexpr unsigned long kSetForeground = 0x5410, kGiveUpTerminal = 0x5422, kTakeTerminal = 0x540E;  // TIOC…
 inline constexpr std::size_t kSignalSetBytes = 8;
 

@@ -66,7 +66,7 @@ struct monitor_options {
     /// Tier sigchld: how often children are looked at when nothing else wakes us.  If all threads of the program block
     /// SIGCHLD, or child_hint() is called from its handler, ends are seen at once.
     std::chrono::nanoseconds look_every = std::chrono::milliseconds(20);
-    /// Fills all free descriptor numbers below 64 with placeholders, and stages there what children need.  The cost of
+    /// Keeps all free descriptor numbers below 64 busy, and stages there what children need.  The cost of
     /// a start then does not grow with the number of descriptors of this process (else about 0.1 ms for each 1,000).
     /// For programs whose main work is to start others; make the monitor early.
     bool reserve_low_descriptors = false;

@@ -10,7 +10,7 @@ namespace {
 
 using text::Line;
 
-constexpr int kFirstOwn = 10;  // descriptors move above this; 3 stays a placeholder for the manager's socket
+constexpr int kFirstOwn = 10;  // descriptors move above this; 3 is kept for the manager's socket
 constexpr int kLastSignal = 64;
 constexpr int kCloexecNonblock = sys::kCloexec | sys::kNonblock;
 constexpr int kMaxHanded = 256;  // --key words

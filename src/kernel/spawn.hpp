@@ -4,8 +4,8 @@
 // while we go on.  It shares our descriptor table (CLONE_FILES) until its first call, close_range(END, ~0,
 // CLOSE_RANGE_UNSHARE), gives it a private one with only the lowest numbers in it, up to the last of its own; so the
 // cost doesn't grow with our descriptors.  What a child needs is staged by us at numbers below 64 before the clone and
-// taken away after it has unshared.  All other numbers below 64 are kept busy by placeholders, so nothing else ever
-// gets one.  A request that finds no room is queued, first come first served.
+// taken away after it has unshared.  All other numbers below 64 are kept busy, so nothing else ever gets one.  A
+// request that finds no room is queued, first come first served.
 //
 // The outcome comes through a pipe that closes on exec: end of file means that the child executed or died, and a slot
 // in our memory says which.  Stack, arguments and environment are kept until then.  A hanging exec therefore costs one

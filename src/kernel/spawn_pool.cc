@@ -23,22 +23,22 @@ constexpr std::size_t kSlotBytes = kGuardBytes + StackPool::kStackBytes;
 Result<StagingArea> StagingArea::create() {
     StagingArea area;
     Fd any(::open("/", O_PATH | O_CLOEXEC));
-    if (!any) return fail_errno(errno, "can't open / as a placeholder");
+    if (!any) return fail_errno(errno, "can't open / to keep numbers busy");
     Result<Fd> high = any.duplicate(kStagingEnd);
     if (!high) return std::unexpected(high.error());
     any.reset();
-    area.placeholder_ = std::move(*high);
+    area.spare_ = std::move(*high);
     for (;;) {
-        const int number = ::fcntl(area.placeholder_.get(), F_DUPFD_CLOEXEC, 0);
+        const int number = ::fcntl(area.spare_.get(), F_DUPFD_CLOEXEC, 0);
         if (number < 0) return fail_errno(errno, "can't reserve descriptor numbers");
         Fd fd(number);
         if (number >= kStagingEnd) break;
-        if (number >= kFirst) area.use_[static_cast<std::size_t>(number)] = Use::placeholder;
+        if (number >= kFirst) area.use_[static_cast<std::size_t>(number)] = Use::spare;
         area.kept_.push_back(std::move(fd));
     }
     int row = 0;
     for (const Use use : area.use_) {
-        row = use == Use::placeholder ? row + 1 : 0;
+        row = use == Use::spare ? row + 1 : 0;
         if (row > area.capacity_) area.capacity_ = row;
     }
     if (area.capacity_ < kLeastCapacity) {
@@ -57,7 +57,7 @@ StagingArea StagingArea::none(Fd other) {
 int StagingArea::find_row(int begin, int count) const {
     int row = 0;
     for (int number = begin; number < kStagingEnd; ++number) {
-        row = use_[static_cast<std::size_t>(number)] == Use::placeholder ? row + 1 : 0;
+        row = use_[static_cast<std::size_t>(number)] == Use::spare ? row + 1 : 0;
         if (row == count) return number - count + 1;
     }
     return -1;
@@ -74,20 +74,20 @@ int StagingArea::allocate(int count, int target) {
 Status StagingArea::put(int number, int source) {
     CHECK(use_[static_cast<std::size_t>(number)] == Use::taken, "staging at a number that isn't allocated");
     if (::dup3(source, number, O_CLOEXEC) < 0) return fail_errno(errno, "can't stage a descriptor");
-    use_[static_cast<std::size_t>(number)] = Use::filled;
+    use_[static_cast<std::size_t>(number)] = Use::staged;
     return {};
 }
 
 void StagingArea::release(int begin, int count) {
     for (int number = begin; number < begin + count; ++number) {
         Use& use = use_[static_cast<std::size_t>(number)];
-        CHECK(use == Use::taken || use == Use::filled, "releasing a number that isn't allocated");
+        CHECK(use == Use::taken || use == Use::staged, "releasing a number that isn't allocated");
         // Replaces in one step: the number is never free.  It can't fail with two open descriptors, but for EBUSY and
         // EINTR (dup(2)), which are passing.
-        while (use == Use::filled && ::dup3(placeholder_.get(), number, O_CLOEXEC) < 0) {
+        while (use == Use::staged && ::dup3(spare_.get(), number, O_CLOEXEC) < 0) {
             CHECK(errno == EBUSY || errno == EINTR, "a staged descriptor can't be replaced");
         }
-        use = Use::placeholder;
+        use = Use::spare;
     }
 }
 

@@ -10,8 +10,7 @@
 
 namespace abide::kernel {
 
-// Invariant: no number below kStagingEnd is ever free, so that nothing else lands there; what isn't staged is a
-// placeholder.
+// Invariant: no number below kStagingEnd is ever free, so that nothing else lands there; what isn't staged is spare.
 class StagingArea {
   public:
     static Result<StagingArea> create();
@@ -31,13 +30,13 @@ class StagingArea {
     [[nodiscard]] int capacity() const { return capacity_; }
 
   private:
-    enum class Use : unsigned char { foreign, placeholder, taken, filled };
+    enum class Use : unsigned char { foreign, spare, taken, staged };
 
     StagingArea() = default;
     [[nodiscard]] int find_row(int begin, int count) const;
     std::array<Use, kStagingEnd> use_{};
     int capacity_ = 0;
-    Fd placeholder_;        // above the area
+    Fd spare_;              // above the area
     std::vector<Fd> kept_;  // the numbers themselves, closed with us
 };
 

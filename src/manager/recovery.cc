@@ -1,9 +1,6 @@
 // manager/recovery.cc -- see the header.
 #include "manager/recovery.hpp"
 
-#include <algorithm>
-#include <set>
-
 #include "kernel/hold.hpp"
 #include "kernel/process.hpp"
 #include "kernel/socket.hpp"
@@ -30,8 +27,6 @@ class Search {
             known(process, found);
         } else if (const std::int32_t pid = child_of(process.spawn); pid != 0) {
             recorded(pid, found);
-        } else if (const std::int32_t member = member_of(service, run); member != 0) {
-            recorded(member, found);
         } else {
             doubtful_.push_back({service, run, process});
             return;
@@ -39,9 +34,9 @@ class Search {
         take_found(service, run, process, found);
     }
 
-    // Asked for, and no word of it when the journal was read, and in no group when we looked for it.  It may have told
-    // its pid, executed and ended in between; or it is still on its way into the group, where clone3(2) could not place
-    // it.  So the journal is closed to it, and has the last word.
+    // Asked for, and no word of it when the journal was read.  It may have told its pid, executed and ended in between;
+    // or it is on its way there, in its group or not yet.  So the journal is closed to it, and has the last word: who
+    // has not told its pid by then ends before its program, with a status that says nothing of the service.
     Status doubtful() {
         if (doubtful_.empty()) return {};
         if (Status fenced = uses_.journal.fence(uses_.engine, uses_.anchor); !fenced) return fenced;
@@ -87,7 +82,6 @@ class Search {
         Result<kernel::Fd> pidfd = kernel::open_checked(process.pid, process.start_ticks);
         found.pid = process.pid;
         found.start_ticks = process.start_ticks;
-        taken_.insert(process.pid);
         if (!pidfd) return lost(process.spawn, process.pid, !process.adopted);
         keep(process.spawn, process.pid, std::move(*pidfd), !process.adopted, found);
     }
@@ -97,22 +91,11 @@ class Search {
     void recorded(std::int32_t pid, Found& found) {
         const Result<kernel::ProcessStat> stat = kernel::process_stat(pid);
         found.pid = pid;
-        taken_.insert(pid);
         if (!stat || stat->parent != uses_.anchor_pid) return lost(found.spawn, pid, true);
         found.start_ticks = stat->start_ticks;
         Result<kernel::Fd> pidfd = kernel::open_checked(pid, stat->start_ticks);
         if (!pidfd) return lost(found.spawn, pid, true);
         keep(found.spawn, pid, std::move(*pidfd), true, found);
-    }
-
-    // It may have had no time to write it, and be in the run's own group.
-    std::int32_t member_of(const model::Service& service, const model::Run& run) const {
-        if (!uses_.tracking.has_cgroups()) return 0;
-        for (const std::int32_t pid : uses_.tracking.members(service.name, run.number)) {
-            const Result<kernel::ProcessStat> stat = kernel::process_stat(pid);
-            if (stat && stat->parent == uses_.anchor_pid && !is_taken(run, pid)) return pid;
-        }
-        return 0;
     }
 
     // It was to be held before its exec: how it goes on, it tells by a pipe that the anchor kept, and now tells us.
@@ -136,11 +119,6 @@ class Search {
         if (!found.executed) static_cast<void>(kernel::send_signal(known->pidfd.get(), kKill));
     }
 
-    bool is_taken(const model::Run& run, std::int32_t pid) const {
-        return taken_.contains(pid) ||
-               std::ranges::any_of(run.processes, [&](const model::Process& process) { return process.pid == pid; });
-    }
-
     void keep(SpawnId spawn, std::int32_t pid, kernel::Fd pidfd, bool child, Found& found) {
         found.alive = !kernel::has_ended(pidfd.get());
         uses_.anchor.mark(pid, anchor::kManaged);
@@ -157,7 +135,6 @@ class Search {
 
     const RecoveryUses& uses_;
     std::vector<Doubtful> doubtful_;
-    std::set<std::int32_t> taken_;
     model::in::Recovered result_;
 };
 

@@ -96,14 +96,6 @@ std::vector<std::int32_t> Tracking::session_members(std::uint64_t key) const {
     return members;
 }
 
-std::vector<std::int32_t> Tracking::members(std::string_view service, RunNumber run) {
-    if (!tree_) return session_members(run_key(service, run));
-    const Result<kernel::Fd> leaf = tree_->open_leaf(service, leaf_name(run));
-    if (!leaf) return {};
-    const Result<std::vector<pid_t>> pids = kernel::cgroup_processes(leaf->get());
-    return pids ? *pids : std::vector<std::int32_t>{};
-}
-
 Status Tracking::signal_all(std::string_view service, RunNumber run, int signal,
                             std::span<const std::int32_t> have_it) {
     if (gone_.contains(run_key(service, run))) return {};

@@ -54,7 +54,6 @@ class Tracking {
 
     // Is the process of this run?  The caller holds a pidfd, and asks again whether it still lives.
     [[nodiscard]] bool contains(std::string_view service, RunNumber run, std::int32_t pid) const;
-    [[nodiscard]] std::vector<std::int32_t> members(std::string_view service, RunNumber run);
 
     // `have_it`: processes of the run that got the signal before, and that the anchor has not reaped.
     Status signal_all(std::string_view service, RunNumber run, int signal, std::span<const std::int32_t> have_it = {});

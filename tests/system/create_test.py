@@ -12,10 +12,7 @@ WEB = '[services.web]\ncommand = ["sh", "-c", "echo $$$$ > ran; exec sleep 1000"
 
 
 def events(one, kind, subject="web"):
-    lines = []
-    for segment in sorted(pathlib.Path(one.where()["events"]).glob("*.jsonl")):
-        lines += [json.loads(line) for line in segment.read_text().splitlines()]
-    return [e for e in lines if e["type"] == "abide.service." + kind and e["subject"] == subject]
+    return [e for e in one.events() if e["type"] == "abide.service." + kind and e["subject"] == subject]
 
 
 def comm(pid):

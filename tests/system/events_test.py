@@ -45,14 +45,6 @@ def test_a_subscription_in_the_first_moment_of_a_manager():
                 assert reply and b'"error"' not in reply, reply
 
 
-def logged(one):
-    """All events of the log, as its files have them."""
-    events = []
-    for segment in sorted(pathlib.Path(one.where()["events"]).glob("*.jsonl")):
-        events += [json.loads(line) for line in segment.read_text().splitlines()]
-    return events
-
-
 def spawn(one, *words):
     return subprocess.Popen([str(BIN / "abide"), "-C", str(one.folder), *words], stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE, text=True)
@@ -78,7 +70,7 @@ def test_the_log_is_files_in_the_form_of_the_contract():
         segment = folder / "00000000000000000001.jsonl"
         assert segment.exists() and (segment.stat().st_mode & 0o7777) == 0o640
         assert (folder / "doorbell").exists()
-        events = logged(one)
+        events = one.events()
         check_numbers(events)
         assert events[0]["type"] == "abide.supervisor.started" and events[0]["id"] == "00000000000000000001"
         assert all(e["source"] == "/abide/shop" and e["specversion"] == "1.0" for e in events)
@@ -93,7 +85,7 @@ def test_the_log_is_files_in_the_form_of_the_contract():
 def test_events_and_its_filters():
     with instance(TOML) as one:
         lines = one.ok("--json", "events").splitlines()
-        assert [json.loads(line)["id"] for line in lines] == [e["id"] for e in logged(one)]
+        assert [json.loads(line)["id"] for line in lines] == [e["id"] for e in one.events()]
         only = [json.loads(line) for line in one.ok("--json", "events", "--service", "d*", "--type", "ready").splitlines()]
         assert [(e["subject"], e["type"]) for e in only] == [("db", "abide.service.ready")]
         since = one.ok("--json", "events", "--since", "3").splitlines()
@@ -129,7 +121,7 @@ def test_follow_survives_the_manager_and_the_instance():
         out, _ = follower.communicate(timeout=10)
         seen = [json.loads(line) for line in out.splitlines()]
         check_numbers(seen)
-        assert seen == logged(one)
+        assert seen == one.events()
         types = [e["type"] for e in seen]
         assert types.count("abide.supervisor.started") == 2 and "abide.supervisor.recovered" in types
         assert "abide.stream.gap" not in types, "a clean end gives back the ids that were reserved"
@@ -140,7 +132,7 @@ def test_ids_are_never_used_again():
     try:
         assert one.up().returncode == 0
         where = one.where()
-        last = int(logged(one)[-1]["id"])
+        last = int(one.events()[-1]["id"])
         # As after a power cut: everything in memory is gone, the log folder is not.
         everybody = [where["anchor_pid"], where["manager_pid"], where["logger_pid"]]
         everybody += [one.status(name)["pid"] for name in ("db", "api")]
@@ -149,19 +141,19 @@ def test_ids_are_never_used_again():
         until(lambda: not any(alive(pid) for pid in everybody if pid))
         subprocess.run(["rm", "-rf", where["events"]], check=True)
         assert one.up().returncode == 0
-        first = logged(one)[0]
+        first = one.events()[0]
         assert int(first["id"]) > last and first["source"] == "/abide/shop", first
         old = one.ok("--json", "events", "--since", str(last)).splitlines()
         gap = json.loads(old[0])
         assert gap["type"] == "abide.stream.gap" and int(gap["data"]["from"]) == last + 1, gap
         assert int(gap["data"]["to"]) == int(first["id"]) - 1
         # And the reservation is lost as well: a new stream, in which an old cursor meets a gap.
-        last = int(logged(one)[-1]["id"])
+        last = int(one.events()[-1]["id"])
         one.ok("down")
         subprocess.run(["rm", "-rf", where["events"]], check=True)
         (one.folder / ".abide/log/event-ids").unlink()
         assert one.up().returncode == 0
-        first = logged(one)[0]
+        first = one.events()[0]
         assert first["source"].startswith("/abide/shop#") and int(first["id"]) > last, first
         gap = json.loads(one.ok("--json", "events", "--since", f"{last}@/abide/shop").splitlines()[0])
         assert gap["type"] == "abide.stream.gap" and gap["source"] == first["source"], gap
@@ -238,7 +230,7 @@ def test_emit():
         for words in (("a/b",), ("x", "novalue"), ("x", "=1"), ("",)):
             assert one.run("emit", *words).returncode == 2, words
         assert one.run("emit", "big", *(f"k{i}=1" for i in range(100))).returncode == 7
-        assert [e["type"] for e in logged(one)].count("abide.user.deployed") == 2
+        assert [e["type"] for e in one.events()].count("abide.user.deployed") == 2
         one.ok("down")
         assert one.run("emit", "deployed").returncode == 4
 
@@ -288,7 +280,7 @@ def test_subscribe():
         assert some.event()["subject"] == "db"
         one.ok("start", "idle")
         assert some.event()["subject"] == "idle"
-        want = logged(one)
+        want = one.events()
         assert [everything.event() for _ in want] == want
         # The last of each service, then what follows.
         last = {event["subject"]: event for event in want if "subject" in event}
@@ -297,7 +289,7 @@ def test_subscribe():
         some = Subscription(control, snapshot=True, types=["started"], services=["idle", "d*"])
         assert [some.event()["subject"] for _ in range(2)] == ["db", "idle"]
         one.ok("restart", "idle")
-        follows = [event for event in logged(one) if event["id"] > want[-1]["id"]]
+        follows = [event for event in one.events() if event["id"] > want[-1]["id"]]
         assert [snapshot.event() for _ in follows] == follows
         assert some.event()["id"] == next(event["id"] for event in follows if event["type"].endswith(".started"))
         for parameters, error in (({"types": ["x"]}, "NotFound"), ({"snapshot": True, "since": "start"}, "Refused"), ({"since": "99999"}, "Refused"), ({"since": "?"}, "Refused"),
@@ -318,7 +310,7 @@ def test_a_slow_subscriber_misses_nothing():
         cursor = json.loads(one.ok("--json", "emit", "begin"))["id"]
         subprocess.run(["sh", "-c", flood.replace("{abide}", str(BIN / "abide")).replace("{dir}", str(one.folder))],
                        stdout=subprocess.DEVNULL, check=True, timeout=60)
-        want = [e for e in logged(one) if e["id"] >= cursor]
+        want = [e for e in one.events() if e["id"] >= cursor]
         assert len(want) == 401
         assert [slow.event() for _ in want] == want
 
@@ -337,7 +329,7 @@ def test_an_emit_that_is_asked_for_again_is_one_event():
         os.kill(manager, signal.SIGKILL)
         until(lambda: one.where()["manager_pid"] not in (0, manager))
         assert ask() == first
-        assert [e["type"] for e in logged(one)].count("abide.user.once") == 1
+        assert [e["type"] for e in one.events()].count("abide.user.once") == 1
 
 
 def test_many_subscribers_hold_no_descriptor_and_no_time():
@@ -377,17 +369,17 @@ def test_a_full_file_system_stops_nobody():
                     file.write(b"x" * 4096)
             except OSError:
                 pass
-        last = int(logged(one)[-1]["id"])
+        last = int(one.events()[-1]["id"])
         for _ in range(12):
             one.ok("restart", "api")
         assert one.status("api")["run"] == 13 and one.status("db")["state"] == "running"
         assert "events are not written" in one.supervisor_log()
         filler.unlink()
         def complete():
-            return sum(e["type"] == "abide.service.ready" and e.get("subject") == "api" for e in logged(one)) == 13
+            return sum(e["type"] == "abide.service.ready" and e.get("subject") == "api" for e in one.events()) == 13
         until(complete, 10)
-        check_numbers(logged(one))
-        assert int(logged(one)[-1]["id"]) > last + 12 * 5
+        check_numbers(one.events())
+        assert int(one.events()[-1]["id"]) > last + 12 * 5
     finally:
         one.close()
         subprocess.run(["umount", "-l", place], check=False)
@@ -401,19 +393,19 @@ def test_what_waits_for_a_lock_outlives_several_managers():
             folder = os.open(one.where()["events"], os.O_RDONLY | os.O_DIRECTORY)
             waiting = threading.Thread(target=fcntl.flock, args=(folder, fcntl.LOCK_EX))
             waiting.start()
-            last = int(logged(one)[-1]["id"])
+            last = int(one.events()[-1]["id"])
             for _ in range(4):
                 manager = one.where()["manager_pid"]
                 os.kill(manager, signal.SIGKILL)
                 until(lambda manager=manager: one.where()["manager_pid"] not in (0, manager))
                 one.ok("restart", "api")
             waiting.join(5)
-            held = not waiting.is_alive() and int(logged(one)[-1]["id"]) == last
+            held = not waiting.is_alive() and int(one.events()[-1]["id"]) == last
             os.close(folder)
             one.ok("restart", "api")
-            until(lambda last=last: int(logged(one)[-1]["id"]) > last + 5 * 4, 5)
-            assert not any(event["type"].endswith(".gap") for event in logged(one)), one.supervisor_log()
-            check_numbers(logged(one))
+            until(lambda last=last: int(one.events()[-1]["id"]) > last + 5 * 4, 5)
+            assert not any(event["type"].endswith(".gap") for event in one.events()), one.supervisor_log()
+            check_numbers(one.events())
             if held:
                 return
         raise AssertionError("nobody was kept from writing: this shows nothing")
@@ -422,7 +414,7 @@ def test_what_waits_for_a_lock_outlives_several_managers():
 def test_a_deleted_segment_and_a_deleted_folder():
     with instance(TOML) as one:
         folder = pathlib.Path(one.where()["events"])
-        last = int(logged(one)[-1]["id"])
+        last = int(one.events()[-1]["id"])
         for segment in folder.glob("*.jsonl"):
             segment.unlink()
         one.ok("stop", "api")
@@ -433,7 +425,7 @@ def test_a_deleted_segment_and_a_deleted_folder():
         one.ok("start", "api")
         until(lambda: folder.exists() and list(folder.glob("*.jsonl")), 5)
         one.ok("stop", "api")
-        until(lambda: logged(one)[-1]["type"] == "abide.service.stopped", 5)
+        until(lambda: one.events()[-1]["type"] == "abide.service.stopped", 5)
 
 
 def test_story_of_one_service_and_analyze():

@@ -176,5 +176,27 @@ def test_a_child_that_is_not_in_its_group_yet():
         children_go_on(one, 2 * STRIDE, (435, errno.ENOSYS))
 
 
+def test_a_child_that_is_fenced_is_not_its_service():
+    """In its group, and without its record, when the journal is closed to it because of another: it ends before its program, which
+    says nothing of the service."""
+    with instance("") as one:
+        jobs = TASK.replace("{dir}", str(one.folder))
+        one.config.write_text(jobs + jobs[jobs.index("[services.job]"):].replace("job", "next"))
+        one.ok("reload-config")
+        before = one.where()["manager_pid"]
+        birth = steps(before, "hold")
+        start = subprocess.Popen([str(BIN / "abide"), "-C", str(one.folder), "start", "job", "next"], stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.DEVNULL)
+        child = told(birth, 5)[1]
+        until(lambda: one.run("where").returncode == 0 and one.where()["manager_pid"] not in (0, before))
+        until(lambda: one.state("next") == "completed" or one.state("job") == "completed")
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGCONT)
+        assert start.wait(20) == 0
+        assert sorted((one.folder / "lines").read_text().split()) == ["job", "next"]
+        ends = [(event["subject"], event["data"]["exit"].get("code")) for event in one.events() if event["type"].endswith(".exited")]
+        assert sorted(ends) == [("job", 0), ("next", 0)], ends
+
+
 def one_by_one(one):
     return json.loads(one.ok("status", "--json"))

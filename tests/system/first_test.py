@@ -69,12 +69,6 @@ restart-limit = {{ count = 10000, within = "1s" }}
 """
 
 
-def events(one):
-    for segment in sorted(pathlib.Path(one.where()["events"]).glob("*.jsonl")):
-        for line in segment.read_text().splitlines():
-            yield json.loads(line)
-
-
 def test_the_supervisor():
     own_numbers()
     # Only this file's own namespace, in which the runner has made us process 1.
@@ -109,7 +103,7 @@ def test_the_supervisor():
         told = crowd.communicate(timeout=30)[0].split()
         one.ok("stop", *(f"quick{i}" for i in range(4)), *(f"long{i}" for i in range(3)))
         ends, pids = {}, {}
-        for event in events(one):
+        for event in one.events():
             if event["type"] != "abide.process.exited":
                 continue
             data, name = event["data"], event["subject"]

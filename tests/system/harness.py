@@ -100,6 +100,11 @@ class Instance:
     def where(self):
         return json.loads(self.ok("where", "--json"))
 
+    def events(self):
+        """The whole event log, as its files have it."""
+        segments = sorted(pathlib.Path(self.where()["events"]).glob("*.jsonl"))
+        return [json.loads(line) for segment in segments for line in segment.read_text().splitlines()]
+
     def supervisor_log(self):
         path = self.folder / ".abide/log/supervisor.log"
         return path.read_text() if path.exists() else ""

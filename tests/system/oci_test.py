@@ -51,10 +51,7 @@ def each(test):
 
 
 def events(one, subject="box"):
-    lines = []
-    for segment in sorted(pathlib.Path(one.where()["events"]).glob("*.jsonl")):
-        lines += [json.loads(line) for line in segment.read_text().splitlines()]
-    return [e["type"].removeprefix("abide.") for e in lines if e.get("subject") == subject]
+    return [e["type"].removeprefix("abide.") for e in one.events() if e.get("subject") == subject]
 
 
 def group_of(pid):

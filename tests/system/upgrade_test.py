@@ -46,10 +46,7 @@ def generation(one):
 
 
 def events(one, kind):
-    found = []
-    for file in sorted(pathlib.Path(one.where()["events"]).glob("*.jsonl")):
-        found += [e for e in map(json.loads, file.read_text().splitlines()) if e["type"] == "abide.supervisor." + kind]
-    return found
+    return [e for e in one.events() if e["type"] == "abide.supervisor." + kind]
 
 
 def bad(one, kind):

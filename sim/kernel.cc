@@ -24,6 +24,11 @@ void World::carry_out(const std::vector<Effect>& effects) {
     for (const Effect& effect : effects) std::visit([this](const auto& fx) { on(fx); }, effect);
 }
 
+void World::finish_turn() {
+    for (const out::Signal& fx : std::exchange(half_sent_, {})) signal_others(fx);
+    if (violation_.empty()) violation_ = signal_not_given();
+}
+
 void World::on(const out::Spawn& fx) {
     if (processes_.contains(fx.spawn)) {
         violation_ = "spawn " + std::to_string(fx.spawn.value) + " of " + fx.service + " was carried out twice";
@@ -176,16 +181,39 @@ void World::runtime_ended(const FakeProcess& command) {
     }
 }
 
+// All effects are carried out: there is no signal that was decided on and not given.
+std::string World::signal_not_given() const {
+    for (const Service* service : engine_.services()) {
+        for (const Run& run : service->runs) {
+            if (!run.signal || run.killed) continue;
+            const bool to_others = run.signal->scope == StopScope::all;
+            if (run.signal->id > signalled_ || (to_others && run.signal->id > signalled_others_))
+                return service->name + ": signal " + std::to_string(run.signal->id.value) + " is not given";
+        }
+    }
+    return {};
+}
+
 void World::on(const out::Signal& fx) {
+    if (fx.scope == StopScope::all) half_sent_.push_back(fx);
+    if (fx.others) return;
+    if (fx.id && fx.id <= signalled_)
+        violation_ = fx.service + ": signal " + std::to_string(fx.id.value) + " is given twice";
+    if (fx.id) signalled_ = fx.id;
     for (auto& [spawn, process] : processes_) {
         if (process.service != fx.service || process.run != fx.run || !process.alive) continue;
         if (fx.scope == StopScope::main && process.role != Role::main) continue;
         if (fx.signal == SIGHUP || fx.signal == SIGCONT || (process.ignores_term && fx.signal != SIGKILL)) continue;
         die(process, signal_exit(fx.signal));
     }
+}
+
+void World::signal_others(const out::Signal& fx) {
+    if (fx.id && fx.id <= signalled_others_)
+        violation_ = fx.service + ": signal " + std::to_string(fx.id.value) + " is given twice to the others";
+    if (fx.id) signalled_others_ = fx.id;
     const auto key = std::pair{fx.service, fx.run};
-    if (fx.scope == StopScope::all && fx.signal != SIGCONT && children_.contains(key) &&
-        !random_.percent(faults_.ignores_term)) {
+    if (fx.signal != SIGCONT && children_.contains(key) && !random_.percent(faults_.ignores_term)) {
         children_.erase(key);
         if (watched_.contains(key) && !somebody_lives(fx.service, fx.run)) {
             watched_.erase(key);

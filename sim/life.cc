@@ -346,6 +346,7 @@ void Life::do_then(Then then) {
 // The kernel's facts about what the journal speaks of.
 in::Recovered Life::findings() const {
     in::Recovered found;
+    found.signalled = found.signalled_others = signalled_;
     for (const Service* service : engine_.services()) {
         for (const Run& run : service->runs) {
             for (const Process& process : run.processes) {
@@ -489,14 +490,17 @@ void Life::look_whether_empty(const Key& key) {
 
 void Life::on(const out::Signal& fx) {
     if (fx.signal == SIGCONT) return;
-    tell(fx.service, "signal " + signal_name(fx.signal));
+    signalled_ = fx.id;
     const Key key{fx.service, fx.run};
-    if (ignores_term_ && fx.service == name_) return;
+    const std::string line = "signal " + signal_name(fx.signal);  // when somebody is there to hear it
+    const bool ignored = ignores_term_ && fx.service == name_;
     for (const auto& [spawn, process] : processes_) {
         if (process.service != fx.service || process.run != fx.run || !process.alive) continue;
         if (fx.scope == StopScope::main && process.role != Role::main) continue;
-        later(milliseconds(10), Death{spawn, signal_exit(fx.signal)});
+        tell(fx.service, line);
+        if (!ignored) later(milliseconds(10), Death{spawn, signal_exit(fx.signal)});
     }
+    if (ignored) return;
     if (fx.scope == StopScope::all) end_children(key);
     look_whether_empty(key);
 }
@@ -539,17 +543,15 @@ void Life::on(const out::Release& fx) {
 
 // ---- what is compared ----------------------------------------------------------------------------------------------
 
-std::string Life::story(bool signals) const {
+std::string Life::story() const {
     std::string text;
     const auto exit_text = [&](const std::optional<ExitStatus>& exit) {
         if (!exit) return std::string("none");
-        if (exit->kind == ExitKind::signal && !signals) return std::string("signal");
         return to_text(exit->kind) + " " + std::to_string(exit->value);
     };
     for (const auto& [service, lines] : told_) {
         std::string last;
         for (const std::string& line : lines) {
-            if (line.starts_with("signal") && !signals) continue;
             if (line != last) text += service + ": " + line + "\n";
             last = line;
         }

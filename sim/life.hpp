@@ -44,9 +44,8 @@ class Life {
     // way and another one goes on from the journal; without it is the same one that goes on, only late: its twin.
     void interrupt(How how, Then then, bool loses) { plan_ = {how, then, loses, true}; }
 
-    // What the world saw, line by line.  Signals are sent at most once, so one that was on its way may be missing: with
-    // `signals` false neither they nor what they did is in it.
-    std::string story(bool signals) const;
+    // What the world saw, line by line.
+    std::string story() const;
     // Out of memory takes children that share the manager's memory with it: their service starts again.
     bool took_children() const { return took_children_; }
     // What must hold in any life.  Empty: it does.
@@ -143,6 +142,7 @@ class Life {
     std::map<OperationId, int> replies_;
     std::int32_t next_pid_ = 100;
     std::uint64_t events_ = 0;
+    SignalId signalled_;
     OlderJournal older_;  // of a life that goes on with an older program
     std::string gap_in_events_, forgotten_;
     bool down_ = false, ended_ = false, ignores_term_ = false, took_children_ = false;

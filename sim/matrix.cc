@@ -99,30 +99,13 @@ std::string first_difference(const std::string& a, const std::string& b) {
     return "\"" + line(a) + "\", its twin: \"" + line(b) + "\"";
 }
 
-// A signal that was on its way when the manager went is not sent again.
-bool keeps_signals(How how) {
-    switch (how) {
-        case How::upgrade_to_equal_format:
-        case How::upgrade_to_newer_format:
-        case How::upgrade_to_older_format:
-        case How::killed_before_the_record:
-        case How::hang_of_ten_seconds: return true;
-        case How::killed_before_the_effects:
-        case How::segfault_amid_the_effects:
-        case How::out_of_memory:
-        case How::two_crashes_in_a_row: return false;
-    }
-    return false;
-}
-
 std::string judge(const Life& before, const Cell& cell, bool show) {
     const Life one = live(before, cell, true), twin = live(before, cell, false);
-    const bool signals = keeps_signals(cell.how);
-    if (show) std::printf("---- lost\n%s---- its twin\n%s", one.story(true).c_str(), twin.story(true).c_str());
+    if (show) std::printf("---- lost\n%s---- its twin\n%s", one.story().c_str(), twin.story().c_str());
     if (const std::string problem = twin.problem(); !problem.empty()) return "the twin: " + problem;
     if (const std::string problem = one.problem(); !problem.empty()) return problem;
     if (one.took_children()) return {};
-    return first_difference(one.story(signals), twin.story(signals));
+    return first_difference(one.story(), twin.story());
 }
 
 // The first step into each situation, as the life stood before it.

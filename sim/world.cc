@@ -140,10 +140,12 @@ void World::give(const Input& input) {
     if (faults_.crash != 0 && random_.percent(faults_.crash)) {
         const std::size_t done = random_.below(effects.size() + 1);
         carry_out({effects.begin(), effects.begin() + static_cast<std::ptrdiff_t>(done)});
+        half_sent_.clear();
         crash_manager();
         return;
     }
     carry_out(effects);
+    finish_turn();
 }
 
 // What changed is encoded and decoded on its way, as in the real journal.
@@ -211,6 +213,8 @@ void World::crash_manager() {
     engine_ = core::Engine(written_);
     watched_.clear();
     in::Recovered recovered;
+    recovered.signalled = signalled_;
+    recovered.signalled_others = signalled_others_;
     std::vector<Input> exits, said;
     std::set<FdKey> claimed;
     for (const Service* service : engine_.services()) {

@@ -113,9 +113,12 @@ class World {
 
   private:
     void carry_out(const std::vector<model::Effect>& effects);
+    void finish_turn();
     void on(const model::out::Spawn& fx);
     void on(const model::out::LetGo& fx);
     void on(const model::out::Signal& fx);
+    void signal_others(const model::out::Signal& fx);
+    std::string signal_not_given() const;
     void on(const model::out::KillAll& fx);
     void on(const model::out::KillProcess& fx);
     void on(const model::out::Adopt& fx);
@@ -154,6 +157,8 @@ class World {
     std::deque<model::Input> history_;  // for stale and doubled inputs
     std::string violation_;
     std::uint64_t steps_ = 0, last_event_ = 0;
+    SignalId signalled_, signalled_others_;
+    std::vector<model::out::Signal> half_sent_;  // those of the run that nobody holds come when all else is done
     std::int32_t next_pid_ = 100;
     std::uint64_t next_key_ = 0;
     bool ended_ = false;

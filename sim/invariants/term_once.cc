@@ -1,4 +1,5 @@
-// sim/invariants/term_once.cc -- the stop signal is given once a run.
+// sim/invariants/term_once.cc -- the stop signal is decided on once a run.  After a crash it may be given again only
+// when it was not given before, which the world itself watches over.
 #include "invariants/invariants.hpp"
 
 namespace abide::sim {
@@ -7,6 +8,7 @@ using namespace model;
 
 std::string term_once(const World& world, const Step& step) {
     (void)world;
+    if (std::holds_alternative<in::Recovered>(step.input)) return {};
     for (const out::Signal& fx : effects_of<out::Signal>(step)) {
         const Service* old = step.before.find(fx.service);
         const Service* s = step.after.find(fx.service);

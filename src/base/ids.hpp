@@ -15,12 +15,13 @@ struct Id {
     constexpr explicit operator bool() const { return value != 0; }
 };
 
-using RunNumber = Id<struct RunTag>;              // counts the starts of one service; never reused
-using SpawnId = Id<struct SpawnTag>;              // one process that the manager asked for
-using OperationId = Id<struct OperationTag>;      // one request that takes time
-using EventId = Id<struct EventTag>;              // position in the instance's event log
-using Epoch = Id<struct EpochTag>;                // counts managers of one instance
-using FdKey = Id<struct FdKeyTag>;                // a descriptor kept by the anchor
-using ServiceId = Id<struct ServiceTag>;          // in memory only; the journal uses names
+using RunNumber = Id<struct RunTag>;          // counts the starts of one service; never reused
+using SpawnId = Id<struct SpawnTag>;          // one process that the manager asked for
+using SignalId = Id<struct SignalTag>;        // one signal that was decided on; those of a turn are given in order
+using OperationId = Id<struct OperationTag>;  // one request that takes time
+using EventId = Id<struct EventTag>;          // position in the instance's event log
+using Epoch = Id<struct EpochTag>;            // counts managers of one instance
+using FdKey = Id<struct FdKeyTag>;            // a descriptor kept by the anchor
+using ServiceId = Id<struct ServiceTag>;      // in memory only; the journal uses names
 
 }  // namespace abide

@@ -92,6 +92,7 @@ class Machine {
     // recover.cc
     void begin_instance();
     void take_found(const model::in::Recovered::Found& found);
+    void signal_again(const model::in::Recovered& in);
     void resume(Slot slot);
 
     // want.cc: wishes
@@ -152,6 +153,11 @@ class Machine {
     void stop_stage(Slot slot, model::Stage stage);
     void main_gone(Slot slot, model::Reason reason, const std::string& cause, bool failed);
     void send_kill(Slot slot);
+    void give_stop_signal(Slot slot);
+    void give_signal(Slot slot, std::int32_t signal, model::StopScope scope);
+    void reach_newborn(Slot slot);
+    void kill_past_helpers(Slot slot);
+    void let_it_hear(Slot slot, model::StopScope scope);
     void maybe_empty(Slot slot);
     void post_stop(Slot slot);
 

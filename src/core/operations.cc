@@ -12,6 +12,8 @@ using namespace model;
 
 namespace {
 
+constexpr int kTerminate = 15;  // SIGTERM
+
 Permission needed(Verb verb) {
     switch (verb) {
         case Verb::create:
@@ -143,9 +145,10 @@ void Machine::carry_out(Operation& op, TargetResult& target, const in::Requested
             if (run == nullptr || !run->ready) return end(Outcome::refused, "is not running");
             return reload(slot);
         case Verb::kill:
-            if (run == nullptr || run->processes.empty()) return end(Outcome::refused, "has no process");
-            fx_.push_back(out::Signal{target.name, run->number, in.signal == 0 ? 15 : in.signal,
-                                      in.whole_tree ? StopScope::all : StopScope::main});
+            if (run == nullptr || std::ranges::all_of(run->processes, [](const Process& p) { return p.pid == 0; }))
+                return end(Outcome::refused, "has no process");
+            give_signal(slot, in.signal == 0 ? kTerminate : in.signal,
+                        in.whole_tree ? StopScope::all : StopScope::main);
             return end(Outcome::done, "");
         case Verb::pause:
         case Verb::unpause: {

@@ -17,6 +17,7 @@ void Machine::on(const in::Recovered& in) {
     }
     if (in.first) return begin_instance();
     for (const in::Recovered::Found& found : in.processes) take_found(found);
+    signal_again(in);
     for (Slot slot = 0; slot < e_.nodes_.size(); ++slot) {
         if (!node(slot).live) continue;
         queue(slot);
@@ -48,6 +49,9 @@ void Machine::take_found(const in::Recovered::Found& found) {
             return;  // the list may have changed
         }
         if (found.never_ran) {
+            if (process.pid != 0) touch(slot);
+            process.pid = 0;
+            process.start_ticks = 0;
             const std::string& name = node(slot).service.name;
             const bool hold = process.role == Role::main && run.hold;
             fx_.push_back(out::Spawn{name, run.number, process.spawn, process.role, process.step, hold});
@@ -61,6 +65,29 @@ void Machine::take_found(const in::Recovered::Found& found) {
             if (process.state == ProcessState::asked) on(in::Executed{found.spawn});
             return;  // the list may have changed
         }
+    }
+}
+
+// Signals that were decided on and certainly not given.  Those of which a part was given keep their number, and come
+// first: numbers are noted in order.
+void Machine::signal_again(const in::Recovered& in) {
+    Instance& instance = e_.instance_;
+    if (in.signalled.value != UINT64_MAX) instance.last_signal = std::max(instance.last_signal, in.signalled);
+    std::vector<Slot> not_given;
+    for (Slot slot = 0; slot < e_.nodes_.size(); ++slot) {
+        const Run* run = node(slot).live ? run_of(node(slot)) : nullptr;
+        if (run == nullptr || !run->signal || run->killed) continue;
+        const auto [id, signal, scope] = *run->signal;
+        if (id > in.signalled) {
+            not_given.push_back(slot);
+        } else if (scope == StopScope::all && id > in.signalled_others) {
+            fx_.push_back(out::Signal{node(slot).service.name, run->number, signal, scope, id, true});
+            let_it_hear(slot, scope);
+        }
+    }
+    for (const Slot slot : not_given) {
+        const DecidedSignal decided = *run_of(node(slot))->signal;
+        give_signal(slot, decided.signal, decided.scope);
     }
 }
 
@@ -84,16 +111,10 @@ void Machine::resume(Slot slot) {
     // A thaw that died with the manager must not leave it standing for ever.
     if (run.paused || run.frozen) fx_.push_back(out::Freeze{name, run.number, run.paused});
     if (run.state != State::stopping) return;
-    // Helpers of what is over were to be killed when the stop began; but a container is started, or is not.
-    for (const Process& process : run.processes) {
-        const bool left_alone = process.role == Role::main || process.role == Role::container_start;
-        if (!left_alone && !still_needed(node(slot).service, run, process.role))
-            fx_.push_back(out::KillProcess{process.spawn});
-    }
-    if (run.stage == Stage::kill) send_kill(slot);
     const bool main_lives =
         std::any_of(run.processes.begin(), run.processes.end(), [](const Process& p) { return p.role == Role::main; });
     if (!main_lives) fx_.push_back(out::WatchEmpty{name, run.number});
+    reach_newborn(slot);
 }
 
 }  // namespace abide::core

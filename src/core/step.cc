@@ -194,15 +194,16 @@ void Machine::on(const in::Spawned& in) {
     if (it == e_.spawns_.end()) return stray();
     Run& run = *run_of(node(it->second));
     run.cgroup = in.cgroup;
-    const bool found_late = !in.cgroup && remember_session(run, {in.pid, in.start_ticks});
+    if (!in.cgroup) remember_session(run, {in.pid, in.start_ticks});
+    bool newborn = false;
     for (Process& process : run.processes) {
         if (process.spawn != in.spawn) continue;
+        newborn = process.pid == 0;
         process.pid = in.pid;
         process.start_ticks = in.start_ticks;
         touch(it->second);
     }
-    // The KILL that was given did not reach what it had forked by then.
-    if (found_late && run.state == State::stopping && run.stage == Stage::kill) send_kill(it->second);
+    if (newborn) reach_newborn(it->second);
 }
 
 void Machine::on(const in::Executed& in) {

@@ -3,6 +3,8 @@
 //
 // Only the stages that apply are entered, always in this order.  The run is over when every process that we started has
 // been seen to end and the kernel said that its cgroup (or session) is empty.
+#include <algorithm>
+
 #include "core/machine.hpp"
 
 namespace abide::core {
@@ -103,18 +105,58 @@ void Machine::stop_stage(Slot slot, Stage stage) {
         }
         const std::string& name = node(slot).service.name;
         if (main_of(run) == nullptr) fx_.push_back(out::WatchEmpty{name, run.number});
-        if (run.populated && !run.term_sent) {
-            run.term_sent = true;
-            // A container is its first process, with which its namespace ends.
-            const bool all = stop.scope == StopScope::all && !run.container;
-            const StopScope scope = all ? StopScope::all : StopScope::main;
-            fx_.push_back(out::Signal{name, run.number, stop.signal, scope});
-            fx_.push_back(out::Signal{name, run.number, kContinue, scope});  // one that is stopped could not hear it
-        }
         maybe_empty(slot);
         return;
     }
     if (stage == Stage::kill) send_kill(slot);
+}
+
+// Not while one of them was only asked for: it could not be reached, and would run on.
+void Machine::give_stop_signal(Slot slot) {
+    Run& run = *run_of(node(slot));
+    const bool asked_for = std::ranges::any_of(
+        run.processes, [](const Process& process) { return process.state == ProcessState::asked && process.pid == 0; });
+    if (asked_for || !run.populated || run.term_sent) return;
+    run.term_sent = true;
+    const StopSpec& stop = run_spec(run).stop.or_default();
+    // A container is its first process, with which its namespace ends.
+    const bool all = stop.scope == StopScope::all && !run.container;
+    give_signal(slot, stop.signal, all ? StopScope::all : StopScope::main);
+}
+
+// Processes that have no pid yet hear of nothing: what was decided meanwhile comes when they have one.
+void Machine::reach_newborn(Slot slot) {
+    const Run& run = *run_of(node(slot));
+    if (run.state != State::stopping) return;
+    kill_past_helpers(slot);
+    if (run.stage == Stage::kill) return send_kill(slot);
+    maybe_empty(slot);
+}
+
+// Helpers of what is over were to be killed when the stop began; but a container is started, or is not.
+void Machine::kill_past_helpers(Slot slot) {
+    const Service& service = node(slot).service;
+    const Run& run = *run_of(node(slot));
+    for (const Process& process : run.processes) {
+        const bool left_alone = process.role == Role::main || process.role == Role::container_start;
+        if (!left_alone && !still_needed(service, run, process.role)) fx_.push_back(out::KillProcess{process.spawn});
+    }
+}
+
+void Machine::give_signal(Slot slot, std::int32_t signal, StopScope scope) {
+    Run& run = *run_of(node(slot));
+    e_.instance_.last_signal.value += 1;
+    e_.instance_changed_ = true;
+    run.signal = {e_.instance_.last_signal, signal, scope};
+    touch(slot);
+    fx_.push_back(out::Signal{node(slot).service.name, run.number, signal, scope, run.signal->id});
+    let_it_hear(slot, scope);
+}
+
+// One that is stopped could not hear that it is to end.
+void Machine::let_it_hear(Slot slot, StopScope scope) {
+    const Run& run = *run_of(node(slot));
+    if (run.state == State::stopping) fx_.push_back(out::Signal{node(slot).service.name, run.number, kContinue, scope});
 }
 
 void Machine::send_kill(Slot slot) {
@@ -142,7 +184,7 @@ void Machine::main_gone(Slot slot, Reason reason, const std::string& cause, bool
     stop_run(slot, reason, cause);
 }
 
-// Called whenever a process was seen to end, or the kernel said that nobody is left.
+// Called whenever a process was seen to end or has got its pid, or the kernel said that nobody is left.
 void Machine::maybe_empty(Slot slot) {
     Run* run = run_of(node(slot));
     if (run == nullptr || run->state != State::stopping) return;
@@ -154,6 +196,7 @@ void Machine::maybe_empty(Slot slot) {
         return;
     }
     if (run->stage != Stage::signal && run->stage != Stage::kill) return;
+    if (run->stage == Stage::signal) give_stop_signal(slot);
     if (main_of(*run) != nullptr) return;
     const bool leaves_rest = run_spec(*run).stop.or_default().scope == StopScope::main && !run->killed;
     if (run->populated && !leaves_rest) return;

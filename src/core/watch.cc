@@ -104,7 +104,7 @@ void Machine::watchdog_expired(Slot slot) {
     run.stage = Stage::signal;
     run.term_sent = true;
     run.stage_deadline = now_.mono + run_spec(run).stop.or_default().timeout;
-    fx_.push_back(out::Signal{node(slot).service.name, run.number, kAbort, StopScope::main});
+    give_signal(slot, kAbort, StopScope::main);
 }
 
 // The main process is another one (MAINPID, pid file).  The old one's exit says nothing about the service any more.
@@ -144,7 +144,7 @@ void Machine::reload(Slot slot) {
         spawn(slot, Role::reload, 0);
         return;
     }
-    fx_.push_back(out::Signal{node(slot).service.name, run.number, s.reload->signal, StopScope::main});
+    give_signal(slot, s.reload->signal, StopScope::main);
     reloaded(slot, true);
 }
 

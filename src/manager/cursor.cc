@@ -2,7 +2,9 @@
 #include "manager/cursor.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
+#include <utility>
 
 #include "kernel/files.hpp"
 #include "manager/complain.hpp"
@@ -33,6 +35,7 @@ struct Cursor::Page {
     std::uint32_t next;  // of `places`, when all are in use
     std::uint32_t reserved;
     Place places[kPlaces];
+    std::uint64_t signalled, signalled_others;
 };
 
 void Cursor::open(AnchorLink& anchor, AnchorLink::Kept& kept, bool crashed) {
@@ -46,7 +49,8 @@ void Cursor::open(AnchorLink& anchor, AnchorLink::Kept& kept, bool crashed) {
     if (!mapped) return complain("cursor: " + describe(mapped.error()));
     shared_ = std::move(*mapped);
     if (!found) anchor.put(key, share(std::move(*file)), true);
-    if (page()->magic != kMagic) {
+    found_ = page()->magic == kMagic;
+    if (!found_) {
         std::memset(page(), 0, sizeof(Page));
         page()->magic = kMagic;
     }
@@ -120,6 +124,20 @@ void Cursor::forget() {
     if (page() == nullptr) return;
     std::memset(page()->places, 0, sizeof page()->places);
     page()->unplaced = 0;
+}
+
+Cursor::Signalled Cursor::signalled(SignalId decided) {
+    if (page() == nullptr) return {};
+    if (!std::exchange(found_, true)) page()->signalled = page()->signalled_others = decided.value;
+    return {SignalId{page()->signalled}, SignalId{page()->signalled_others}};
+}
+
+void Cursor::signals(SignalId id) {
+    if (page() != nullptr && id) std::atomic_ref(page()->signalled).store(id.value);
+}
+
+void Cursor::signals_others(SignalId id) {
+    if (page() != nullptr && id) std::atomic_ref(page()->signalled_others).store(id.value);
 }
 
 void Cursor::set_rescue(bool on) {

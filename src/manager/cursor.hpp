@@ -6,6 +6,9 @@
 // goes on.  Deaths that can't be put down to one thing are counted together; after kUnplaced of them in a row without
 // a turn in between, the manager does not even try, and goes to rescue (rescue.hpp).
 //
+// The page also has the number of the last signal that was given, noted just before: a signal must not be given twice,
+// and a later number in the journal is one that was certainly not given.
+//
 // Invariant: SIGKILL counts for nothing: whoever sent it, it was not the record.
 #pragma once
 
@@ -49,6 +52,15 @@ class Cursor {
     [[nodiscard]] std::vector<std::string> quarantined() const;
     // Another program will do: all deaths are forgotten.
     void forget();
+
+    // Without a page, or when it is a new one, nobody knows: all that was decided so far may have been given.
+    struct Signalled {
+        SignalId known{UINT64_MAX}, others{UINT64_MAX};
+    };
+    [[nodiscard]] Signalled signalled(SignalId decided);
+    void signals(SignalId id);
+    void signals_others(SignalId id);
+
     void set_rescue(bool on);
     [[nodiscard]] bool was_rescue() const;
 
@@ -58,6 +70,7 @@ class Cursor {
     void count_death();
 
     kernel::SharedPage shared_;
+    bool found_ = false;  // the page is a predecessor's
 };
 
 // What an input is about: the same for the same thing that happened, whichever manager hears of it.

@@ -77,6 +77,7 @@ void Executor::signal_known(const out::Signal& effect, const Run& run) {
 }
 
 void Executor::signal_others(const out::Signal& effect) {
+    uses_.cursor.signals_others(effect.id);
     const Run* run = run_of(effect.service, effect.run);
     const std::vector<std::int32_t> have_it = run == nullptr ? std::vector<std::int32_t>{} : children_of(*run);
     const Status sent = uses_.tracking.signal_all(effect.service, effect.run, effect.signal, have_it);
@@ -87,9 +88,12 @@ void Executor::signal_others(const out::Signal& effect) {
 // that comes when all services have theirs.  Without a group nobody is looked for by what we hold.
 void Executor::run(const out::Signal& effect) {
     const Run* run = run_of(effect.service, effect.run);
+    if (effect.others) return half_sent_.push_back(&effect);
+    uses_.cursor.signals(effect.id);
     if (effect.signal == kKill) static_cast<void>(uses_.tracking.had_oom(effect.service, effect.run));
     if (effect.scope == StopScope::all) {
         if (!uses_.tracking.has_cgroups() || run == nullptr) {
+            uses_.cursor.signals_others(effect.id);
             const Status sent = uses_.tracking.signal_all(effect.service, effect.run, effect.signal);
             if (!sent) complain(effect.service + ": " + describe(sent.error()));
             return;

@@ -11,6 +11,7 @@
 #include "core/engine.hpp"
 #include "kernel/epoll.hpp"
 #include "manager/anchor_link.hpp"
+#include "manager/cursor.hpp"
 #include "manager/inbox.hpp"
 #include "manager/launcher.hpp"
 #include "manager/probes.hpp"
@@ -37,6 +38,7 @@ class Executor {
         Probes& probes;
         Stored& stored;
         Upgrader& upgrader;
+        Cursor& cursor;
         const std::int32_t& anchor_pid;
     };
     explicit Executor(Uses uses) : uses_(uses) {}

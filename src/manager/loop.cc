@@ -48,7 +48,7 @@ Loop::Loop(kernel::Epoll epoll, kernel::Epoll ends, std::unique_ptr<kernel::Spaw
       launcher_(
           {engine_, ends_, *spawner_, anchor_, inbox_, processes_, runs_, tracking_, logger_, journal_, upgrader_}),
       executor_({engine_, epoll_, anchor_, inbox_, processes_, runs_, tracking_, launcher_, probes_, stored_, upgrader_,
-                 hello_.anchor_pid}),
+                 cursor_, hello_.anchor_pid}),
       control_(epoll_, engine_, inbox_) {}
 
 namespace {

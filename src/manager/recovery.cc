@@ -23,7 +23,7 @@ class Search {
     void process(const model::Service& service, const model::Run& run, const model::Process& process) {
         Found found;
         found.spawn = process.spawn;
-        if (process.pid > 0) {
+        if (process.pid > 0 && !is_before_exec(process)) {
             known(process, found);
         } else if (const std::int32_t pid = child_of(process.spawn); pid != 0) {
             recorded(pid, found);
@@ -34,9 +34,9 @@ class Search {
         take_found(service, run, process, found);
     }
 
-    // Asked for, and no word of it when the journal was read.  It may have told its pid, executed and ended in between;
-    // or it is on its way there, in its group or not yet.  So the journal is closed to it, and has the last word: who
-    // has not told its pid by then ends before its program, with a status that says nothing of the service.
+    // Asked for, and no word of its own when the journal was read.  It may have told its pid, executed and ended in
+    // between; or it is on its way there, in its group or not yet.  So the journal is closed to it, and has the last
+    // word: who has not told its pid by then ends before its program, with a status that says nothing of the service.
     Status doubtful() {
         if (doubtful_.empty()) return {};
         if (Status fenced = uses_.journal.fence(uses_.engine, uses_.anchor); !fenced) return fenced;
@@ -75,6 +75,13 @@ class Search {
         const auto& children = uses_.journal.children();
         const auto child = children.find(spawn);
         return child == children.end() ? 0 : child->second;
+    }
+
+    // The news that it was born may have been journaled before it wrote anything itself.
+    static bool is_before_exec(const model::Process& process) {
+        if (process.state != model::ProcessState::asked) return false;
+        const Result<kernel::ProcessStat> stat = kernel::process_stat(process.pid);
+        return stat && stat->start_ticks == process.start_ticks && stat->never_executed;
     }
 
     // Its pid and start time were journaled.

@@ -294,6 +294,9 @@ Status Loop::recover() {
     if (!told) return std::unexpected(told.error());
     for (const model::in::Recovered::Found& found : recovered.processes) note_rederived(found);
     recovered.last_event = newest_event_;
+    const Cursor::Signalled signalled = cursor_.signalled(engine_.instance().last_signal);
+    recovered.signalled = signalled.known;
+    recovered.signalled_others = signalled.others;
     inbox_.push(InputClass::process, std::move(recovered));
     upgrader_.set_places(places_.where.control, hello_.epoch);
     control_.set_vouch([this](const control::VouchRequest& request) { upgrader_.vouch(request); });

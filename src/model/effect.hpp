@@ -28,12 +28,15 @@ struct LetGo {
     RunNumber run;
     SpawnId spawn;
 };
-// To the main process, or to all of the run.  A repeated TERM may be seen twice, so it is given once.
+// To the main process, or to all of the run.  A repeated TERM may be seen twice, so it is given at most once: whoever
+// carries it out notes the number first, and the next manager is told the last one noted (in::Recovered).
 struct Signal {
     std::string service;
     RunNumber run;
     std::int32_t signal = 15;
     StopScope scope = StopScope::all;
+    SignalId id;          // none: a repetition does no harm
+    bool others = false;  // the processes that we hold have it, perhaps; the rest of the run certainly not
 };
 // SIGKILL to every process of the run.  Repeated until Emptied.
 struct KillAll {

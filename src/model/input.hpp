@@ -144,13 +144,16 @@ struct Recovered {
     bool first = false;   // nothing was running before: the instance starts
     bool rescue = false;  // managers before this one could not work, only rescue
     EventId last_event;   // the newest in the event log: no later one may have its id
+    // The last signal that may have been given; where a whole run was meant, to those that the manager held and to the
+    // others.  What was decided later was certainly not given.  All may have been, as long as nobody knows.
+    SignalId signalled{UINT64_MAX}, signalled_others{UINT64_MAX};
 };
 
 }  // namespace in
 
-using Input = std::variant<in::Requested, in::Configured, in::Spawned, in::Held, in::Executed, in::SpawnFailed,
-                           in::Exited, in::FoundMain, in::Emptied, in::Notified, in::StoredLost, in::Probed,
-                           in::BecameReady, in::Frozen, in::UpgradeEnded, in::Ticked, in::Signalled, in::Recovered,
-                           in::Emitted>;
+using Input =
+    std::variant<in::Requested, in::Configured, in::Spawned, in::Held, in::Executed, in::SpawnFailed, in::Exited,
+                 in::FoundMain, in::Emptied, in::Notified, in::StoredLost, in::Probed, in::BecameReady, in::Frozen,
+                 in::UpgradeEnded, in::Ticked, in::Signalled, in::Recovered, in::Emitted>;
 
 }  // namespace abide::model

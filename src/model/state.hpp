@@ -83,6 +83,15 @@ struct StoredDescriptor {
 };
 BOOST_DESCRIBE_STRUCT(StoredDescriptor, (), (key, name))
 
+// The newest signal that was decided on for a run.  Whether it was given is not for the journal to say (in::Recovered).
+struct DecidedSignal {
+    SignalId id;
+    std::int32_t signal = 0;
+    StopScope scope = StopScope::main;
+    bool operator==(const DecidedSignal&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(DecidedSignal, (), (id, signal, scope))
+
 // One life of a service: from the decision to start until nobody of it is left.
 struct Run {
     RunNumber number;
@@ -120,6 +129,7 @@ struct Run {
     Duration watchdog{};                        // WATCHDOG_USEC= overrides
     std::vector<Session> sessions;              // without a cgroup: where its processes are looked for
     EventId started_event, ready_event;         // what those who waited for it name as their cause
+    std::optional<DecidedSignal> signal;
     bool operator==(const Run&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(Run, (),
@@ -128,7 +138,7 @@ BOOST_DESCRIBE_STRUCT(Run, (),
                        hold, let_go, container, start_reason, stop_reason, cause, started_at, state_since, ready_at,
                        started, stage_deadline, ready_probe_at, health_probe_at, probe_deadline, watchdog_at,
                        health_streak, probe, step, log_key, notify_key, status_text, error_number, watchdog, sessions,
-                       started_event, ready_event))
+                       started_event, ready_event, signal))
 
 // One line of a service's past, for `status NAME` and `why`.
 struct PastRun {
@@ -244,11 +254,12 @@ struct Instance {
     EventId reserved_events;                    // no other life of the instance uses ids up to this one
     EventId begun_event, stopping_event;        // of the supervisor: the causes of every start and stop by it
     std::optional<UpgradeResult> last_upgrade;
+    SignalId last_signal;
     bool operator==(const Instance&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(Instance, (),
                       (spec, configuration, shutting_down, shutdown_deadline, exit_status, ended, last_spawn,
                        last_operation, last_event, last_probe, random, strays, stream, reserved_events, begun_event,
-                       stopping_event, last_upgrade))
+                       stopping_event, last_upgrade, last_signal))
 
 }  // namespace abide::model

@@ -176,26 +176,38 @@ def test_a_child_that_is_not_in_its_group_yet():
         children_go_on(one, 2 * STRIDE, (435, errno.ENOSYS))
 
 
-def test_a_child_that_is_fenced_is_not_its_service():
-    """In its group, and without its record, when the journal is closed to it because of another: it ends before its program, which
+def fenced(first_is_known):
+    """The child of `job` has not told its pid when the journal is closed to it because of `next`: it ends before its program, which
     says nothing of the service."""
     with instance("") as one:
         jobs = TASK.replace("{dir}", str(one.folder))
         one.config.write_text(jobs + jobs[jobs.index("[services.job]"):].replace("job", "next"))
         one.ok("reload-config")
-        before = one.where()["manager_pid"]
-        birth = steps(before, "hold")
-        start = subprocess.Popen([str(BIN / "abide"), "-C", str(one.folder), "start", "job", "next"], stdout=subprocess.DEVNULL,
-                                 stderr=subprocess.DEVNULL)
-        child = told(birth, 5)[1]
-        until(lambda: one.run("where").returncode == 0 and one.where()["manager_pid"] not in (0, before))
-        until(lambda: one.state("next") == "completed" or one.state("job") == "completed")
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(child, signal.SIGCONT)
-        assert start.wait(20) == 0
+        manager, children, clients = one.where()["manager_pid"], [], []
+        steps_of = ((("job",), "birth"), (("next",), "hold")) if first_is_known else ((("job", "next"), "hold"),)
+        for names, deed in steps_of:
+            birth = steps(manager, deed)
+            clients.append(subprocess.Popen([*one.command(), "start", *names], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+            children.append(told(birth, 5)[1])
+            if deed == "birth":
+                until(lambda: one.status("job").get("pid") == children[0])
+        until(lambda: one.run("where").returncode == 0 and one.where()["manager_pid"] not in (0, manager))
+        until(lambda: "completed" in (one.state("next"), one.state("job")))
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGCONT)
+        assert [client.wait(20) for client in clients] == [0] * len(clients)
         assert sorted((one.folder / "lines").read_text().split()) == ["job", "next"]
         ends = [(event["subject"], event["data"]["exit"].get("code")) for event in one.events() if event["type"].endswith(".exited")]
         assert sorted(ends) == [("job", 0), ("next", 0)], ends
+
+
+def test_a_child_that_is_fenced_is_not_its_service():
+    fenced(first_is_known=False)
+
+
+def test_a_child_that_is_fenced_and_whose_pid_was_known():
+    fenced(first_is_known=True)
 
 
 def one_by_one(one):

@@ -143,6 +143,22 @@ def test_foreground_up_shows_why_a_service_comes_again():
         assert re.search(r"^a \* ended: exited with 3; again in \d+ms$", seen, re.M), seen
 
 
+def test_a_stop_that_comes_with_its_start():
+    """Both are read in one turn of the manager, so the stop is decided before the process is born."""
+    with instance('[services.slow]\ncommand = ["sleep", "1000"]\nautostart = false\n') as one:
+        manager = one.where()["manager_pid"]
+        os.kill(manager, signal.SIGSTOP)
+        asked = []
+        for verb in ("start", "stop"):
+            asked.append(subprocess.Popen([*one.command(), verb, "slow"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+            time.sleep(0.2)  # in this order
+        os.kill(manager, signal.SIGCONT)
+        for client in asked:
+            client.wait(20)
+        ends = [e["data"]["exit"] for e in one.events() if e["type"] == "abide.process.exited"]
+        assert all(end.get("signal") == "TERM" for end in ends), ends
+
+
 def test_essential_ends_the_instance_with_its_status():
     from harness import BIN
     toml = '[services.a]\ncommand = ["sh", "-c", "sleep 0.3; exit 7"]\nrestart = "never"\nessential = true\n' \

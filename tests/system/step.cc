@@ -6,7 +6,8 @@
 //   abide-step PID fail K ERRNO           the K-th call is not carried out (but for close) and returns -ERRNO
 //   abide-step PID deny NUMBER ERRNO      so do all calls of this number
 //   abide-step PID stop K                 SIGSTOP at the entry of its K-th call
-//   abide-step PID hold                   its next child is stopped at its first instruction, and it is killed
+//   abide-step PID birth                  its next child is stopped at its first instruction
+//   abide-step PID hold                   so is it, and the program is killed
 //   abide-step PID allocations            counts these instead
 //   abide-step PID nomem K                for its K-th allocation there is no memory
 //   abide-step PID nomem-from K           nor for any later one
@@ -39,7 +40,7 @@ namespace {
 
 volatile std::sig_atomic_t told_to_end = 0;
 
-enum class Deed { count, kill, fail, deny, stop, hold, allocations, nomem, nomem_from };
+enum class Deed { count, kill, fail, deny, stop, birth, hold, allocations, nomem, nomem_from };
 
 struct Word {
     std::string_view name;
@@ -51,6 +52,7 @@ constexpr Word kWords[] = {{"count", Deed::count, 0},
                            {"fail", Deed::fail, 2},
                            {"deny", Deed::deny, 2},
                            {"stop", Deed::stop, 1},
+                           {"birth", Deed::birth, 0},
                            {"hold", Deed::hold, 0},
                            {"nomem", Deed::nomem, 1},
                            {"nomem-from", Deed::nomem_from, 1},
@@ -113,7 +115,7 @@ class Stepper {
     explicit Stepper(const Plan& plan) : plan_(plan) {}
 
     int run() {
-        const bool children = plan_.child || plan_.deed == Deed::hold;
+        const bool children = plan_.child || takes_child();
         const unsigned long options = PTRACE_O_TRACESYSGOOD | (children ? kChildOptions : 0UL);
         if (trace(PTRACE_SEIZE, plan_.pid, 0, options) != 0) {
             std::fprintf(stderr, "abide-step: %d: %s\n", plan_.pid, std::strerror(errno));
@@ -141,13 +143,15 @@ class Stepper {
     static constexpr unsigned long kChildOptions =
         PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC;
 
+    bool takes_child() const { return plan_.deed == Deed::hold || plan_.deed == Deed::birth; }
+
     void take(pid_t pid, int status) {
         if (!WIFSTOPPED(status)) {
             done_ = done_ || pid == subject_ || pid == plan_.pid;
             return;
         }
         const int signal = WSTOPSIG(status), event = status >> 16;
-        if (plan_.deed == Deed::hold && pid != subject_) return hold(pid);
+        if (takes_child() && pid != subject_) return hold(pid);
         if (pid == subject_ && signal == (SIGTRAP | 0x80)) return call(pid);
         if (pid == subject_ && signal == SIGTRAP && event == 0 && heap_planted_ && heap_.stands_at(pid))
             return allocation(pid);
@@ -184,7 +188,7 @@ class Stepper {
     void hold(pid_t child) {
         ::kill(child, SIGSTOP);  // taken before its first instruction
         trace(PTRACE_DETACH, child, 0, 0);
-        ::kill(subject_, SIGKILL);
+        if (plan_.deed == Deed::hold) ::kill(subject_, SIGKILL);
         subject_ = child;
         number_ = 0;
         done_ = true;
@@ -264,10 +268,11 @@ class Stepper {
 };
 
 int usage() {
-    std::fprintf(stderr,
-                 "usage: abide-step PID [child] count | kill K | fail K ERRNO | deny NUMBER ERRNO | stop K | hold | "
-                 "allocations | nomem K | "
-                 "nomem-from K\n");
+    std::fprintf(
+        stderr,
+        "usage: abide-step PID [child] count | kill K | fail K ERRNO | deny NUMBER ERRNO | stop K | birth | hold | "
+        "allocations | nomem K | "
+        "nomem-from K\n");
     return 2;
 }
 

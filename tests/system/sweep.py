@@ -22,7 +22,7 @@ STEP = BIN / "abide-step"
 SETTLE_SECONDS = 15
 ERRORS = ("EINTR", "EAGAIN", "EMFILE", "ENOMEM", "ENOSPC", "EIO", "ENOSYS", "EPERM")
 
-# Short deadlines: a TERM that died with the manager (it is sent at most once) costs a second, not ten.
+# Short deadlines: a TERM of which nobody knows whether it was given costs a second, not ten.
 TOML = """
 [project]
 name = "sweep"
@@ -253,14 +253,17 @@ def check_events(world):
     return ids
 
 
-def accepted(told, twin, answer, wanted):
+SIGNAL_CALLS = (62, 424)  # kill, pidfd_send_signal
+
+
+def accepted(told, twin, answer, wanted, call):
     """Why this round differs from its twin in a way that is not allowed; None when all is well."""
     for name, one in services_of(told):
         other = twin[name]
         if one == other:
             continue
-        # TERM is given at most once: the one that died with the manager is followed by KILL.
-        if {**one, "exit": 0} == {**other, "exit": 0} and one["exit"] == "KILL" and other["exit"] == "TERM":
+        # TERM is given at most once: killed in the very call, nobody knows whether it was given, and KILL follows.
+        if call in SIGNAL_CALLS and {**one, "exit": 0} == {**other, "exit": 0} and one["exit"] == "KILL" and other["exit"] == "TERM":
             continue
         # The request died with the manager before anybody had read it, and its client was told so.
         if answer not in (None, wanted) and one["process"] == "same" and one["runs"] == 0:
@@ -277,7 +280,7 @@ def services_of(told):
     return [(name, one) for name, one in told.items() if name not in ("lines", "said")]
 
 
-def tolerable(told, twin, answer, wanted):
+def tolerable(told, twin, answer, wanted, _call):
     """The same for a call that failed (docs/testing.md).  A start that failed is repeated by the service's policy, a command that
     could not be started is left out, a request that failed was answered so and changed nothing; who had nothing to do with it is
     untouched, and all comes to rest where its twin did."""
@@ -356,7 +359,7 @@ class Sweep:
             return number, str(late)
         told = difference(before, after)
         judge = tolerable if words[0] == "fail" else accepted
-        wrong = judge(told, self.twin, answer, self.wanted)
+        wrong = judge(told, self.twin, answer, self.wanted, number)
         for name in ("api", "db"):
             pid = after["services"][name].get("pid")
             if wrong is None and mains_of(name) != [pid]:

@@ -311,6 +311,21 @@ TEST(Stop, IsForGoodUntilAskedAgain) {
     EXPECT_FALSE(d.engine.find("a")->held);
 }
 
+TEST(Stop, WaitsForAPidToSignal) {
+    Driver d({service("a")});
+    d.tells = d.kills = false;
+    d.boot();
+    const SpawnId spawn = d.take<out::Spawn>().at(0).spawn;
+    d.ask(Verb::stop, {"a"});
+    EXPECT_TRUE(d.take<out::Signal>().empty()) << "nobody could be reached";
+    d.give(in::Spawned{spawn, 1000, 1, true});
+    const std::vector<out::Signal> given = d.take<out::Signal>();
+    ASSERT_EQ(given.size(), 2u);
+    EXPECT_EQ(given[0].signal, 15);
+    d.give(in::Spawned{spawn, 1000, 1, true});
+    EXPECT_TRUE(d.take<out::Signal>().empty());
+}
+
 TEST(Stop, KillsWhatIgnoresTheSignal) {
     Driver d({service("a")});
     d.boot();

@@ -8,10 +8,9 @@ namespace abide::test {
 namespace {
 
 // The manager dies after the journal and before the effects; what it had asked for never ran, the rest lives.
-std::vector<Effect> lose_manager(Driver& d) {
+std::vector<Effect> lose_manager(Driver& d, in::Recovered found = {}) {
     core::Snapshot snapshot = d.engine.snapshot();
     d.engine = core::Engine(std::move(snapshot));
-    in::Recovered found;
     for (const Service* s : d.engine.services()) {
         for (const Run& run : s->runs) {
             for (const Process& p : run.processes) {
@@ -110,6 +109,53 @@ TEST(Recovery, AThawThatWasLostIsRepeated) {
     // Once it is confirmed there is nothing to repeat.
     d.give(in::Frozen{"a", d.engine.find("a")->last_run, false});
     EXPECT_TRUE(only<out::Freeze>(lose_manager(d)).empty());
+}
+
+std::vector<out::Signal> terms(const std::vector<Effect>& effects) {
+    std::vector<out::Signal> found = only<out::Signal>(effects);
+    std::erase_if(found, [](const out::Signal& fx) { return fx.signal != 15; });
+    return found;
+}
+
+in::Recovered signalled(std::uint64_t known, std::uint64_t others) {
+    in::Recovered found;
+    found.signalled = SignalId{known};
+    found.signalled_others = SignalId{others};
+    return found;
+}
+
+TEST(Recovery, ASignalThatWasCertainlyNotGivenIsGiven) {
+    Driver d({service("a"), service("b")});
+    d.boot();
+    const auto first = terms(ask_unanswered(d, Verb::stop, "a")), second = terms(ask_unanswered(d, Verb::stop, "b"));
+    ASSERT_EQ(first.size() + second.size(), 2u);
+    EXPECT_LT(first[0].id, second[0].id);
+    const auto again = terms(lose_manager(d, signalled(first[0].id.value, first[0].id.value)));
+    ASSERT_EQ(again.size(), 1u);
+    EXPECT_EQ(again[0].service, "b");
+    EXPECT_GT(again[0].id, second[0].id);
+    EXPECT_FALSE(again[0].others);
+}
+
+TEST(Recovery, ASignalThatMayHaveBeenGivenIsNot) {
+    Driver d({service("a")});
+    d.boot();
+    const auto first = terms(ask_unanswered(d, Verb::stop, "a"));
+    ASSERT_EQ(first.size(), 1u);
+    Driver unknown = d;
+    EXPECT_TRUE(terms(lose_manager(d, signalled(first[0].id.value, first[0].id.value))).empty());
+    EXPECT_TRUE(terms(lose_manager(unknown)).empty()) << "nobody knows";
+}
+
+TEST(Recovery, OnlyTheOthersOfARunGetWhatTheKnownOnesMayHave) {
+    Driver d({service("a")});
+    d.boot();
+    const auto first = terms(ask_unanswered(d, Verb::stop, "a"));
+    ASSERT_EQ(first.size(), 1u);
+    const auto again = terms(lose_manager(d, signalled(first[0].id.value, 0)));
+    ASSERT_EQ(again.size(), 1u);
+    EXPECT_TRUE(again[0].others);
+    EXPECT_EQ(again[0].id, first[0].id);
 }
 
 TEST(Recovery, AStopThaws) {

@@ -144,7 +144,8 @@ def children_go_on(one, stride, deny=()):
         start = start_the_task(one)
         child = told(birth, 5)[1]
         stopped = told(next_one, 1)[0]
-        os.kill(child, signal.SIGCONT)
+        with contextlib.suppress(ProcessLookupError):  # a leftover of a task that has ended meanwhile is killed with its group
+            os.kill(child, signal.SIGCONT)
         until(lambda: not alive(child), 5)
         for pid in anchors_children(anchor):
             with contextlib.suppress(ProcessLookupError):

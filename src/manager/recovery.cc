@@ -115,11 +115,12 @@ class Search {
         return 0;
     }
 
-    // It was to be held before its exec: how it goes on, it tells by a pipe that the anchor kept, and now tells us.
+    // It was to be held before its exec: how it goes on, or went on until its end, it tells by a pipe that the anchor
+    // kept, and now tells us.
     void held(const model::Service& service, const model::Run& run, const model::Process& process, Found& found) {
         const Processes::Tracked* known = uses_.processes.find(process.spawn);
         RunThings* things = uses_.runs.find(service.name, run.number);
-        if (known == nullptr || !known->pidfd || things == nullptr) return;
+        if (known == nullptr || things == nullptr) return;
         if (things->told && things->release) {
             Result<kernel::Fd> told = things->told.duplicate();
             if (!told) return complain(service.name + ": " + describe(told.error()));
@@ -130,6 +131,7 @@ class Search {
             static_cast<void>(kernel::send_some(things->release.get(), &kernel::kHoldAsk, 1));
             return;
         }
+        if (!known->pidfd) return;
         const Result<kernel::ProcessStat> stat = kernel::process_stat(found.pid);
         found.executed = stat && stat->name != kernel::kHoldComm;
         // Without its pipes nobody could let it go.

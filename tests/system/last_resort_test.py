@@ -6,9 +6,12 @@ import pathlib
 import platform
 import signal
 import socket
+import subprocess
 import threading
 import time
 
+import sweep
+from create_test import events
 from harness import alive, instance, until
 from upgrade_test import TOML, generation, pids
 
@@ -328,3 +331,36 @@ def test_no_output_is_lost_when_the_logger_is_killed_with_the_anchor():
         text = one.ok("logs", "talks", "-n", "100000")
         numbers = [int(line.split()[-1]) for line in text.splitlines() if "line" in line]
         assert numbers == list(range(1, len(numbers) + 1)) and len(numbers) > 10, "output was lost, doubled or reordered"
+
+
+def test_who_was_let_go_and_ended_unseen_was_started_all_the_same():
+    """It is nobody's child any more, so when it has ended nothing is left of it but what it said."""
+    toml = """
+[services."job@"]
+kind = "task"
+command = ["sh", "-c", "echo $$$$ >> ran-%i"]
+restart = "never"
+autostart = false
+"""
+    with instance(toml) as one:
+        names = [f"job@{i}" for i in range(40)]
+        one.ok("create", *names)
+        kill_anchor(one)
+        calls = sweep.Stepper(one.where()["manager_pid"], "count")
+        one.ok("start", names[0])
+        last = calls.end(0.1)[0]
+        for i, name in enumerate(names[1:]):
+            where, pid = one.where(), one.status(name)["pid"]
+            stepper = sweep.Stepper(where["manager_pid"], "kill", 1 + i * last // len(names))
+            os.kill(where["anchor_pid"], signal.SIGSTOP)  # so that no other manager comes before its end
+            start = subprocess.Popen([*one.command(), "start", name], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            until(lambda: not alive(where["manager_pid"]) or not alive(pid))
+            time.sleep(0.02)
+            os.kill(where["anchor_pid"], signal.SIGCONT)
+            stepper.end(0.05)
+            start.wait(20)
+            until(lambda: one.state(name) in ("completed", "failed"))  # how it ended only a newer kernel knows
+        for i, name in enumerate(names):
+            ran = (one.folder / f"ran-{i}").read_text().split()
+            told = [str(event["data"]["pid"]) for event in events(one, "started", name)]
+            assert told == ran and len(ran) == 1, (name, told, ran, one.ok("events", "--service", name))

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <set>
+#include <unordered_set>
 
 #include "kernel/hold.hpp"
 #include "kernel/process.hpp"
@@ -21,7 +22,10 @@ using Found = model::in::Recovered::Found;
 
 class Search {
   public:
-    explicit Search(const RecoveryUses& uses) : uses_(uses) {}
+    explicit Search(const RecoveryUses& uses) : uses_(uses) {
+        const auto children = kernel::children_of(uses.anchor_pid);
+        if (children) children_.insert(children->begin(), children->end());
+    }
 
     void process(const model::Service& service, const model::Run& run, const model::Process& process) {
         Found found;
@@ -146,7 +150,9 @@ class Search {
     void keep(SpawnId spawn, std::int32_t pid, kernel::Fd pidfd, bool child, Found& found) {
         found.alive = !kernel::has_ended(pidfd.get());
         uses_.anchor.mark(pid, anchor::kManaged);
-        const Status watched = uses_.epoll.add(pidfd.get(), EPOLLIN, token_of(Watched::process, spawn.value));
+        // The anchor tells the end of its children: their pidfds need not wake us.
+        kernel::Epoll& watching = children_.contains(pid) ? uses_.ends : uses_.epoll;
+        const Status watched = watching.add(pidfd.get(), EPOLLIN, token_of(Watched::process, spawn.value));
         if (!watched) complain(describe(watched.error()));
         uses_.processes.add(spawn, pid, std::move(pidfd), child, true);
     }
@@ -160,6 +166,7 @@ class Search {
     const RecoveryUses& uses_;
     std::vector<Doubtful> doubtful_;
     std::set<std::int32_t> taken_;
+    std::unordered_set<std::int32_t> children_;  // of the anchor; one before it may be the parent of others
     model::in::Recovered result_;
 };
 

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <set>
-#include <unordered_set>
 
 #include "kernel/hold.hpp"
 #include "kernel/process.hpp"
@@ -22,10 +21,7 @@ using Found = model::in::Recovered::Found;
 
 class Search {
   public:
-    explicit Search(const RecoveryUses& uses) : uses_(uses) {
-        const auto children = kernel::children_of(uses.anchor_pid);
-        if (children) children_.insert(children->begin(), children->end());
-    }
+    explicit Search(const RecoveryUses& uses) : uses_(uses) {}
 
     void process(const model::Service& service, const model::Run& run, const model::Process& process) {
         Found found;
@@ -88,12 +84,12 @@ class Search {
 
     // Its pid and start time were journaled.
     void known(const model::Process& process, Found& found) {
-        Result<kernel::Fd> pidfd = kernel::open_checked(process.pid, process.start_ticks);
+        Result<kernel::Checked> checked = kernel::open_with_parent(process.pid, process.start_ticks);
         found.pid = process.pid;
         found.start_ticks = process.start_ticks;
         taken_.insert(process.pid);
-        if (!pidfd) return lost(process.spawn, process.pid, !process.adopted);
-        keep(process.spawn, process.pid, std::move(*pidfd), !process.adopted, found);
+        if (!checked) return lost(process.spawn, process.pid, !process.adopted);
+        keep(process.spawn, process.pid, std::move(*checked), !process.adopted, found);
     }
 
     // The child wrote its own pid; the news of its start died with the manager.  A child of the anchor with this pid
@@ -104,9 +100,9 @@ class Search {
         taken_.insert(pid);
         if (!stat || stat->parent != uses_.anchor_pid) return lost(found.spawn, pid, true);
         found.start_ticks = stat->start_ticks;
-        Result<kernel::Fd> pidfd = kernel::open_checked(pid, stat->start_ticks);
-        if (!pidfd) return lost(found.spawn, pid, true);
-        keep(found.spawn, pid, std::move(*pidfd), true, found);
+        Result<kernel::Checked> checked = kernel::open_with_parent(pid, stat->start_ticks);
+        if (!checked) return lost(found.spawn, pid, true);
+        keep(found.spawn, pid, std::move(*checked), true, found);
     }
 
     // It may have had no time to write it, and be in the run's own group.
@@ -147,14 +143,14 @@ class Search {
                std::ranges::any_of(run.processes, [&](const model::Process& process) { return process.pid == pid; });
     }
 
-    void keep(SpawnId spawn, std::int32_t pid, kernel::Fd pidfd, bool child, Found& found) {
-        found.alive = !kernel::has_ended(pidfd.get());
+    void keep(SpawnId spawn, std::int32_t pid, kernel::Checked process, bool child, Found& found) {
+        found.alive = !kernel::has_ended(process.pidfd.get());
         uses_.anchor.mark(pid, anchor::kManaged);
         // The anchor tells the end of its children: their pidfds need not wake us.
-        kernel::Epoll& watching = children_.contains(pid) ? uses_.ends : uses_.epoll;
-        const Status watched = watching.add(pidfd.get(), EPOLLIN, token_of(Watched::process, spawn.value));
+        kernel::Epoll& watching = process.parent == uses_.anchor_pid ? uses_.ends : uses_.epoll;
+        const Status watched = watching.add(process.pidfd.get(), EPOLLIN, token_of(Watched::process, spawn.value));
         if (!watched) complain(describe(watched.error()));
-        uses_.processes.add(spawn, pid, std::move(pidfd), child, true);
+        uses_.processes.add(spawn, pid, std::move(process.pidfd), child, true);
     }
 
     // No such process: the anchor still has its exit, or nobody knows it.
@@ -166,7 +162,6 @@ class Search {
     const RecoveryUses& uses_;
     std::vector<Doubtful> doubtful_;
     std::set<std::int32_t> taken_;
-    std::unordered_set<std::int32_t> children_;  // of the anchor; one before it may be the parent of others
     model::in::Recovered result_;
 };
 

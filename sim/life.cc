@@ -309,19 +309,24 @@ void Life::stand_still(Duration gap, Then then) {
     down_ = false;
 }
 
-// One that is held, or was let go, and whose exec nobody has noted: it forks nobody, and when it dies without a manager
-// nobody can know whether it ran its program.
-bool Life::is_before_exec(SpawnId spawn) const {
-    const auto owner = engine_.owner_of(spawn);
-    if (owner.process == nullptr || !owner.run->hold) return false;
-    return owner.process->role == Role::main && owner.process->state != ProcessState::alive;
+// One that is before its exec forks nobody.
+bool Life::has_executed(const FakeProcess& process) const {
+    return process.alive ? !process.held && process.executes_at <= now_.mono : process.executed;
+}
+
+// One that was let go runs its program first.
+void Life::dies_of_itself(SpawnId spawn) {
+    const FakeProcess& process = processes_.at(spawn);
+    if (process.held || process.executes_at <= now_.mono) return die(spawn, code(3));
+    later(process.executes_at - now_.mono, Death{spawn, code(3)});
 }
 
 void Life::do_then(Then then) {
-    const auto victim = [this]() -> SpawnId {
+    const auto victim = [&]() -> SpawnId {
         SpawnId helper;
         for (const auto& [spawn, process] : processes_) {
-            if (process.service != name_ || !process.alive || is_before_exec(spawn)) continue;
+            if (process.service != name_ || !process.alive) continue;
+            if (then != Then::dies && !has_executed(process)) continue;
             if (process.role == Role::main) return spawn;
             helper = spawn;
         }
@@ -332,7 +337,7 @@ void Life::do_then(Then then) {
         case Then::is_stopped: return give(request(Verb::stop, name_));
         case Then::is_restarted: return give(request(Verb::restart, name_));
         case Then::dies:
-            if (victim) die(victim, code(3));
+            if (victim) dies_of_itself(victim);
             return;
         case Then::forks_once:
         case Then::forks_twice:
@@ -352,7 +357,7 @@ in::Recovered Life::findings() const {
             for (const Process& process : run.processes) {
                 const auto it = processes_.find(process.spawn);
                 const bool ran = it != processes_.end();
-                const bool executed = ran && run.hold && !it->second.held && it->second.executes_at <= now_.mono;
+                const bool executed = ran && run.hold && has_executed(it->second);
                 found.processes.push_back(
                     {process.spawn, ran && it->second.alive, !ran, ran ? it->second.pid : 0, kTicks, executed});
             }
@@ -392,7 +397,7 @@ void Life::go_on_late() {
     for (const in::Recovered::Found& found : findings().processes) {
         if (found.never_ran || processes_.at(found.spawn).executes_at > now_.mono) continue;
         step(in::Spawned{found.spawn, found.pid, kTicks, tracking_ == Tracking::control_groups});
-        if (!processes_.at(found.spawn).held) step(in::Executed{found.spawn});
+        if (has_executed(processes_.at(found.spawn))) step(in::Executed{found.spawn});
     }
     tell_held();
     deliver_exits();
@@ -435,10 +440,11 @@ void Life::tell_ready(const std::string& service, RunNumber run) {
     later(milliseconds(50), in::Notified{.service = service, .run = run, .ready = true});
 }
 
-// Asked by whoever takes over (recovery.cc): those that are held say so again.
+// To whoever takes over (recovery.cc): those that are held say so again, and those that were say how it went on.
 void Life::tell_held() {
     for (const in::Recovered::Found& found : findings().processes) {
         if (found.alive && processes_.at(found.spawn).held) step(in::Held{found.spawn});
+        if (!found.alive && found.executed) step(in::Executed{found.spawn});
     }
 }
 
@@ -447,6 +453,7 @@ void Life::die(SpawnId spawn, ExitStatus exit) {
     if (!process.alive) return;
     const Key key{process.service, process.run};
     if (frozen_.contains(key) && exit.value != SIGKILL) return later(milliseconds(5), Death{spawn, exit});
+    process.executed = has_executed(process);
     process.alive = false;
     process.exit = exit;
     if (!down_) later(milliseconds(1), in::Exited{spawn, exit});

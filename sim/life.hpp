@@ -59,6 +59,7 @@ class Life {
         std::int32_t pid = 0;
         Mono executes_at{};
         bool alive = true, held = false;  // held: before its exec, until it is let go
+        bool executed = false;            // when it died
         model::ExitStatus exit;
     };
     // Forked by a process of a run, and in its session.
@@ -98,7 +99,8 @@ class Life {
     void end_children(const Key& key);
     void tell_ready(const std::string& service, RunNumber run);
     void tell_held();
-    bool is_before_exec(SpawnId spawn) const;
+    bool has_executed(const FakeProcess& process) const;
+    void dies_of_itself(SpawnId spawn);
     void do_then(Then then);
     void pass(Duration d);
 

@@ -235,11 +235,11 @@ void World::crash_manager() {
                 } else {
                     found.alive = it->second.alive;
                     found.pid = it->second.pid;
-                    // One that is held says again where it is.
-                    if (found.alive && it->second.hold && !process.adopted) {
+                    // One that is held says again where it is, and one that was, that it executed.
+                    if (it->second.hold && !process.adopted) {
                         if (it->second.executed)
                             said.push_back(in::Executed{process.spawn});
-                        else
+                        else if (found.alive)
                             said.push_back(in::Held{process.spawn});
                     }
                     if (!found.alive) exits.push_back(in::Exited{process.spawn, it->second.exit});

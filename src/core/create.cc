@@ -80,9 +80,10 @@ void Machine::became_held(Slot slot, Process& process) {
 // and Executed, as it would have told the one before.
 void Machine::recover_held(Slot slot, Process& process, const in::Recovered::Found& found) {
     const Run& run = *run_of(node(slot));
-    if (!found.alive) return;
+    if (process.pid != found.pid || process.start_ticks != found.start_ticks) touch(slot);
     process.pid = found.pid;
     process.start_ticks = found.start_ticks;
+    if (!found.alive) return;
     touch(slot);
     if (found.executed) return on(in::Executed{found.spawn});
     const std::string& name = node(slot).service.name;

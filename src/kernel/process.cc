@@ -130,15 +130,22 @@ Result<pid_t> pid_of(int pidfd) {
     return pid;
 }
 
-Result<Fd> open_checked(pid_t pid, std::uint64_t ticks) {
+Result<Checked> open_with_parent(pid_t pid, std::uint64_t ticks) {
     Result<Fd> fd = open_pidfd(pid);
-    if (!fd) return fd;
+    if (!fd) return std::unexpected(fd.error());
     // Once the pidfd is open the pid is this process's as long as it lives, so what /proc says now is said of it, or of
     // a successor; then the times differ.
-    const Result<std::uint64_t> now = start_ticks(pid);
+    const Result<ProcessStat> now = process_stat(pid);
     if (!now) return std::unexpected(now.error());
-    if (*now != ticks) return fail(ErrorKind::not_found, "process " + std::to_string(pid) + " is another one now");
-    return fd;
+    if (now->start_ticks != ticks)
+        return fail(ErrorKind::not_found, "process " + std::to_string(pid) + " is another one now");
+    return Checked{std::move(*fd), now->parent};
+}
+
+Result<Fd> open_checked(pid_t pid, std::uint64_t ticks) {
+    Result<Checked> found = open_with_parent(pid, ticks);
+    if (!found) return std::unexpected(found.error());
+    return std::move(found->pidfd);
 }
 
 Status send_signal(int pidfd, int signal) {

@@ -35,6 +35,11 @@ Result<Fd> open_pidfd(pid_t pid);
 Result<pid_t> pid_of(int pidfd);
 // Fails with not_found unless the process that has this pid now started at that time.
 Result<Fd> open_checked(pid_t pid, std::uint64_t start_ticks);
+struct Checked {
+    Fd pidfd;
+    pid_t parent = 0;
+};
+Result<Checked> open_with_parent(pid_t pid, std::uint64_t start_ticks);
 // not_found when the process has ended (a zombie takes signals without effect, and counts as there).
 Status send_signal(int pidfd, int signal);
 // To the process group; for interactive signals only.

@@ -110,8 +110,8 @@ SpawnEvent Spawner::Impl::judge(Flight& flight) const {
     }
     if (!flight.memory) {  // abide-hold was killed, or a predecessor has read that it executed
         if (!flight.let_go) return event;
-        const Result<ProcessStat> seen = process_stat(flight.pid);
-        if (!seen || seen->name != kHoldComm) event.kind = SpawnEventKind::executed;
+        const Result<ProcessStat> seen = process_stat(flight.pid);  // of one without a pidfd: of anybody
+        if (!flight.pidfd || !seen || seen->name != kHoldComm) event.kind = SpawnEventKind::executed;
         return event;
     }
     const ChildPlan& plan = flight.memory->plan;
@@ -149,9 +149,8 @@ Status Spawner::Impl::resume(std::uint64_t token, pid_t pid, int pidfd, Fd told,
     Flight flight;
     flight.token = token;
     flight.pid = pid;
-    Fd copy(::fcntl(pidfd, F_DUPFD_CLOEXEC, kStagingEnd));
-    if (!copy) return fail_errno(errno, "can't duplicate a descriptor");
-    flight.pidfd = std::move(copy);
+    if (pidfd >= 0) flight.pidfd = Fd(::fcntl(pidfd, F_DUPFD_CLOEXEC, kStagingEnd));
+    if (pidfd >= 0 && !flight.pidfd) return fail_errno(errno, "can't duplicate a descriptor");
     flight.outcome = std::move(told);
     flight.let_go = let_go;
     flight.through_hold = flight.not_in_count = true;

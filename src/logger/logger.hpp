@@ -88,6 +88,7 @@ class Logger {
     void handle_close(const protocol::log::Close& close);
     void handle_pattern(const protocol::log::Pattern& pattern);
     void configure(std::vector<kernel::Fd> fds);
+    static bool take_over(int directory);
     void begin_exit();
 
     void enqueue(std::uint32_t slot);

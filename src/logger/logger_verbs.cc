@@ -1,5 +1,6 @@
 // logger/logger_verbs.cc -- what the manager asks the logger to do.
 #include <fcntl.h>
+#include <signal.h>
 
 #include <algorithm>
 #include <array>
@@ -7,10 +8,12 @@
 #include <optional>
 #include <variant>
 
+#include "kernel/abandoned.hpp"
 #include "kernel/clock.hpp"
 #include "kernel/event_watch.hpp"
 #include "kernel/files.hpp"
 #include "kernel/log_files.hpp"
+#include "kernel/process.hpp"
 #include "kernel/program.hpp"
 #include "logger/line_file.hpp"
 #include "logger/logger.hpp"
@@ -25,7 +28,9 @@ constexpr std::size_t kMessagesPerRound = 16;
 constexpr std::uint8_t kClosingTurns = 17;             // a pipe holds 1 MiB at most: 16 buffers, and the end
 constexpr std::uint8_t kClosingTurnsOfTerminal = 200;  // 68 KiB, of which a read gives 4 at most
 constexpr std::uint64_t kSearchPastBytes = 1u << 20;
-constexpr int kLockAttempts = 200;  // of 10 ms, for a predecessor that is just exiting
+constexpr Duration kPatience = seconds(2);           // with a predecessor that is just exiting
+constexpr Duration kPatienceToTheEnd = seconds(10);  // with one that was asked to, and reads out its pipes first
+constexpr Duration kPause = milliseconds(10);
 constexpr Duration kQuiet = milliseconds(200);
 
 }  // namespace
@@ -43,6 +48,7 @@ void Logger::read_control() {
             orphaned_ = true;
             outgoing_.clear();
             (void)epoll_.remove(control_.get());
+            if (store_.has_directory()) (void)kernel::mark_abandoned(store_.directory());
             // Pipes without a writer have nothing more to say, since nobody is left to start one.
             for (const auto& [key, slot] : by_key_) enqueue(slot);
             return;
@@ -222,19 +228,32 @@ void Logger::configure(std::vector<kernel::Fd> fds) {
         tell(wire::Problem{0, EROFS, "the log directory is read-only: output goes to standard error"});
         return store_.set_directory({});
     }
-    // An open file description of our own, for a lock of our own: a predecessor that still writes is waited for, for a
-    // while.
+    // An open file description of our own, for a lock of our own.
     if (Result<kernel::Fd> own = kernel::reopen(directory.get(), O_RDONLY | O_DIRECTORY | O_CLOEXEC))
         directory = std::move(*own);
     store_.set_directory({});
-    Status locked = kernel::lock_exclusive(directory.get());
-    for (int i = 0; i < kLockAttempts && !locked && locked.error().kind == ErrorKind::refused; ++i) {
-        (void)kernel::wait_readable(-1, milliseconds(10));
-        locked = kernel::lock_exclusive(directory.get());
-    }
-    if (!locked && locked.error().kind == ErrorKind::refused)
-        tell(wire::Problem{0, EBUSY, "another logger writes to the log directory"});
+    if (!take_over(directory.get())) tell(wire::Problem{0, EBUSY, "another logger writes to the log directory"});
     store_.set_directory(std::move(directory));
+}
+
+// A predecessor that still writes is waited for, for a while: nothing is read from the pipes meanwhile, so each line is
+// written by one of the two, and in its order.  One whose manager and anchor were killed would never go: it is ended,
+// and reads out first what is in its pipes, which are the manager's and the anchor's as well by now.
+bool Logger::take_over(int directory) {
+    bool asked = false;
+    Mono until = kernel::mono_now() + kPatience;
+    while (true) {
+        const Status locked = kernel::lock_exclusive(directory);
+        if (locked || locked.error().kind != ErrorKind::refused) return true;  // or there are no locks here
+        if (kernel::mono_now() >= until) return false;
+        if (!asked) {
+            const Result<kernel::Fd> left = kernel::find_abandoned(directory);
+            if (!left && left.error().kind == ErrorKind::refused) return false;
+            asked = left && kernel::send_signal(left->get(), SIGTERM);
+            if (asked) until = kernel::mono_now() + kPatienceToTheEnd;
+        }
+        (void)kernel::wait_readable(-1, kPause);
+    }
 }
 
 }  // namespace abide::logger

@@ -60,6 +60,7 @@ class Store {
 
     void set_directory(kernel::Fd directory);
     [[nodiscard]] bool has_directory() const { return directory_.valid(); }
+    [[nodiscard]] int directory() const { return directory_.get(); }
 
     // One call of release() for each of acquire().  Fails for a name that can't be a folder.
     Result<std::uint32_t> acquire(const std::string& service, const model::LogSpec& spec);

@@ -134,6 +134,7 @@ void LoggerKeeper::open_from_anchor(std::vector<std::uint64_t> keys) {
             const auto pipe = pipes_.find(key);
             if (pipe == pipes_.end()) continue;
             opening_.emplace_back(pipe->second.item, share(std::move(fd)));
+            opening_.back().first.resumed = true;  // a line may be half written
         }
         flush();
         for (auto& [key, fd] : kept) {

@@ -86,11 +86,11 @@ class Search {
 
     // Its pid and start time were journaled.
     void known(const model::Process& process, Found& found) {
-        Result<kernel::Fd> pidfd = kernel::open_checked(process.pid, process.start_ticks);
+        Result<kernel::Checked> checked = kernel::open_with_parent(process.pid, process.start_ticks);
         found.pid = process.pid;
         found.start_ticks = process.start_ticks;
-        if (!pidfd) return lost(process.spawn, process.pid, !process.adopted);
-        keep(process.spawn, process.pid, std::move(*pidfd), !process.adopted, found);
+        if (!checked) return lost(process.spawn, process.pid, !process.adopted);
+        keep(process.spawn, process.pid, std::move(*checked), !process.adopted, found);
     }
 
     // The child wrote its own pid; the news of its start died with the manager.  A child of the anchor with this pid
@@ -100,16 +100,17 @@ class Search {
         found.pid = pid;
         if (!stat || stat->parent != uses_.anchor_pid) return lost(found.spawn, pid, true);
         found.start_ticks = stat->start_ticks;
-        Result<kernel::Fd> pidfd = kernel::open_checked(pid, stat->start_ticks);
-        if (!pidfd) return lost(found.spawn, pid, true);
-        keep(found.spawn, pid, std::move(*pidfd), true, found);
+        Result<kernel::Checked> checked = kernel::open_with_parent(pid, stat->start_ticks);
+        if (!checked) return lost(found.spawn, pid, true);
+        keep(found.spawn, pid, std::move(*checked), true, found);
     }
 
-    // It was to be held before its exec: how it goes on, it tells by a pipe that the anchor kept, and now tells us.
+    // It was to be held before its exec: how it goes on, or went on until its end, it tells by a pipe that the anchor
+    // kept, and now tells us.
     void held(const model::Service& service, const model::Run& run, const model::Process& process, Found& found) {
         const Processes::Tracked* known = uses_.processes.find(process.spawn);
         RunThings* things = uses_.runs.find(service.name, run.number);
-        if (known == nullptr || !known->pidfd || things == nullptr) return;
+        if (known == nullptr || things == nullptr) return;
         if (things->told && things->release) {
             Result<kernel::Fd> told = things->told.duplicate();
             if (!told) return complain(service.name + ": " + describe(told.error()));
@@ -120,18 +121,21 @@ class Search {
             static_cast<void>(kernel::send_some(things->release.get(), &kernel::kHoldAsk, 1));
             return;
         }
+        if (!known->pidfd) return;
         const Result<kernel::ProcessStat> stat = kernel::process_stat(found.pid);
         found.executed = stat && stat->name != kernel::kHoldComm;
         // Without its pipes nobody could let it go.
         if (!found.executed) static_cast<void>(kernel::send_signal(known->pidfd.get(), kKill));
     }
 
-    void keep(SpawnId spawn, std::int32_t pid, kernel::Fd pidfd, bool child, Found& found) {
-        found.alive = !kernel::has_ended(pidfd.get());
+    void keep(SpawnId spawn, std::int32_t pid, kernel::Checked process, bool child, Found& found) {
+        found.alive = !kernel::has_ended(process.pidfd.get());
         uses_.anchor.mark(pid, anchor::kManaged);
-        const Status watched = uses_.epoll.add(pidfd.get(), EPOLLIN, token_of(Watched::process, spawn.value));
+        // The anchor tells the end of its children: their pidfds need not wake us.
+        kernel::Epoll& watching = process.parent == uses_.anchor_pid ? uses_.ends : uses_.epoll;
+        const Status watched = watching.add(process.pidfd.get(), EPOLLIN, token_of(Watched::process, spawn.value));
         if (!watched) complain(describe(watched.error()));
-        uses_.processes.add(spawn, pid, std::move(pidfd), child, true);
+        uses_.processes.add(spawn, pid, std::move(process.pidfd), child, true);
     }
 
     // No such process: the anchor still has its exit, or nobody knows it.

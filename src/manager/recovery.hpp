@@ -23,6 +23,7 @@ namespace abide::manager {
 struct RecoveryUses {
     const core::Engine& engine;
     kernel::Epoll& epoll;
+    kernel::Epoll& ends;  // of the anchor's children, which it tells
     AnchorLink& anchor;
     Processes& processes;
     Runs& runs;

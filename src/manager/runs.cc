@@ -46,6 +46,19 @@ bool is_held(const model::Run& run) {
            });
 }
 
+// Of the pipe that a process has under this number.
+Result<kernel::Fd> read_end_of(std::int32_t pid, int number) {
+    Result<kernel::Fd> pipe = kernel::open_file("/proc/" + std::to_string(pid) + "/fd/" + std::to_string(number),
+                                                O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (!pipe) return pipe;
+    const auto status = kernel::fd_status(pipe->get());
+    if (!status) return std::unexpected(status.error());
+    if (!status->is_pipe) return fail(ErrorKind::not_found, "no pipe");
+    if (Status blocking = kernel::set_nonblocking(pipe->get(), false); !blocking)
+        return std::unexpected(blocking.error());
+    return pipe;
+}
+
 std::string hexadecimal(std::uint64_t key) {
     std::string name;
     for (int shift = 60; shift >= 0; shift -= 4) name += "0123456789abcdef"[(key >> shift) & 15];
@@ -200,15 +213,14 @@ void Runs::recover(const model::Service& service, const model::Run& run, const m
     runs_.insert_or_assign(key, std::move(things));
 }
 
-// The anchor that kept the read end was killed.  Through the process that writes it can be had again (proc_pid_fd(5)).
+// The anchor that kept the read end was killed.  Through the process that writes it can be had again (proc_pid_fd(5)):
+// its standard output, or its standard error where it has put the former elsewhere.
 bool Runs::find_log_again(const model::Run& run, std::uint64_t key) {
     for (const model::Process& process : run.processes) {
         if (process.pid <= 0 || !kernel::open_checked(process.pid, process.start_ticks)) continue;
-        Result<kernel::Fd> pipe =
-            kernel::open_file("/proc/" + std::to_string(process.pid) + "/fd/1", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-        const auto status = pipe ? kernel::fd_status(pipe->get()) : std::unexpected(pipe.error());
-        if (!status || !status->is_pipe) continue;
-        static_cast<void>(kernel::set_nonblocking(pipe->get(), false));
+        Result<kernel::Fd> pipe = read_end_of(process.pid, 1);
+        if (!pipe) pipe = read_end_of(process.pid, 2);
+        if (!pipe) continue;
         anchor_.put(anchor_key(Keep::log_pipe, key), share(std::move(*pipe)), true);
         return true;
     }

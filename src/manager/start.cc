@@ -276,7 +276,7 @@ Status Loop::recover() {
     // Not the anchor's word: the first manager may have died before it began anything.
     if (!journal_.untouched()) {
         Result<model::in::Recovered> found = manager::recover(
-            {engine_, epoll_, anchor_, processes_, runs_, tracking_, *spawner_, journal_, hello_.anchor_pid},
+            {engine_, epoll_, ends_, anchor_, processes_, runs_, tracking_, *spawner_, journal_, hello_.anchor_pid},
             [this] { answer_meanwhile(); });
         if (!found) return std::unexpected(found.error());
         recovered = std::move(*found);

@@ -1,13 +1,17 @@
 """The anchor itself is killed, which it can be where it is not process 1: another one comes, and services live on."""
 import contextlib
+import itertools
 import os
 import pathlib
 import platform
 import signal
 import socket
+import subprocess
 import threading
 import time
 
+import sweep
+from create_test import events
 from harness import alive, instance, until
 from upgrade_test import TOML, generation, pids
 
@@ -93,10 +97,10 @@ def test_nobody_else_takes_the_instance_meanwhile():
         assert not alive(before["plain"][0])
 
 
-def kill_all_three(one):
-    """Anchor, manager and logger, and none of them gets to do anything about it."""
+def kill_together(one, *names):
+    """None of them gets to do anything about it."""
     where = one.where()
-    own = [where[key] for key in ("manager_pid", "logger_pid", "anchor_pid")]
+    own = [where[f"{name}_pid"] for name in names]
     children = pathlib.Path(f"/proc/{where['anchor_pid']}/task/{where['anchor_pid']}/children").read_text().split()
     assert min(own) > 1
     for kind in (signal.SIGSTOP, signal.SIGKILL):
@@ -106,6 +110,48 @@ def kill_all_three(one):
         for pid in children:
             threading.Thread(target=bury, args=(int(pid),), daemon=True).start()
     until(lambda: not any(alive(pid) for pid in own))
+
+
+def kill_all_three(one):
+    kill_together(one, "manager", "logger", "anchor")
+
+
+HALVES = """#!/bin/sh
+i=0
+while :; do
+    i=$((i+1))
+    printf 'line '
+    sleep 0.001
+    echo $i
+done
+"""
+
+
+def test_a_logger_that_was_left_alone_makes_room_for_the_next_one():
+    toml = TALK + """
+[services.errors]
+command = ["sh", "-c", "exec >/dev/null; while :; do echo error >&2; sleep 0.01; done"]
+"""
+    with instance(toml, {"talk": HALVES}) as one:
+        until(lambda: one.state("talks") == "running" and one.state("errors") == "running")
+        for _ in range(3):
+            time.sleep(0.1)
+            before, logger = pids(one), one.where()["logger_pid"]
+            kill_together(one, "manager", "anchor")
+            assert alive(logger), "it reads on"
+            result = one.up()
+            assert result.returncode == 0, result.stderr + one.supervisor_log()
+            until(lambda: not alive(logger))
+            until(lambda: one.where()["logger_pid"] not in (0, logger))
+            size = (one.folder / ".abide/log/talks/current").stat().st_size
+            until(lambda: (one.folder / ".abide/log/talks/current").stat().st_size > size + 100)
+            assert pids(one) == before, "nobody reads, and who writes is ended by SIGPIPE"
+        assert "another logger" not in one.supervisor_log(), one.supervisor_log()
+        one.ok("stop", "talks")
+        lines = [line.split(" | ", 1)[1] for line in one.ok("logs", "talks", "-n", "100000").splitlines()]
+        lines = lines[:-1]  # its end may have come in the middle of one
+        wrong = [pair for i, pair in enumerate(itertools.pairwise(["line 0", *lines])) if pair[1] != f"line {i + 1}"]
+        assert not wrong and len(lines) > 10, f"cut, lost, doubled or in another order: {len(wrong)}, {wrong[:3]}"
 
 
 def test_services_are_found_again_when_the_whole_supervisor_was_killed():
@@ -285,3 +331,36 @@ def test_no_output_is_lost_when_the_logger_is_killed_with_the_anchor():
         text = one.ok("logs", "talks", "-n", "100000")
         numbers = [int(line.split()[-1]) for line in text.splitlines() if "line" in line]
         assert numbers == list(range(1, len(numbers) + 1)) and len(numbers) > 10, "output was lost, doubled or reordered"
+
+
+def test_who_was_let_go_and_ended_unseen_was_started_all_the_same():
+    """It is nobody's child any more, so when it has ended nothing is left of it but what it said."""
+    toml = """
+[services."job@"]
+kind = "task"
+command = ["sh", "-c", "echo $$$$ >> ran-%i"]
+restart = "never"
+autostart = false
+"""
+    with instance(toml) as one:
+        names = [f"job@{i}" for i in range(40)]
+        one.ok("create", *names)
+        kill_anchor(one)
+        calls = sweep.Stepper(one.where()["manager_pid"], "count")
+        one.ok("start", names[0])
+        last = calls.end(0.1)[0]
+        for i, name in enumerate(names[1:]):
+            where, pid = one.where(), one.status(name)["pid"]
+            stepper = sweep.Stepper(where["manager_pid"], "kill", 1 + i * last // len(names))
+            os.kill(where["anchor_pid"], signal.SIGSTOP)  # so that no other manager comes before its end
+            start = subprocess.Popen([*one.command(), "start", name], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            until(lambda: not alive(where["manager_pid"]) or not alive(pid))
+            time.sleep(0.02)
+            os.kill(where["anchor_pid"], signal.SIGCONT)
+            stepper.end(0.05)
+            start.wait(20)
+            until(lambda: one.state(name) in ("completed", "failed"))  # how it ended only a newer kernel knows
+        for i, name in enumerate(names):
+            ran = (one.folder / f"ran-{i}").read_text().split()
+            told = [str(event["data"]["pid"]) for event in events(one, "started", name)]
+            assert told == ran and len(ran) == 1, (name, told, ran, one.ok("events", "--service", name))

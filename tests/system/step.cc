@@ -5,6 +5,7 @@
 //   abide-step PID kill K                 SIGKILL at the entry of its K-th call from now on
 //   abide-step PID fail K ERRNO           the K-th call is not carried out (but for close) and returns -ERRNO
 //   abide-step PID deny NUMBER ERRNO      so do all calls of this number
+//   abide-step PID deny-of NUMBER ERRNO A  and only where their first argument is A
 //   abide-step PID stop K                 SIGSTOP at the entry of its K-th call
 //   abide-step PID birth                  its next child is stopped at its first instruction
 //   abide-step PID hold                   so is it, and the program is killed
@@ -40,7 +41,7 @@ namespace {
 
 volatile std::sig_atomic_t told_to_end = 0;
 
-enum class Deed { count, kill, fail, deny, stop, birth, hold, allocations, nomem, nomem_from };
+enum class Deed { count, kill, fail, deny, deny_of, stop, birth, hold, allocations, nomem, nomem_from };
 
 struct Word {
     std::string_view name;
@@ -51,6 +52,7 @@ constexpr Word kWords[] = {{"count", Deed::count, 0},
                            {"kill", Deed::kill, 1},
                            {"fail", Deed::fail, 2},
                            {"deny", Deed::deny, 2},
+                           {"deny-of", Deed::deny_of, 3},
                            {"stop", Deed::stop, 1},
                            {"birth", Deed::birth, 0},
                            {"hold", Deed::hold, 0},
@@ -68,6 +70,7 @@ struct Plan {
     Deed deed = Deed::count;
     long at = 0;
     int error = 0;
+    unsigned long argument = 0;
 };
 
 long trace(int request, pid_t pid, unsigned long address, unsigned long data) {
@@ -175,7 +178,8 @@ class Stepper {
         if (inside_) {
             __ptrace_syscall_info info{};
             trace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, reinterpret_cast<unsigned long>(&info));
-            denied_ = static_cast<long>(info.entry.nr) == plan_.at;
+            denied_ = static_cast<long>(info.entry.nr) == plan_.at &&
+                      (plan_.deed == Deed::deny || info.entry.args[0] == plan_.argument);
             if (denied_) replace(pid, true, -1);
         } else if (std::exchange(denied_, false)) {
             number_ = plan_.at;
@@ -225,7 +229,7 @@ class Stepper {
 
     void call(pid_t pid) {
         inside_ = !inside_;
-        if (plan_.deed == Deed::deny) return deny(pid);
+        if (plan_.deed == Deed::deny || plan_.deed == Deed::deny_of) return deny(pid);
         if (inside_) {
             ++calls_;
             if (calls_ == plan_.at && plan_.deed != Deed::count) {
@@ -268,11 +272,9 @@ class Stepper {
 };
 
 int usage() {
-    std::fprintf(
-        stderr,
-        "usage: abide-step PID [child] count | kill K | fail K ERRNO | deny NUMBER ERRNO | stop K | birth | hold | "
-        "allocations | nomem K | "
-        "nomem-from K\n");
+    std::fprintf(stderr,
+                 "usage: abide-step PID [child] count | kill K | fail K ERRNO | deny NUMBER ERRNO | "
+                 "deny-of NUMBER ERRNO A | stop K | birth | hold | allocations | nomem K | nomem-from K\n");
     return 2;
 }
 
@@ -293,6 +295,7 @@ int main(int argc, char** argv) {
     plan.deed = known->deed;
     if (known->numbers > 0) plan.at = std::stol(argv[word + 1]);
     if (known->numbers > 1) plan.error = std::stoi(argv[word + 2]);
+    if (known->numbers > 2) plan.argument = std::stoul(argv[word + 3]);
     struct sigaction action{};
     action.sa_handler = [](int) { told_to_end = 1; };
     sigaction(SIGTERM, &action, nullptr);  // without SA_RESTART: it ends the wait

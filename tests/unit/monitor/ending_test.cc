@@ -7,11 +7,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <set>
 #include <thread>
+#include <vector>
 
 #include "fixture.hpp"
 
@@ -35,20 +38,25 @@ bool has_children() {
 class Thief {
   public:
     Thief() : thread_([this] { loop(); }) {}
-    ~Thief() {
-        end_ = true;
-        thread_.join();
+    ~Thief() { stop(); }
+    // Whom it took; it takes no more.
+    std::vector<pid_t> taken() {
+        stop();
+        return std::move(taken_);
     }
-    [[nodiscard]] int taken() const { return taken_; }
 
   private:
+    void stop() {
+        end_ = true;
+        if (thread_.joinable()) thread_.join();
+    }
     void loop() {
         while (!end_) {
-            if (::waitpid(-1, nullptr, WNOHANG) > 0) ++taken_;
+            if (const pid_t pid = ::waitpid(-1, nullptr, WNOHANG); pid > 0) taken_.push_back(pid);
         }
     }
     std::atomic<bool> end_ = false;
-    std::atomic<int> taken_ = 0;
+    std::vector<pid_t> taken_;  // the thread's until it has ended
     std::thread thread_;
 };
 
@@ -56,10 +64,11 @@ TEST_P(Ending, AStolenWaitIsRepairedOrUnknownButNeverWrong) {
     constexpr int kRounds = 300;
     int told = 0, unknown = 0;
     std::map<exit_source, int> sources;
-    int stolen = 0;
+    std::int64_t stolen = 0;
     {
-        const Thief thief;
+        Thief thief;
         std::vector<process> all;
+        std::set<pid_t> ours;
         for (int i = 0; i < kRounds; ++i) {
             const int code = 1 + i % 200;
             auto p = m.spawn(command("/bin/sh", {"-c", "exit " + std::to_string(code)}), leave::kill,
@@ -73,10 +82,11 @@ TEST_P(Ending, AStolenWaitIsRepairedOrUnknownButNeverWrong) {
                                  }
                              });
             ASSERT_TRUE(p) << p.error().message();
+            ours.insert(p->pid());
             all.push_back(std::move(*p));
         }
         EXPECT_TRUE(until(m, [&] { return told >= kRounds; }));
-        stolen = thief.taken();
+        stolen = std::ranges::count_if(thief.taken(), [&](pid_t pid) { return ours.contains(pid); });
     }
     m.run_once(within(0s));
     EXPECT_EQ(told, kRounds);

@@ -142,7 +142,7 @@ bool Loop::leave_to_next(const Error& error) {
 int Loop::rescue(const std::string& why) {
     cursor_.set_rescue(true);
     cursor_.leave();
-    return run_rescue({anchor_, cursor_, hello_, why});
+    return run_rescue({anchor_, *spawner_, hello_, why});
 }
 
 Status Loop::take_places() {
@@ -294,10 +294,12 @@ Status Loop::recover() {
     if (!told) return std::unexpected(told.error());
     for (const model::in::Recovered::Found& found : recovered.processes) note_rederived(found);
     recovered.last_event = newest_event_;
+    const std::optional<AskedOfRescue> asked = asked_of_rescue(anchor_);
+    if (asked) recovered.upgrade = asked->operation;
     inbox_.push(InputClass::process, std::move(recovered));
     upgrader_.set_places(places_.where.control, hello_.epoch);
     control_.set_vouch([this](const control::VouchRequest& request) { upgrader_.vouch(request); });
-    upgrader_.recovered(*told, static_cast<anchor::Start>(hello_.start));
+    upgrader_.recovered(*told, static_cast<anchor::Start>(hello_.start), asked ? &*asked : nullptr);
     describe_generation(*told);
     anchor_.ready();
     anchor_.working(0);

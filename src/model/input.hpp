@@ -144,6 +144,8 @@ struct Recovered {
     bool first = false;   // nothing was running before: the instance starts
     bool rescue = false;  // managers before this one could not work, only rescue
     EventId last_event;   // the newest in the event log: no later one may have its id
+    // An upgrade that was asked of those, and that no journal may know.
+    std::optional<Operation> upgrade;
 };
 
 }  // namespace in

@@ -309,11 +309,6 @@ void Life::stand_still(Duration gap, Then then) {
     down_ = false;
 }
 
-// One that is before its exec forks nobody.
-bool Life::has_executed(const FakeProcess& process) const {
-    return process.alive ? !process.held && process.executes_at <= now_.mono : process.executed;
-}
-
 // One that was let go runs its program first.
 void Life::dies_of_itself(SpawnId spawn) {
     const FakeProcess& process = processes_.at(spawn);
@@ -326,7 +321,7 @@ void Life::do_then(Then then) {
         SpawnId helper;
         for (const auto& [spawn, process] : processes_) {
             if (process.service != name_ || !process.alive) continue;
-            if (then != Then::dies && !has_executed(process)) continue;
+            if (then != Then::dies && !process.has_executed(now_.mono)) continue;  // it forks nobody
             if (process.role == Role::main) return spawn;
             helper = spawn;
         }
@@ -357,7 +352,7 @@ in::Recovered Life::findings() const {
             for (const Process& process : run.processes) {
                 const auto it = processes_.find(process.spawn);
                 const bool ran = it != processes_.end();
-                const bool executed = ran && run.hold && has_executed(it->second);
+                const bool executed = ran && run.hold && it->second.has_executed(now_.mono);
                 found.processes.push_back(
                     {process.spawn, ran && it->second.alive, !ran, ran ? it->second.pid : 0, kTicks, executed});
             }
@@ -397,7 +392,7 @@ void Life::go_on_late() {
     for (const in::Recovered::Found& found : findings().processes) {
         if (found.never_ran || processes_.at(found.spawn).executes_at > now_.mono) continue;
         step(in::Spawned{found.spawn, found.pid, kTicks, tracking_ == Tracking::control_groups});
-        if (has_executed(processes_.at(found.spawn))) step(in::Executed{found.spawn});
+        if (processes_.at(found.spawn).has_executed(now_.mono)) step(in::Executed{found.spawn});
     }
     tell_held();
     deliver_exits();
@@ -453,7 +448,7 @@ void Life::die(SpawnId spawn, ExitStatus exit) {
     if (!process.alive) return;
     const Key key{process.service, process.run};
     if (frozen_.contains(key) && exit.value != SIGKILL) return later(milliseconds(5), Death{spawn, exit});
-    process.executed = has_executed(process);
+    process.executed = process.has_executed(now_.mono);
     process.alive = false;
     process.exit = exit;
     if (!down_) later(milliseconds(1), in::Exited{spawn, exit});

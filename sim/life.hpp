@@ -61,6 +61,7 @@ class Life {
         bool alive = true, held = false;  // held: before its exec, until it is let go
         bool executed = false;            // when it died
         model::ExitStatus exit;
+        bool has_executed(Mono now) const { return alive ? !held && executes_at <= now : executed; }
     };
     // Forked by a process of a run, and in its session.
     struct Child {
@@ -99,7 +100,6 @@ class Life {
     void end_children(const Key& key);
     void tell_ready(const std::string& service, RunNumber run);
     void tell_held();
-    bool has_executed(const FakeProcess& process) const;
     void dies_of_itself(SpawnId spawn);
     void do_then(Then then);
     void pass(Duration d);

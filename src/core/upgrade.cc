@@ -34,6 +34,12 @@ void Machine::upgrade(const in::Requested& in, Operation& op) {
     fx_.push_back(out::Upgrade{op.id, in.program, in.probation, in.verb == Verb::upgrade_anchor});
 }
 
+// What becomes of it is told later, as of any other.
+void Machine::take_over(const Operation& upgrade) {
+    if (!e_.operations_.emplace(upgrade.id, upgrade).second) return;
+    e_.changed_operations_.insert(upgrade.id);
+}
+
 void Machine::on(const in::UpgradeEnded& in) {
     const auto it = e_.operations_.find(in.operation);
     if (it == e_.operations_.end() || it->second.outcome != Outcome::pending || !is_upgrade(it->second.verb)) {

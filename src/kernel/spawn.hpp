@@ -166,8 +166,8 @@ class Spawner {
     Status spawn(SpawnRequest request, std::uint64_t token);
 
     // Goes on with a child of a predecessor that went through abide-hold with HoldRequest::told_read: `held` and the
-    // outcome are told as for an own child.  `told` is a copy of that end; `pidfd` is borrowed, -1: it has ended and was
-    // reaped.  `let_go`: it may have executed already.
+    // outcome are told as for an own child.  `told` is a copy of that end; `pidfd` is borrowed, -1: it has ended and
+    // was reaped.  `let_go`: it may have executed already.
     Status resume(std::uint64_t token, pid_t pid, int pidfd, Fd told, bool let_go);
 
     // Readable (EPOLLIN) whenever drain() has something to do.

@@ -60,7 +60,8 @@ bool is_ours(std::uint64_t key) {
         case Keep::ready_pipe:
         case Keep::hold_release:
         case Keep::hold_told:
-        case Keep::log_pipe: return true;
+        case Keep::log_pipe:
+        case Keep::rescue_upgrade: return true;
         case Keep::listener:
         case Keep::stored:
         case Keep::console_way:

@@ -279,6 +279,7 @@ void Loop::speak(const Now& now) {
         control_.set_places(places_);
     }
     if (upgrader_.take_committed()) note_commit();
+    if (upgrader_.take_told_of_rescue()) anchor_.drop(kAskedOfRescueKey, true);
     if (upgrader_.take_committed_anchor()) {
         last_resort_.look_at_anchor(hello_.anchor_pid);
         places_.generation.anchor_execs += 1;

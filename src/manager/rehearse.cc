@@ -168,32 +168,65 @@ int run_rehearsal() {
     return kernel::write_all(kStandardOutput, text.data(), text.size()) ? 0 : 1;
 }
 
-std::string first_difference(const std::string& ours, const std::string& theirs) {
+namespace {
+
+// Why it is no report to go by.
+Result<boost::json::object> read_report(const std::string& text) {
     boost::json::error_code wrong;
-    const boost::json::value found = boost::json::parse(theirs, wrong);
-    if (wrong || !found.is_object()) return "its report is no JSON object";
+    const boost::json::value found = boost::json::parse(text, wrong);
+    if (wrong || !found.is_object()) return fail(ErrorKind::refused, "its report is no JSON object");
     const boost::json::object& report = found.get_object();
     const boost::json::value* kind = report.if_contains("rehearsal");
     if (kind == nullptr || !kind->is_string() || kind->get_string() != control::kRehearsal)
-        return "it knows nothing of rehearsals";
-    const boost::json::object expected = boost::json::parse(ours).get_object();
+        return fail(ErrorKind::refused, "it knows nothing of rehearsals");
     if (const boost::json::value* refused = report.if_contains("refused");
         refused != nullptr && refused->is_bool() && refused->get_bool()) {
         const boost::json::value* problems = report.if_contains("problems");
-        return "it refuses the journal: " + (problems == nullptr ? std::string() : boost::json::serialize(*problems));
+        return fail(ErrorKind::refused, "it refuses the journal: " +
+                                            (problems == nullptr ? std::string() : boost::json::serialize(*problems)));
     }
+    for (const char* member : {"services", "operations", "decisions"}) {
+        const boost::json::value* list = report.if_contains(member);
+        if (list == nullptr || !list->is_array()) return fail(ErrorKind::refused, std::string(member) + " are missing");
+    }
+    return report;
+}
+
+std::string would_begin_with(const boost::json::value& decision) {
+    return "it would begin with: " + boost::json::serialize(decision);
+}
+
+}  // namespace
+
+std::string first_difference(const std::string& ours, const std::string& theirs) {
+    const Result<boost::json::object> report = read_report(theirs);
+    if (!report) return report.error().what;
+    const boost::json::object expected = boost::json::parse(ours).get_object();
     for (const char* member : {"services", "operations"}) {
-        const boost::json::value* theirs_of = report.if_contains(member);
-        if (theirs_of == nullptr) return std::string(member) + " is missing";
-        std::string different = difference(expected.at(member), *theirs_of, member);
+        std::string different = difference(expected.at(member), report->at(member), member);
         if (!different.empty()) return "it reads the state differently: " + different;
     }
-    const boost::json::value* decisions = report.if_contains("decisions");
-    if (decisions == nullptr || !decisions->is_array()) return "decisions are missing";
     const boost::json::array& known = expected.at("decisions").get_array();
-    for (const boost::json::value& one : decisions->get_array()) {
-        if (std::find(known.begin(), known.end(), one) == known.end())
-            return "it would begin with: " + boost::json::serialize(one);
+    for (const boost::json::value& one : report->at("decisions").get_array()) {
+        if (std::find(known.begin(), known.end(), one) == known.end()) return would_begin_with(one);
+    }
+    return {};
+}
+
+std::string first_flaw(const control::RehearsalReport& living, const std::string& theirs) {
+    const Result<boost::json::object> report = read_report(theirs);
+    if (!report) return report.error().what;
+    const auto is_named = [](const boost::json::value& one, const std::string& name) {
+        const boost::json::value* its = one.is_object() ? one.get_object().if_contains("name") : nullptr;
+        return its != nullptr && its->is_string() && std::string_view(its->get_string()) == name;
+    };
+    for (const control::ServiceStatus& service : living.services) {
+        const auto knows = [&](const boost::json::value& one) { return is_named(one, service.name); };
+        if (std::ranges::none_of(report->at("services").get_array(), knows)) return "it does not know " + service.name;
+        const std::string start = "spawn " + service.name + " " + to_text(Role::main) + " ";
+        for (const boost::json::value& one : report->at("decisions").get_array()) {
+            if (one.is_string() && std::string_view(one.get_string()).starts_with(start)) return would_begin_with(one);
+        }
     }
     return {};
 }

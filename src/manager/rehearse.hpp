@@ -21,5 +21,7 @@ int run_rehearsal();
 // The first thing in which the report of another program differs from ours, in words; empty: nothing.  What only the
 // other one knows is no difference.
 std::string first_difference(const std::string& ours, const std::string& theirs);
+// The same where nothing is known but which services live: it must know them, and not begin with starting one of them.
+std::string first_flaw(const control::RehearsalReport& living, const std::string& theirs);
 
 }  // namespace abide::manager

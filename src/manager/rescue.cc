@@ -17,8 +17,11 @@
 #include "kernel/program.hpp"
 #include "kernel/socket.hpp"
 #include "manager/complain.hpp"
+#include "manager/handover.hpp"
 #include "manager/permissions.hpp"
+#include "manager/rescue_upgrade.hpp"
 #include "manager/token.hpp"
+#include "manager/upgrader.hpp"
 #include "protocol/control.hpp"
 
 namespace abide::manager {
@@ -30,6 +33,7 @@ constexpr Duration kLook = milliseconds(50);     // while something is being sto
 constexpr Duration kSayAgain = seconds(6 * 3600);
 constexpr std::uint64_t kWorkingMs = 86'400'000;
 constexpr std::uint32_t kGraceMs = 10'000;
+constexpr std::size_t kJournalBytes = std::size_t{1} << 30;
 constexpr std::size_t kEnvironmentBytes = 4u << 20, kReadBytes = 64u << 10, kClients = 64;
 constexpr int kTerm = 15, kKill = 9, kInterrupt = 2;
 
@@ -82,9 +86,39 @@ void signal_all(const std::vector<Process>& processes, int signal) {
     }
 }
 
+// Of the journal, which nobody writes to: what a program rehearses on must not be the one that there is.
+Result<kernel::Fd> copy_journal(AnchorLink& anchor) {
+    const auto kept = anchor.get_now({key(anchor::Key::journal)});
+    if (!kept) return std::unexpected(kept.error());
+    const auto journal = kept->find(key(anchor::Key::journal));
+    if (journal == kept->end()) return fail(ErrorKind::failed, "the anchor keeps no journal");
+    const Result<kernel::Fd> own = kernel::reopen(journal->second.get(), O_RDONLY | O_CLOEXEC);
+    if (!own) return std::unexpected(own.error());
+    const Result<std::string> bytes = kernel::read_all(own->get(), kJournalBytes);
+    if (!bytes) return std::unexpected(bytes.error());
+    return kernel::make_memfd("abide-journal-copy", *bytes);
+}
+
+// What became of an upgrade that this rescue, or one before it, has begun.
+model::UpgradeResult result_of(const AskedOfRescue& asked, const anchor::Generation& told) {
+    model::UpgradeResult result{false, asked.operation.detail, model::Outcome::refused, asked.refused, {}};
+    if (!asked.refused.empty()) return result;
+    result.outcome = model::Outcome::failed;
+    result.detail = "it was interrupted; nothing was changed";
+    if (told.ticket != asked.operation.id.value) return result;
+    const bool committed = static_cast<anchor::Verdict>(told.verdict) == anchor::Verdict::committed;
+    result.outcome = committed ? model::Outcome::done : model::Outcome::rolled_back;
+    result.detail = committed ? std::string() : words_of(told);
+    return result;
+}
+
 class Rescue {
   public:
-    Rescue(RescueUses uses, kernel::Epoll epoll) : uses_(std::move(uses)), epoll_(std::move(epoll)) {}
+    Rescue(RescueUses uses, kernel::Epoll epoll)
+        : uses_(std::move(uses)),
+          epoll_(std::move(epoll)),
+          handover_({epoll_, uses_.spawner, uses_.anchor},
+                    [this](OperationId, std::string why) { refuse_upgrade(std::move(why)); }) {}
 
     Status prepare() {
         uses_.anchor.working(kWorkingMs);
@@ -96,7 +130,10 @@ class Rescue {
         listener_ = std::move(control->second);
         if (const auto places = kept->find(key(anchor::Key::places)); places != kept->end())
             read_places(places->second);
+        asked_ = asked_of_rescue(uses_.anchor);
+        if (const auto told = uses_.anchor.generation_now()) told_ = *told;
         if (Status added = epoll_.add(uses_.anchor.fd(), EPOLLIN, token_of(Watched::anchor)); !added) return added;
+        if (Status added = epoll_.add(uses_.spawner.fd(), EPOLLIN, token_of(Watched::spawner)); !added) return added;
         return epoll_.add(listener_.get(), EPOLLIN, token_of(Watched::control));
     }
 
@@ -105,9 +142,12 @@ class Rescue {
         while (!over_) {
             uses_.anchor.flush();
             const Mono now = kernel::mono_now();
-            const auto ready = epoll_.wait(std::min(stopping_.empty() ? kNever : now + kLook, say));
+            const auto ready =
+                epoll_.wait(std::min({stopping_.empty() ? kNever : now + kLook, say, handover_.next_deadline()}));
             if (!ready) continue;
             for (const kernel::Ready& one : *ready) on_ready(one);
+            handover_.expire(kernel::mono_now());
+            over_ = over_ || handover_.given();
             go_on_stopping();
             if (kernel::mono_now() < say) continue;
             uses_.anchor.working(kWorkingMs);
@@ -141,6 +181,12 @@ class Rescue {
     void on_ready(const kernel::Ready& ready) {
         if (kind_of(ready.token) == Watched::control) return accept();
         if (kind_of(ready.token) == Watched::connection) return serve(id_of(ready.token));
+        if (kind_of(ready.token) == Watched::witness) return handover_.on_link();
+        if (kind_of(ready.token) == Watched::spawner) {
+            for (kernel::SpawnEvent& event : uses_.spawner.drain())
+                if (event.token == kWitnessToken) handover_.on_spawn(std::move(event));
+            return;
+        }
         const AnchorLink::News news = uses_.anchor.read();
         over_ = over_ || news.closed;
         for (const AnchorLink::News::Wished& wished : news.wishes) {
@@ -203,7 +249,7 @@ class Rescue {
         if (permissions_.of(*caller) < method->permission)
             return control::error_message({ErrorKind::not_permitted, "you may not do this here", 0, {}});
         if (method->method == control::Method::stop) return stop(id, call);
-        if (method->method == control::Method::upgrade) return leave(call);
+        if (method->method == control::Method::upgrade) return upgrade(id, call, *caller);
         if (method->method == control::Method::down) {
             end();
             return varlink::build_reply(control::write(operation("shutdown", {})));
@@ -230,6 +276,10 @@ class Rescue {
         reply.epoch = static_cast<std::int64_t>(uses_.hello.epoch);
         reply.rescue = true;
         reply.problems = {uses_.why};
+        reply.probation = words_of(told_);
+        reply.swaps = static_cast<std::int64_t>(told_.swaps);
+        reply.rollbacks = told_.rollbacks;
+        if (asked_ && !handover_.under_way()) reply.last_upgrade = control::upgrade_of(result_of(*asked_, told_));
         return reply;
     }
 
@@ -287,17 +337,64 @@ class Rescue {
         std::erase_if(stopping_, [](const Stopping& one) { return one.names.empty(); });
     }
 
-    // Nothing can be rehearsed on a state that nobody can read: the program is taken as it is, and the one before it is
-    // what failed.
-    std::string leave(const varlink::Call& call) {
+    // Rehearsed, on probation and taken back as by a manager that works.  Who waits for it asks the next one again.
+    std::string upgrade(std::uint64_t id, const varlink::Call& call, const Caller& caller) {
         const auto request = control::read<control::UpgradeRequest>(call.parameters);
         if (!request) return varlink::invalid_parameter(request.error());
-        auto program = kernel::open_file(request->program, O_PATH | O_CLOEXEC);
-        if (!program) return control::error_message(program.error());
-        uses_.anchor.put(key(anchor::Key::manager_program), share(std::move(*program)), true);
-        uses_.cursor.forget();
-        over_ = true;
-        return varlink::build_reply(control::write(operation("upgrade", {})));
+        const bool asked_before = asked_ && !request->request.empty() && asked_->operation.ticket == request->request &&
+                                  asked_->operation.requester.uid == caller.uid;
+        if (!asked_before) {
+            if (handover_.under_way() || request->anchor)
+                return control::error_message({ErrorKind::refused,
+                                               request->anchor ? "this is a rescue: it can't replace the anchor"
+                                                               : "another upgrade is being rehearsed",
+                                               0,
+                                               {}});
+            begin_upgrade(*request, caller);
+        }
+        if (!handover_.under_way()) return upgrade_reply();
+        if (!request->wait) return varlink::build_reply(control::write(control::operation_of(asked_->operation)));
+        waiting_.push_back(id);
+        return {};
+    }
+
+    void begin_upgrade(const control::UpgradeRequest& request, const Caller& caller) {
+        asked_.emplace();
+        model::Operation& operation = asked_->operation;
+        operation.id = operation_of_rescue(uses_.hello.epoch);
+        operation.verb = model::Verb::upgrade;
+        operation.requester = permissions_.requester(caller);
+        operation.asked_at = kernel::now().wall;
+        operation.detail = request.program;
+        operation.ticket = request.request;
+        const std::int64_t probation_ms = request.probation_ms.value_or(control::kProbationMs);
+        Status begun = keep(uses_.anchor, *asked_);
+        Result<kernel::Fd> journal = copy_journal(uses_.anchor);
+        if (begun && !journal) begun = std::unexpected(journal.error());
+        if (begun)
+            begun = handover_.begin(
+                {operation.id, request.program, milliseconds(std::clamp<std::int64_t>(probation_ms, 0, 86'400'000)),
+                 where_.control, uses_.hello.epoch, true},
+                std::move(*journal), kernel::mono_now());
+        if (!begun) note_refusal(describe(begun.error()));
+    }
+
+    void note_refusal(std::string why) {
+        asked_->refused = std::move(why);
+        if (const Status kept = keep(uses_.anchor, *asked_); !kept) complain(describe(kept.error()));
+    }
+
+    void refuse_upgrade(std::string why) {
+        note_refusal(std::move(why));
+        for (const std::uint64_t client : std::exchange(waiting_, {})) reply(client, upgrade_reply());
+    }
+
+    std::string upgrade_reply() const {
+        model::Operation ended = asked_->operation;
+        const model::UpgradeResult result = result_of(*asked_, told_);
+        ended.outcome = result.outcome;
+        ended.detail = result.detail;
+        return varlink::build_reply(control::write(control::operation_of(ended)));
     }
 
     RescueUses uses_;
@@ -307,6 +404,10 @@ class Rescue {
     control::WhereReply where_;
     std::map<std::uint64_t, Client> clients_;
     std::vector<Stopping> stopping_;
+    Handover handover_;
+    std::optional<AskedOfRescue> asked_;  // the last one, of a rescue before this one as well
+    anchor::Generation told_;             // what the anchor knew of it when this rescue began
+    std::vector<std::uint64_t> waiting_;  // clients, for its end
     std::uint64_t last_id_ = 0;
     bool over_ = false;
 };

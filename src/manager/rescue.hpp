@@ -3,20 +3,21 @@
 //
 // Uses neither journal nor engine, since one of them is what fails: who belongs to which service is read off the
 // anchor's children and their environment.  Starts nothing, restarts nothing, decides nothing; answers status, stop and
-// down, and `upgrade`, which is the way out.  Exits are left with the anchor, for the manager that can take them.
-// Invariant: whatever is wrong, a client gets an answer that says so.
+// down, and `upgrade`, which is the way out: rehearsed and on probation like any other, and told by the next manager
+// that works (rescue_upgrade.hpp).  Exits are left with the anchor, for the manager that can take them. Invariant:
+// whatever is wrong, a client gets an answer that says so.
 #pragma once
 
 #include <string>
 
+#include "kernel/spawn.hpp"
 #include "manager/anchor_link.hpp"
-#include "manager/cursor.hpp"
 
 namespace abide::manager {
 
 struct RescueUses {
     AnchorLink& anchor;
-    Cursor& cursor;
+    kernel::Spawner& spawner;
     anchor::HelloAnswer hello;
     std::string why;
 };

@@ -51,7 +51,8 @@ enum class Keep : std::uint8_t {
     hold_told = 0x17,
     console = 0x18,      // of a container: the master of its terminal
     console_way = 0x19,  // on which it comes
-    inherited = 0x1a     // from the anchor before this one
+    inherited = 0x1a,    // from the anchor before this one
+    rescue_upgrade = 0x1b
 };
 constexpr std::uint64_t anchor_key(Keep kind, std::uint64_t id) {
     return (static_cast<std::uint64_t>(kind) << kTokenIdBits) | (id & kTokenIdMask);

@@ -308,6 +308,7 @@ void Runs::drop_unclaimed(const std::vector<std::uint64_t>& keys) {
             case Keep::stored:
             case Keep::logger:
             case Keep::inherited:
+            case Keep::rescue_upgrade:
             default: continue;
         }
         anchor_.drop(key, true);

@@ -142,7 +142,7 @@ bool Loop::leave_to_next(const Error& error) {
 int Loop::rescue(const std::string& why) {
     cursor_.set_rescue(true);
     cursor_.leave();
-    return run_rescue({anchor_, cursor_, hello_, why});
+    return run_rescue({anchor_, *spawner_, hello_, why});
 }
 
 Status Loop::take_places() {
@@ -297,10 +297,12 @@ Status Loop::recover() {
     const Cursor::Signalled signalled = cursor_.signalled(engine_.instance().last_signal);
     recovered.signalled = signalled.known;
     recovered.signalled_others = signalled.others;
+    const std::optional<AskedOfRescue> asked = asked_of_rescue(anchor_);
+    if (asked) recovered.upgrade = asked->operation;
     inbox_.push(InputClass::process, std::move(recovered));
     upgrader_.set_places(places_.where.control, hello_.epoch);
     control_.set_vouch([this](const control::VouchRequest& request) { upgrader_.vouch(request); });
-    upgrader_.recovered(*told, static_cast<anchor::Start>(hello_.start));
+    upgrader_.recovered(*told, static_cast<anchor::Start>(hello_.start), asked ? &*asked : nullptr);
     describe_generation(*told);
     anchor_.ready();
     anchor_.working(0);

@@ -21,11 +21,6 @@ namespace {
 
 using model::Outcome;
 
-constexpr Duration kWitnessPatience = seconds(20);  // its own deadlines are shorter
-constexpr std::uint32_t kReadyMs = 10'000;          // from our end to a new manager that was vouched for
-constexpr std::uint32_t kCommitSlackMs = 10'000;    // beyond the probation, for the commit to come
-constexpr int kKill = 9;
-
 constexpr std::uint64_t key(anchor::Key well_known) {
     return static_cast<std::uint64_t>(well_known);
 }
@@ -33,12 +28,6 @@ constexpr std::uint64_t key(anchor::Key well_known) {
 template <class T>
 std::string bytes_of(const T& value) {
     return std::string(reinterpret_cast<const char*>(&value), sizeof value);
-}
-
-std::string refusal_of(std::uint32_t error) {
-    if (error == ENOSYS) return "the anchor is of an older version; `abide upgrade --anchor` first";
-    if (error == EBUSY) return "another upgrade is on probation";
-    return "the anchor refused it (error " + std::to_string(error) + ")";
 }
 
 }  // namespace
@@ -62,27 +51,23 @@ std::string words_of(const anchor::Generation& told) {
 }
 
 void Upgrader::end(OperationId operation, Outcome outcome, std::string detail) {
+    told_of_rescue_ = told_of_rescue_ || operation == asked_of_rescue_;
     uses_.inbox.push(InputClass::notification, model::in::UpgradeEnded{operation, outcome, std::move(detail)});
 }
 
-void Upgrader::close_link() {
-    if (link_) static_cast<void>(uses_.epoll.remove(link_.get()));
-    link_.reset();
-    witness_.reset();
-    program_.reset();
-    rehearsing_.reset();
-    deadline_ = kNever;
-}
+Upgrader::Upgrader(Uses uses)
+    : uses_(uses), handover_({uses.epoll, uses.spawner, uses.anchor}, [this](OperationId operation, std::string why) {
+          end(operation, Outcome::refused, std::move(why));
+      }) {}
 
 void Upgrader::begin(const model::out::Upgrade& effect, const Now& now) {
     if (effect.anchor) return begin_anchor(effect.operation, effect.program);
-    if (rehearsing_) return end(effect.operation, Outcome::refused, "another upgrade is being rehearsed");
-    if (Status started = start_witness(effect); !started) {
-        close_link();
-        return end(effect.operation, Outcome::refused, describe(started.error()));
-    }
-    rehearsing_ = effect;
-    deadline_ = now.mono + kWitnessPatience;
+    if (handover_.under_way()) return end(effect.operation, Outcome::refused, "another upgrade is being rehearsed");
+    Result<kernel::Fd> image = uses_.journal.copy();
+    if (!image) return end(effect.operation, Outcome::refused, describe(image.error()));
+    const Status begun = handover_.begin({effect.operation, effect.program, effect.probation, control_, epoch_},
+                                         std::move(*image), now.mono);
+    if (!begun) end(effect.operation, Outcome::refused, describe(begun.error()));
 }
 
 // The anchor rehearses its successor itself, in a child, and answers when one of the two goes on.
@@ -104,90 +89,9 @@ void Upgrader::begin_anchor(OperationId operation, const std::string& program) {
     });
 }
 
-Status Upgrader::start_witness(const model::out::Upgrade& effect) {
-    Result<kernel::Fd> program = kernel::open_file(effect.program, O_PATH | O_CLOEXEC);
-    if (!program) return std::unexpected(program.error());
-    Result<kernel::Fd> again = program->duplicate();
-    if (!again) return std::unexpected(again.error());
-    Result<kernel::Fd> image = uses_.journal.copy();
-    if (!image) return std::unexpected(image.error());
-    Result<std::pair<kernel::Fd, kernel::Fd>> pair = kernel::make_socket_pair(SOCK_SEQPACKET, true);
-    if (!pair) return std::unexpected(pair.error());
-    Result<kernel::Fd> null = kernel::open_file("/dev/null", O_RDWR | O_CLOEXEC);
-    if (!null) return std::unexpected(null.error());
-    program_ = std::move(*program);
-    link_ = std::move(pair->first);
-    if (Status added = uses_.epoll.add(link_.get(), EPOLLIN, token_of(Watched::witness)); !added) return added;
-    kernel::SpawnRequest request;
-    request.argv = {kWitnessName, control_, std::to_string(effect.operation.value),
-                    std::to_string(effect.probation.ns / 1'000'000), std::to_string(epoch_)};
-    request.candidates = {"/proc/self/exe"};  // of the old program, whatever happened to its file
-    request.as_parents_child = true;
-    request.directory = "/";
-    request.descriptors = {{null->get(), 0},
-                           {2, 1},
-                           {2, 2},
-                           {pair->second.get(), kWitnessLink},
-                           {image->get(), kWitnessJournal},
-                           {again->get(), kWitnessProgram}};
-    for (kernel::Fd* one : {&*null, &pair->second, &*image, &*again}) request.owned.push_back(std::move(*one));
-    return uses_.spawner.spawn(std::move(request), kWitnessToken);
-}
-
-void Upgrader::on_spawn(kernel::SpawnEvent event) {
-    if (event.kind == kernel::SpawnEventKind::started) witness_ = std::move(event.pidfd);
-    if (event.kind != kernel::SpawnEventKind::failed || !rehearsing_) return;
-    end(rehearsing_->operation, Outcome::refused,
-        "the witness could not be started (error " + std::to_string(event.err) + ")");
-    close_link();
-}
-
 void Upgrader::on_link() {
-    if (!rehearsing_) return close_link();
-    std::array<std::byte, 4096> buffer{};
-    Result<kernel::Received> received = kernel::receive(link_.get(), buffer);
-    if (received && received->nothing_now) return;
-    const bool over = !received || received->end_of_stream;
-    const std::string text(reinterpret_cast<const char*>(buffer.data()), over ? 0 : received->size);
-    if (text == "pass" && received->fds.size() == 1) return passed(std::move(received->fds.front()));
-    constexpr std::string_view kRefuse = "refuse ";
-    const std::string why = text.starts_with(kRefuse) ? text.substr(kRefuse.size()) : "the witness ended early";
-    end(rehearsing_->operation, Outcome::refused, "rehearsal: " + why);
-    close_link();
-}
-
-// From here on the anchor decides.  The link stays open: that it ends tells the witness that our place is free.
-void Upgrader::passed(kernel::Fd copy) {
-    deadline_ = kNever;
-    if (uses_.engine.instance().shutting_down) {
-        end(rehearsing_->operation, Outcome::refused, "the instance is stopping");
-        return close_link();
-    }
-    uses_.anchor.put(key(anchor::Key::next_program), share(std::move(program_)), true);
-    uses_.anchor.put(key(anchor::Key::program_copy), share(std::move(copy)), true);
-    anchor::Swap swap;
-    swap.ticket = rehearsing_->operation.value;
-    swap.ready_ms = kReadyMs;
-    swap.commit_ms = static_cast<std::uint32_t>(rehearsing_->probation.ns / 1'000'000) + kCommitSlackMs;
-    uses_.anchor.ask(anchor::Verb::swap, 1, bytes_of(swap), [this](std::uint32_t status, std::string_view) {
-        if (status == 0) {
-            handing_over_ = true;
-            return;
-        }
-        constexpr std::string_view kStop = "stop";
-        static_cast<void>(kernel::send(link_.get(), std::as_bytes(std::span(kStop))));
-        uses_.anchor.drop(key(anchor::Key::next_program), true);
-        uses_.anchor.drop(key(anchor::Key::program_copy), true);
-        end(rehearsing_->operation, Outcome::refused, refusal_of(status));
-        close_link();
-    });
-}
-
-void Upgrader::expire(Mono now) {
-    if (deadline_ > now || !rehearsing_) return;
-    if (witness_) static_cast<void>(kernel::send_signal(witness_.get(), kKill));
-    end(rehearsing_->operation, Outcome::refused, "rehearsal: it took too long");
-    close_link();
+    if (uses_.engine.instance().shutting_down) return handover_.refuse("the instance is stopping");
+    handover_.on_link();
 }
 
 void Upgrader::committed(OperationId operation) {
@@ -209,29 +113,45 @@ void Upgrader::vouch(const control::VouchRequest& request) {
                      });
 }
 
-void Upgrader::recovered(const anchor::Generation& told, anchor::Start start) {
+// What the anchor says about its swap.
+void Upgrader::settle(OperationId operation, const anchor::Generation& told) {
+    if (told.ticket != operation.value)
+        return end(operation, Outcome::failed, "it was interrupted; nothing was changed");
+    const auto verdict = static_cast<anchor::Verdict>(told.verdict);
+    if (verdict == anchor::Verdict::pending) return;  // this manager is the one on probation
+    if (verdict == anchor::Verdict::committed) return committed(operation);
+    uses_.anchor.drop(key(anchor::Key::program_copy), true);
+    end(operation, Outcome::rolled_back, words_of(told));
+}
+
+void Upgrader::recovered(const anchor::Generation& told, anchor::Start start, const AskedOfRescue* asked) {
     // The first one is the one that was begun; those that joined it end with it.
     bool told_one = false;
     for (const auto& [id, operation] : uses_.engine.operations()) {
-        if (operation.outcome != Outcome::pending || told_one) continue;
+        if (operation.outcome != Outcome::pending || told_one || (asked != nullptr && id == asked->operation.id))
+            continue;
         const bool ours = operation.verb == model::Verb::upgrade;
         if (!ours && operation.verb != model::Verb::upgrade_anchor) continue;
         told_one = true;
-        if (!ours || told.ticket != id.value) {
+        if (ours)
+            settle(id, told);
+        else
             end(id, Outcome::failed, "it was interrupted; nothing was changed");
-            continue;
-        }
-        const auto verdict = static_cast<anchor::Verdict>(told.verdict);
-        if (verdict == anchor::Verdict::pending) continue;  // this manager is the one on probation
-        if (verdict == anchor::Verdict::committed) {
-            committed(id);
-            continue;
-        }
-        uses_.anchor.drop(key(anchor::Key::program_copy), true);
-        end(id, Outcome::rolled_back, words_of(told));
     }
+    if (asked != nullptr) recovered(told, *asked);
     if (start != anchor::Start::upgraded || static_cast<anchor::Verdict>(told.verdict) != anchor::Verdict::pending)
         uses_.journal.raise_format();
+}
+
+void Upgrader::recovered(const anchor::Generation& told, const AskedOfRescue& asked) {
+    asked_of_rescue_ = asked.operation.id;
+    const model::Operation* known = uses_.engine.operation(asked.operation.id);
+    if (known != nullptr && known->outcome != Outcome::pending) {
+        told_of_rescue_ = true;  // by a manager that had no time to say so
+        return;
+    }
+    if (!asked.refused.empty()) return end(asked.operation.id, Outcome::refused, asked.refused);
+    settle(asked.operation.id, told);
 }
 
 }  // namespace abide::manager

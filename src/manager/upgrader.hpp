@@ -1,9 +1,8 @@
 // manager/upgrader.hpp -- another program in the manager's place, or in the anchor's.
 //
-// Owns the talk with the witness (witness.hpp) and the words to the anchor.  Decides nothing about a program: the
-// witness judges, the anchor swaps and takes back.  Invariants: before the witness has said `pass` nothing is changed;
-// an operation ends only with what the anchor's own word says about its swap, whoever asks for it and after whatever
-// crash.
+// Between the engine's operations and what becomes of them: a manager hands over (handover.hpp), the anchor replaces
+// itself.  Decides nothing about a program.  Invariant: an operation ends only with what the anchor's own word says
+// about its swap, whoever asks for it and after whatever crash.
 #pragma once
 
 #include <optional>
@@ -15,15 +14,14 @@
 #include "kernel/epoll.hpp"
 #include "kernel/spawn.hpp"
 #include "manager/anchor_link.hpp"
+#include "manager/handover.hpp"
 #include "manager/inbox.hpp"
 #include "manager/journal_store.hpp"
+#include "manager/rescue_upgrade.hpp"
 #include "model/effect.hpp"
 #include "protocol/control.hpp"
 
 namespace abide::manager {
-
-// The Spawner's token of the witness; no SpawnId has it.
-inline constexpr std::uint64_t kWitnessToken = ~std::uint64_t{1};
 
 class Upgrader {
   public:
@@ -35,43 +33,44 @@ class Upgrader {
         Inbox& inbox;
         JournalStore& journal;
     };
-    explicit Upgrader(Uses uses) : uses_(uses) {}
+    explicit Upgrader(Uses uses);
 
     void set_places(std::string control, std::uint64_t epoch) {
         control_ = std::move(control);
         epoch_ = epoch;
     }
     void begin(const model::out::Upgrade& effect, const Now& now);
-    void on_spawn(kernel::SpawnEvent event);
+    void on_spawn(kernel::SpawnEvent event) { handover_.on_spawn(std::move(event)); }
     void on_link();
     // A manager came: what became of the upgrades that are under way?
-    void recovered(const anchor::Generation& told, anchor::Start start);
+    // `asked`: of managers that could only rescue, or null.
+    void recovered(const anchor::Generation& told, anchor::Start start, const AskedOfRescue* asked);
     void vouch(const control::VouchRequest& request);
 
     // The place is given: this manager ends at once.
-    [[nodiscard]] bool handing_over() const { return handing_over_; }
+    [[nodiscard]] bool handing_over() const { return handover_.given(); }
     // True once after this program was committed.
     bool take_committed() { return std::exchange(committed_, false); }
     // True once after the anchor was replaced.
     bool take_committed_anchor() { return std::exchange(committed_anchor_, false); }
-    [[nodiscard]] Mono next_deadline() const { return deadline_; }
-    void expire(Mono now);
+    // True once after it was decided what became of an upgrade that was asked of a rescue.
+    bool take_told_of_rescue() { return std::exchange(told_of_rescue_, false); }
+    [[nodiscard]] Mono next_deadline() const { return handover_.next_deadline(); }
+    void expire(Mono now) { handover_.expire(now); }
 
   private:
     void begin_anchor(OperationId operation, const std::string& program);
-    Status start_witness(const model::out::Upgrade& effect);
-    void passed(kernel::Fd copy);
     void end(OperationId operation, model::Outcome outcome, std::string detail);
-    void close_link();
     void committed(OperationId operation);
+    void settle(OperationId operation, const anchor::Generation& told);
+    void recovered(const anchor::Generation& told, const AskedOfRescue& asked);
 
     Uses uses_;
     std::string control_;
     std::uint64_t epoch_ = 0;
-    std::optional<model::out::Upgrade> rehearsing_;
-    kernel::Fd program_, link_, witness_;
-    Mono deadline_ = kNever;
-    bool handing_over_ = false, committed_ = false, committed_anchor_ = false;
+    Handover handover_;
+    OperationId asked_of_rescue_;
+    bool committed_ = false, committed_anchor_ = false, told_of_rescue_ = false;
 };
 
 // "hung", "was not ready in time": why a swap was taken back.

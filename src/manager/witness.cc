@@ -226,6 +226,13 @@ bool untouched(const Client& client, const std::vector<control::ServiceStatus>& 
     return true;
 }
 
+control::RehearsalReport seen_by_rescue(const Client& client) {
+    control::RehearsalReport seen;
+    auto status = client.call<control::StatusReply>(control::Method::status, control::StatusRequest{});
+    if (status) seen.services = std::move(status->services);
+    return seen;
+}
+
 // Waits until the new manager answers; its epoch, or 0.
 std::int64_t await_new(const Client& client, const Task& task) {
     const Mono deadline = kernel::mono_now() + kReadyPatience;
@@ -280,8 +287,9 @@ bool manager_leaves(int link) {
 }  // namespace
 
 int run_witness(int argc, char** argv) {
-    constexpr int kWords = 5;
+    constexpr int kWords = 6;
     if (argc != kWords) return 2;
+    const bool rescue = argv[5] == std::string_view(kWitnessOfRescue);
     const auto operation = parse_integer(argv[2], 1, INT64_MAX), probation = parse_integer(argv[3], 0, INT32_MAX);
     const auto epoch = parse_integer(argv[4], 1, INT64_MAX);
     if (!operation || !probation || !epoch) return 2;
@@ -290,20 +298,20 @@ int run_witness(int argc, char** argv) {
     for (kernel::Fd* fd : {&link, &journal, &program}) {
         if (Status raised = kernel::raise_above_staging(*fd); !raised) return 2;
     }
-    // 1. What our own program makes of the journal.
+    // 1. What is right: what our own program makes of the journal, or the rescue of the processes.
     const Result<kernel::Fd> own = kernel::reopen(journal.get(), O_RDONLY | O_CLOEXEC);
     const Result<std::string> image =
         own ? kernel::read_all(own->get(), kImageBytes) : Result<std::string>(std::unexpected(own.error()));
     if (!image) return refuse(link.get(), describe(image.error()));
-    const control::RehearsalReport ours = rehearse(*image);
+    const control::RehearsalReport ours = rescue ? seen_by_rescue(Client(task.control)) : rehearse(*image);
     // 2. The file, and what the new program makes of it.
     if (const std::string why = unfit(program.get()); !why.empty()) return refuse(link.get(), why);
     const auto spawner = kernel::Spawner::create();
     if (!spawner) return refuse(link.get(), describe(spawner.error()));
     const Result<std::string> report = Rehearsal().run(**spawner, program.get(), journal.get(), image->size());
     if (!report) return refuse(link.get(), describe(report.error()));
-    if (const std::string different = first_difference(control::write(ours), *report); !different.empty())
-        return refuse(link.get(), different);
+    const std::string different = rescue ? first_flaw(ours, *report) : first_difference(control::write(ours), *report);
+    if (!different.empty()) return refuse(link.get(), different);
     // 3. The way back, in memory.
     const Result<kernel::Fd> self = kernel::open_file("/proc/self/exe", O_PATH | O_CLOEXEC);
     const Result<kernel::Fd> copy = self ? kernel::copy_program(self->get()) : std::unexpected(self.error());

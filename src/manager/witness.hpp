@@ -11,7 +11,9 @@ namespace abide::manager {
 // Its descriptors: the manager, a copy of the journal, the new program.
 inline constexpr int kWitnessLink = 3, kWitnessJournal = 4, kWitnessProgram = 5;
 inline constexpr char kWitnessName[] = "abide-witness";
-// argv: kWitnessName, path of the control socket, operation, probation in milliseconds, epoch of the asking manager.
+// argv: kWitnessName, path of the control socket, operation, probation in milliseconds, epoch of the asking manager,
+// and this where that one can only rescue: our own program can't read the state, so what is right is what it says.
+inline constexpr char kWitnessOfRescue[] = "rescue";
 int run_witness(int argc, char** argv);
 
 }  // namespace abide::manager

@@ -11,7 +11,7 @@ import time
 
 import harness
 from harness import BIN, alive, instance, until
-from upgrade_test import TOML, events, expect, generation, pids
+from upgrade_test import TOML, bad, events, expect, generation, pids, told
 
 STEP_SECONDS = 15  # what a step of a manager's turn may take
 
@@ -89,16 +89,52 @@ def test_rescue_and_the_way_out():
         refused = one.run("start", "idle")
         assert refused.returncode == 7 and "rescue" in refused.stderr, refused
         one.ok("stop", "child")
-        assert not alive(before["child"][0]) and alive(before["plain"][0])
+        until(lambda: not alive(before["child"][0]))
+        assert alive(before["plain"][0])
         kill_manager(one)
         until(lambda: generation(one)["rescue"], 20)
         assert alive(before["plain"][0])
         poison.unlink()
-        one.ok("upgrade", "--to", str(BIN))
-        until(lambda: not generation(one)["rescue"])
+        expect(one, 0, "--to", str(BIN), "--probation", "300ms")
+        last = generation(one)
+        assert not last["rescue"] and last["probation"] == "committed" and last["last_upgrade"]["outcome"] == "done", last
+        assert [e["data"]["outcome"] for e in events(one, "upgraded")] == ["done"] and not events(one, "rolled-back")
         assert pids(one)["plain"] == before["plain"]
         until(lambda: one.state("child") == "running")  # it was stopped behind the back of its restart rule
         assert len(events(one, "rescue")) == 1
+
+
+def test_out_of_a_rescue_no_program_is_believed_unseen():
+    """Refused in its rehearsal, or taken back from its probation: then it is a rescue as before."""
+    with poisoned() as (one, poison):
+        before = pids(one)
+        poison.write_text("build")
+        kill_manager(one)
+        until(lambda: generation(one)["rescue"], 20)
+        manager = one.where()["manager_pid"]
+        programs = [(path, "") for path in (os.path.realpath("/bin/sh"), str(one.config), "/no/such/program")]
+        for program, word in [*programs, (bad(one, "exit-1"), "status 1"), (bad(one, "refuse"), "refuses the journal"),
+                              (bad(one, "start-all"), "would begin with")]:
+            expect(one, 7, "--to", program, word=word)
+            last = generation(one)
+            assert last["rescue"] and last["last_upgrade"]["outcome"] == "refused", last
+            assert last["last_upgrade"]["program"] == program and word in last["last_upgrade"]["detail"], last
+        assert one.where()["manager_pid"] == manager
+        quits = bad(one, "quits-1")
+        expect(one, 8, "--to", quits, "--probation", "10s", word="status 1")
+        until(lambda: generation(one)["rescue"], 20)
+        last = generation(one)["last_upgrade"]
+        assert (last["outcome"], last["program"]) == ("rolled-back", quits) and "status 1" in last["detail"], last
+        assert alive(before["plain"][0]) and alive(before["child"][0])
+        poison.unlink()
+        expect(one, 8, "--to", quits, "--probation", "10s", word="status 1")
+        until(lambda: not generation(one)["rescue"])  # the program before it had another try, and this time it can
+        told(one, "rolled-back", quits, "status 1")
+        assert pids(one)["plain"] == before["plain"] and pids(one)["child"] == before["child"]
+        kill_manager(one)
+        until(lambda: generation(one)["reason"] == "killed")
+        assert len(events(one, "rolled-back")) == 1, "it is told once"
+        expect(one, 0, "--to", str(BIN), "--probation", "0s")
 
 
 def test_down_ends_a_rescue():

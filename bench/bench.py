@@ -156,7 +156,7 @@ def section_memory(bench):
     for kind in [BareLoop, AbideLean, Abide, *peers()]:
         subject = bench.subject(kind)
         subject.start()
-        time.sleep(0.3)
+        time.sleep(1)  # what a start has made large is given back when it is quiet
         own = subject.own()
         total = memory_kib(own)
         subject.stop()
@@ -164,7 +164,7 @@ def section_memory(bench):
         if issubclass(kind, Abide):
             larger = bench.subject(kind, MANY)
             larger.start()
-            time.sleep(0.3)
+            time.sleep(1)
             further = (memory_kib(larger.own()) - total) / (MANY - SERVICES)
             larger.stop()
         bench.row(kind.name, f"{total / 1024:.2f} MiB", f"{further:.2f} KiB" if further is not None else "", len(own))

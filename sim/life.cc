@@ -547,7 +547,7 @@ void Life::on(const out::Release& fx) {
 
 std::string Life::story() const {
     std::string text;
-    const auto exit_text = [&](const std::optional<ExitStatus>& exit) {
+    const auto exit_text = [&](const Box<ExitStatus>& exit) {
         if (!exit) return std::string("none");
         return to_text(exit->kind) + " " + std::to_string(exit->value);
     };

@@ -33,9 +33,10 @@ inline std::uint64_t backoff_spread(const BackoffRule& rule, Duration delay) {
 }
 
 // Whether one more restart at `now` stays within `count` in the window (count 0: always); if so it is noted.
-template <class Instant>
-bool restart_allowed(std::vector<Instant>& times, Instant now, Duration within, std::size_t count) {
-    std::erase_if(times, [&](Instant t) { return now - t > within; });
+template <class Times, class Instant>
+bool restart_allowed(Times& times, Instant now, Duration within, std::size_t count) {
+    using std::erase_if;
+    erase_if(times, [&](Instant t) { return now - t > within; });
     if (count != 0 && times.size() >= count) return false;
     times.push_back(now);
     return true;

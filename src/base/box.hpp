@@ -21,6 +21,10 @@ class Box {
         return *this;
     }
     Box& operator=(Box&&) noexcept = default;
+    Box& operator=(T value) {
+        value_ = std::make_unique<T>(std::move(value));
+        return *this;
+    }
     ~Box() = default;
 
     explicit operator bool() const { return value_ != nullptr; }

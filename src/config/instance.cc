@@ -93,8 +93,8 @@ Result<model::ServiceSpec> instantiate(const model::ServiceSpec& pattern, std::s
     spec.autostart = false;
     Substitution substitution(instance);
     substitution.command(spec.command);
-    substitution.text(spec.description);
-    substitution.text(spec.directory);
+    substitution.text(spec.description.edit());
+    substitution.text(spec.directory.edit());
     for (model::Variable& variable : spec.environment) substitution.text(variable.value);
     for (model::Dependency& dependency : spec.dependencies) substitution.name(dependency.target);
     for (std::string& name : spec.provides) substitution.name(name);

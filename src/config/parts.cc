@@ -77,7 +77,7 @@ bool is_http_url(std::string_view text) {
 // Paths that programs of the service make are relative to where it runs.
 std::string absolute_path(const Reader& reader, const Draft& draft, const std::string& path) {
     if (path.empty() || path.starts_with('@') || path.starts_with("${")) return path;
-    return join_path(draft.directory.empty() ? reader.context().directory : draft.directory, path);
+    return join_path(draft.directory.empty() ? reader.context().directory : draft.directory.value(), path);
 }
 
 template <class T>

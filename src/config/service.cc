@@ -72,7 +72,7 @@ void read_service(Reader& reader, const Value& value, Draft& target) {
         }
     }
     complete_paths(reader, target);
-    tidy_exits(target.success_exit, true);
+    tidy_exits(target.success_exit.edit(), true);
     if (target.restart_delay) {
         tidy_exits(target.restart_delay->prevent, false);
         tidy_exits(target.restart_delay->force, false);

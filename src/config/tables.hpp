@@ -88,7 +88,10 @@ bool read_table(Reader& reader, const KeyInfo& key, std::span<const Key<T>> rows
 // The usual row: the value goes into a member.
 template <class T, auto M>
 void into(Reader& reader, const KeyInfo& key, const Value& value, T& target) {
-    reader.read(key, value, target.*M);
+    if constexpr (requires { (target.*M).edit(); })
+        reader.read(key, value, (target.*M).edit());
+    else
+        reader.read(key, value, target.*M);
 }
 
 // How the parts of a service are read (config/parts.cc): the table's rows, then what no row can say alone.

@@ -111,12 +111,12 @@ Result<std::vector<PlannedChange>> Engine::plan(const Configuration& configurati
                            differing_keys(before, spec)});
     }
     if (dynamic) return changes;
-    for (const auto& [name, slot] : by_name_) {
+    for (const Slot slot : by_name_) {
         const Service& service = nodes_[slot].service;
         const bool named = std::any_of(configuration.services.begin(), configuration.services.end(),
-                                       [&](const ServiceSpec& spec) { return spec.name == name; });
+                                       [&](const ServiceSpec& spec) { return spec.name == service.name; });
         if (!named && !service.dynamic && !service.removed) {
-            changes.push_back({name, PlannedChange::What::forget, service.runs.empty() ? "" : "and stop"});
+            changes.push_back({service.name, PlannedChange::What::forget, service.runs.empty() ? "" : "and stop"});
         }
     }
     return changes;
@@ -143,8 +143,8 @@ void Machine::apply(const in::Configured& in, Operation& op) {
     std::vector<Slot> forgotten;
     if (!in.dynamic) {
         e_.instance_.spec = in.configuration.instance;
-        for (const auto& [name, slot] : e_.by_name_) {
-            if (!named.contains(name) && !node(slot).service.dynamic) forgotten.push_back(slot);
+        for (const Slot slot : e_.by_name_) {
+            if (!named.contains(node(slot).service.name) && !node(slot).service.dynamic) forgotten.push_back(slot);
         }
     }
     // The old edges still say who leans on what is forgotten.
@@ -219,7 +219,7 @@ void Machine::forget(Slot slot) {
     for (const OperationId id : n.operations) reviews_.push_back(id);
     n.live = false;
     n.operations.clear();
-    e_.by_name_.erase(name);
+    e_.by_name_.erase(e_.place_of(name));
     e_.removed_.push_back(name);
     e_.parked_.erase(slot);
     e_.index_deadline(slot);

@@ -50,9 +50,9 @@ void Machine::let_go(Slot slot) {
 }
 
 void Machine::on(const in::Held& in) {
-    const auto it = e_.spawns_.find(in.spawn);
-    if (it == e_.spawns_.end()) return stray();
-    const Slot slot = it->second;
+    const Slot* const found = e_.spawns_.find(in.spawn);
+    if (found == nullptr) return stray();
+    const Slot slot = *found;
     Run& run = *run_of(node(slot));
     if (!run.hold) return stray();
     for (Process& process : run.processes) {
@@ -106,7 +106,7 @@ void Machine::review_create(Slot slot, TargetResult& target) {
         if (run->state == State::created || (beyond && run->state != State::stopping)) end(Outcome::done);
         return;
     }
-    const std::string why = describe(s.last_reason) + (s.last_cause.empty() ? "" : ": " + s.last_cause);
+    const std::string why = describe(s.last_reason) + (s.last_cause.empty() ? "" : ": " + s.last_cause.value());
     if (s.state == State::completed) end(Outcome::done);
     if (s.state == State::failed) end(Outcome::failed, why);
     if (s.state == State::backoff) end(Outcome::failed, why + "; it will be tried again");

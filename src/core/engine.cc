@@ -26,7 +26,7 @@ Engine::Engine(Snapshot snapshot) : instance_(std::move(snapshot.instance)), spe
         for (const Run& run : node.service.runs) {
             if (run.spec != node.service.spec && !specs_.contains(run.spec))
                 specs_.emplace(run.spec, specs_.at(node.service.spec));
-            for (const Process& process : run.processes) spawns_[process.spawn] = slot;
+            for (const Process& process : run.processes) spawns_.insert_or_assign(process.spawn, slot);
         }
         if (!node.service.runs.empty()) {
             active_ += 1;
@@ -40,8 +40,7 @@ Engine::Engine(Snapshot snapshot) : instance_(std::move(snapshot.instance)), spe
         const OperationId id = operation.id;
         if (operation.outcome == Outcome::pending) {
             for (const TargetResult& target : operation.targets) {
-                const auto it = by_name_.find(target.name);
-                if (it != by_name_.end()) nodes_[it->second].operations.push_back(id);
+                if (const auto slot = slot_of(target.name)) nodes_[*slot].operations.push_back(id);
             }
             if (operation.deadline) operation_deadlines_.emplace(*operation.deadline, id);
         }
@@ -72,7 +71,7 @@ Changes Engine::take_changes() {
         if (node.live && std::exchange(node.changed, false)) changes.services.push_back(node.service.name);
     }
     changes.removed_services = std::exchange(removed_, {});
-    std::erase_if(changes.removed_services, [&](const std::string& name) { return by_name_.contains(name); });
+    std::erase_if(changes.removed_services, [&](const std::string& name) { return slot_of(name).has_value(); });
     changes.operations.assign(changed_operations_.begin(), changed_operations_.end());
     changes.dropped_operations.assign(dropped_operations_.begin(), dropped_operations_.end());
     new_specs_.clear();
@@ -86,15 +85,15 @@ Changes Engine::take_changes() {
 std::vector<const Service*> Engine::services() const {
     std::vector<const Service*> all;
     all.reserve(by_name_.size());
-    for (const auto& [name, slot] : by_name_) {
+    for (const Slot slot : by_name_) {
         if (!spec_of(nodes_[slot].service).is_template) all.push_back(&nodes_[slot].service);
     }
     return all;
 }
 
 const Service* Engine::find(std::string_view name) const {
-    const auto it = by_name_.find(name);
-    return it == by_name_.end() ? nullptr : &nodes_[it->second].service;
+    const auto slot = slot_of(name);
+    return slot ? &nodes_[*slot].service : nullptr;
 }
 
 const ServiceSpec& Engine::spec_of(const Service& service) const {
@@ -115,9 +114,9 @@ const Operation* Engine::operation(OperationId id) const {
 }
 
 Engine::Owner Engine::owner_of(SpawnId spawn) const {
-    const auto it = spawns_.find(spawn);
-    if (it == spawns_.end()) return {};
-    const Service& service = nodes_[it->second].service;
+    const Slot* const slot = spawns_.find(spawn);
+    if (slot == nullptr) return {};
+    const Service& service = nodes_[*slot].service;
     for (const Run& run : service.runs) {
         for (const Process& process : run.processes) {
             if (process.spawn == spawn) return {&service, &run, &process};
@@ -128,19 +127,39 @@ Engine::Owner Engine::owner_of(SpawnId spawn) const {
 
 Snapshot Engine::snapshot() const {
     Snapshot out{instance_, specs_, {}, {}};
-    for (const auto& [name, slot] : by_name_) out.services.push_back(nodes_[slot].service);
+    for (const Slot slot : by_name_) out.services.push_back(nodes_[slot].service);
     for (const auto& [id, operation] : operations_) out.operations.push_back(operation);
     return out;
 }
 
 Engine::Slot Engine::add_node(Service service) {
     const Slot slot = static_cast<Slot>(nodes_.size());
-    by_name_.insert_or_assign(by_name_.end(), service.name, slot);  // a journal gives them by name
+    by_name_.insert(place_of(service.name), slot);
     Node node;
     node.service = std::move(service);
     node.live = true;
     nodes_.push_back(std::move(node));
     return slot;
+}
+
+std::vector<Engine::Slot>::const_iterator Engine::place_of(std::string_view name) const {
+    const auto name_of = [this](Slot slot) -> std::string_view { return nodes_[slot].service.name; };
+    // A journal gives them by name.
+    if (by_name_.empty() || name_of(by_name_.back()) < name) return by_name_.end();
+    return std::ranges::lower_bound(by_name_, name, {}, name_of);
+}
+
+std::optional<Engine::Slot> Engine::slot_of(std::string_view name) const {
+    const auto at = place_of(name);
+    if (at == by_name_.end() || nodes_[*at].service.name != name) return std::nullopt;
+    return *at;
+}
+
+void Engine::release_memory() {
+    nodes_.shrink_to_fit();
+    by_name_.shrink_to_fit();
+    spawns_.shrink_to_fit();
+    changed_.shrink_to_fit();
 }
 
 // A dependency on a name that is not (or no longer) defined has no edge; validate() refused it where it matters.
@@ -149,12 +168,12 @@ void Engine::rebuild_edges() {
         node.needs.clear();
         node.needed_by.clear();
     }
-    for (const auto& [name, slot] : by_name_) {
+    for (const Slot slot : by_name_) {
         for (const Dependency& dependency : spec_of(nodes_[slot].service).dependencies) {
-            const auto it = by_name_.find(dependency.target);
-            if (it == by_name_.end() || it->second == slot) continue;
+            const auto target = slot_of(dependency.target);
+            if (!target || *target == slot) continue;
             Slot from = slot;
-            Slot to = it->second;
+            Slot to = *target;
             Relation relation = dependency.relation;
             if (relation == Relation::before) {
                 std::swap(from, to);
@@ -200,7 +219,7 @@ void Engine::use_spec(std::uint64_t hash, const ServiceSpec& spec) {
 void Engine::drop_unused_specs() {
     if (specs_.size() <= by_name_.size()) return;
     std::set<std::uint64_t> used;
-    for (const auto& [name, slot] : by_name_) {
+    for (const Slot slot : by_name_) {
         used.insert(nodes_[slot].service.spec);
         for (const Run& run : nodes_[slot].service.runs) used.insert(run.spec);
     }

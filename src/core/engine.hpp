@@ -6,11 +6,14 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/flat_map.hpp"
+#include "base/rare.hpp"
 #include "base/result.hpp"
 #include "model/effect.hpp"
 #include "model/input.hpp"
@@ -85,6 +88,8 @@ class Engine {
     // What in::Configured would change; the problems are those of core::validate.
     Result<std::vector<PlannedChange>> plan(const model::Configuration& configuration, bool dynamic) const;
     Snapshot snapshot() const;
+    // What a burst has made large.
+    void release_memory();
 
   private:
     friend class Machine;
@@ -98,15 +103,17 @@ class Engine {
     };
     struct Node {
         model::Service service;
-        std::vector<Edge> needs, needed_by;   // derived from the specifications
-        std::vector<OperationId> operations;  // pending ones that wait for this service
-        Mono deadline = kNever;               // as entered in deadlines_
+        Rare<std::vector<Edge>> needs, needed_by;   // derived from the specifications
+        Rare<std::vector<OperationId>> operations;  // pending ones that wait for this service
+        Mono deadline = kNever;                     // as entered in deadlines_
         bool queued = false, changed = false;
         bool counted = false;  // among starting_
         bool live = false;     // false: the slot of a forgotten service
     };
 
     Slot add_node(model::Service service);
+    std::vector<Slot>::const_iterator place_of(std::string_view name) const;  // in by_name_: where it is, or would be
+    std::optional<Slot> slot_of(std::string_view name) const;
     void rebuild_edges();
     void index_deadline(Slot slot);
     void use_spec(std::uint64_t hash, const model::ServiceSpec& spec);
@@ -116,10 +123,10 @@ class Engine {
     std::map<std::uint64_t, model::ServiceSpec> specs_;
     std::map<OperationId, model::Operation> operations_;
     std::vector<Node> nodes_;
-    std::map<std::string, Slot, std::less<>> by_name_;
+    std::vector<Slot> by_name_;  // in the order of their names; forgotten ones are not among them
     std::set<std::pair<Mono, Slot>> deadlines_;
     std::set<std::pair<Mono, OperationId>> operation_deadlines_;
-    std::map<SpawnId, Slot> spawns_;
+    FlatMap<SpawnId, Slot> spawns_;
     std::uint32_t starting_ = 0;  // services between the decision to start and ready or end
     std::set<Slot> parked_;       // wait only for the limit on parallel starts
     std::uint32_t active_ = 0;    // services with a run

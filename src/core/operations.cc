@@ -237,14 +237,15 @@ void Machine::review_target(Operation& op, TargetResult& target) {
             if (s.want == Want::down) return end(Outcome::cancelled, "was stopped meanwhile");
             const bool newer = op.verb == Verb::start || s.last_run > target.run;
             if (!newer) {
-                if (s.state == State::failed) end(Outcome::failed, describe(s.last_reason) + ", " + s.last_cause);
+                if (s.state == State::failed)
+                    end(Outcome::failed, describe(s.last_reason) + ", " + s.last_cause.value());
                 return;
             }
             if (run != nullptr) {
                 if (run->ready && !run->restart_after && run->state != State::stopping) end(Outcome::done);
                 return;
             }
-            const std::string why = describe(s.last_reason) + (s.last_cause.empty() ? "" : ": " + s.last_cause);
+            const std::string why = describe(s.last_reason) + (s.last_cause.empty() ? "" : ": " + s.last_cause.value());
             if (s.state == State::completed) end(Outcome::done);
             if (s.state == State::failed) end(Outcome::failed, why);
             if (s.state == State::backoff) end(Outcome::failed, why + "; it will be tried again");
@@ -282,7 +283,7 @@ void Machine::end_operation(Operation& op, Outcome outcome, std::string detail) 
     op.ended_at = now_.wall;
     if (op.deadline) e_.operation_deadlines_.erase({*op.deadline, op.id});
     for (const TargetResult& target : op.targets) {
-        if (Node* n = find(target.name); n != nullptr) std::erase(n->operations, op.id);
+        if (Node* n = find(target.name); n != nullptr) erase(n->operations, op.id);
     }
     e_.changed_operations_.insert(op.id);
     fx_.push_back(out::Reply{op.id});

@@ -37,9 +37,9 @@ void Machine::begin_instance() {
 }
 
 void Machine::take_found(const in::Recovered::Found& found) {
-    const auto it = e_.spawns_.find(found.spawn);
-    if (it == e_.spawns_.end()) return;
-    const Slot slot = it->second;
+    const Slot* const of = e_.spawns_.find(found.spawn);
+    if (of == nullptr) return;
+    const Slot slot = *of;
     Run& run = *run_of(node(slot));
     for (Process& process : run.processes) {
         if (process.spawn != found.spawn) continue;

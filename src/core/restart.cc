@@ -91,7 +91,8 @@ void Machine::schedule_restart(Slot slot, const Run& run) {
     const RestartSpec& rule = spec(e_, node(slot)).restart_delay.or_default();
     if (!restart_allowed(s.restart_times, now_.boot, rule.limit_within, rule.limit_count)) {
         s.last_reason = Reason::restart_limit;
-        s.last_cause = std::to_string(rule.limit_count) + " restarts within the limit's window; last: " + run.cause;
+        s.last_cause =
+            std::to_string(rule.limit_count) + " restarts within the limit's window; last: " + run.cause.value();
         Run given_up = run;
         given_up.failed = true;
         rest(slot, given_up);

@@ -82,7 +82,7 @@ void Machine::spawn(Slot slot, Role role, std::uint32_t step) {
     process.step = step;
     run.processes.push_back(process);
     run.populated = true;
-    e_.spawns_[process.spawn] = slot;
+    e_.spawns_.insert_or_assign(process.spawn, slot);
     touch(slot);
     queue(slot);
     fx_.push_back(

@@ -101,7 +101,7 @@ void Machine::advance(Slot slot) {
     Run& run = s.runs.back();
     if (run.state != State::stopping && (s.want == Want::down || run.restart_after) && stop_blocker(e_, slot) == slot) {
         const bool again = run.restart_after && s.want == Want::up;
-        stop_run(slot, again ? run.stop_reason : s.want_reason, again ? run.cause : s.want_cause);
+        stop_run(slot, again ? run.stop_reason : s.want_reason, again ? run.cause.value() : s.want_cause);
     }
     e_.index_deadline(slot);
 }
@@ -134,10 +134,10 @@ void Machine::stray() {
 }
 
 Machine::Node* Machine::find(std::string_view name, Slot* slot) {
-    const auto it = e_.by_name_.find(name);
-    if (it == e_.by_name_.end()) return nullptr;
-    if (slot != nullptr) *slot = it->second;
-    return &e_.nodes_[it->second];
+    const std::optional<Slot> found = e_.slot_of(name);
+    if (!found) return nullptr;
+    if (slot != nullptr) *slot = *found;
+    return &e_.nodes_[*found];
 }
 
 Run* Machine::run_named(std::string_view service, RunNumber number, Slot& slot) {
@@ -190,9 +190,10 @@ bool remember_session(Run& run, const Session& session) {
 }
 
 void Machine::on(const in::Spawned& in) {
-    const auto it = e_.spawns_.find(in.spawn);
-    if (it == e_.spawns_.end()) return stray();
-    Run& run = *run_of(node(it->second));
+    const Slot* const found = e_.spawns_.find(in.spawn);
+    if (found == nullptr) return stray();
+    const Slot slot = *found;
+    Run& run = *run_of(node(slot));
     run.cgroup = in.cgroup;
     if (!in.cgroup) remember_session(run, {in.pid, in.start_ticks});
     bool newborn = false;
@@ -201,15 +202,15 @@ void Machine::on(const in::Spawned& in) {
         newborn = process.pid == 0;
         process.pid = in.pid;
         process.start_ticks = in.start_ticks;
-        touch(it->second);
+        touch(slot);
     }
-    if (newborn) reach_newborn(it->second);
+    if (newborn) reach_newborn(slot);
 }
 
 void Machine::on(const in::Executed& in) {
-    const auto it = e_.spawns_.find(in.spawn);
-    if (it == e_.spawns_.end()) return stray();
-    const Slot slot = it->second;
+    const Slot* const found = e_.spawns_.find(in.spawn);
+    if (found == nullptr) return stray();
+    const Slot slot = *found;
     Run& run = *run_of(node(slot));
     for (Process& process : run.processes) {
         const bool before = process.state == ProcessState::asked || process.state == ProcessState::held;
@@ -226,17 +227,17 @@ void Machine::on(const in::Executed& in) {
 
 // A process that is no more, out of its run; nothing when its spawn is over.
 std::optional<Process> Machine::take_process(SpawnId spawn, Slot& slot) {
-    const auto it = e_.spawns_.find(spawn);
-    if (it == e_.spawns_.end()) return std::nullopt;
-    slot = it->second;
+    const Slot* const found = e_.spawns_.find(spawn);
+    if (found == nullptr) return std::nullopt;
+    slot = *found;
     Run& run = *run_of(node(slot));
     const auto process =
         std::find_if(run.processes.begin(), run.processes.end(), [&](const Process& p) { return p.spawn == spawn; });
     if (process == run.processes.end()) return std::nullopt;
     const Process gone = *process;
     run.processes.erase(process);
-    e_.spawns_.erase(it);
-    if (is_passing(gone.role)) std::erase_if(run.sessions, [&](const Session& one) { return one.id == gone.pid; });
+    e_.spawns_.erase(spawn);
+    if (is_passing(gone.role)) erase_if(run.sessions, [&](const Session& one) { return one.id == gone.pid; });
     touch(slot);
     return gone;
 }

@@ -22,7 +22,7 @@ void Machine::store(Slot slot, const in::Notified& in) {
     const Run& run = *run_of(node(slot));
     const std::string name = in.fd_name.empty() ? kUnnamed : in.fd_name;
     if (in.fd_store_remove && !s.stored.empty()) {
-        std::erase_if(s.stored, [&](const StoredDescriptor& one) {
+        erase_if(s.stored, [&](const StoredDescriptor& one) {
             if (one.name != name) return false;
             fx_.push_back(out::DropStored{s.name, one.key});
             return true;
@@ -46,7 +46,7 @@ void Machine::on(const in::StoredLost& in) {
     Slot slot = 0;
     Node* n = find(in.service, &slot);
     if (n == nullptr) return stray();
-    const std::size_t gone = std::erase_if(n->service.stored, [&](const StoredDescriptor& one) {
+    const std::size_t gone = erase_if(n->service.stored, [&](const StoredDescriptor& one) {
         if (std::find(in.keys.begin(), in.keys.end(), one.key) == in.keys.end()) return false;
         fx_.push_back(out::DropStored{n->service.name, one.key});
         return true;

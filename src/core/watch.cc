@@ -128,7 +128,7 @@ void Machine::adopt_main(Slot slot, std::int32_t pid, std::uint64_t start_ticks)
     process.adopted = true;
     run.processes.push_back(process);
     run.populated = true;
-    e_.spawns_[process.spawn] = slot;
+    e_.spawns_.insert_or_assign(process.spawn, slot);
     touch(slot);
     fx_.push_back(out::Adopt{node(slot).service.name, run.number, process.spawn, pid, start_ticks});
 }

@@ -74,9 +74,9 @@ std::string stage_text(const Run& run) {
 
 std::vector<std::string> Engine::waiting_for(const Service& service) const {
     std::vector<std::string> reasons;
-    const auto it = by_name_.find(service.name);
-    if (it == by_name_.end()) return reasons;
-    const Slot slot = it->second;
+    const std::optional<Slot> found = slot_of(service.name);
+    if (!found) return reasons;
+    const Slot slot = *found;
     if (service.runs.empty()) {
         if (service.state == State::waiting) Machine::start_gate(*this, slot, &reasons);
         if (service.state == State::backoff)
@@ -140,9 +140,9 @@ std::vector<std::string> Engine::why(const Service& service, const Now& now) con
                             cause(past.reason, past.cause));
         }
         if (s.last_reason == Reason::dependency_failed || s.last_reason == Reason::dependency_lost)
-            at = find(s.last_cause);
+            at = find(s.last_cause.value());
         if (at == nullptr && s.runs.empty() && s.state == State::waiting) {
-            const Machine::Gate gate = Machine::start_gate(*this, by_name_.find(s.name)->second);
+            const Machine::Gate gate = Machine::start_gate(*this, *slot_of(s.name));
             if (!gate.open) at = find(gate.culprit);
         }
     }

@@ -261,6 +261,7 @@ std::vector<std::string> JournalStore::unknown() const {
 
 void JournalStore::release_memory() {
     if (writer_) writer_->release_memory();
+    waiting_.lines.shrink_to_fit();
 }
 
 std::optional<kernel::PidRecord> JournalStore::pid_record(SpawnId spawn) const {

@@ -168,7 +168,7 @@ std::expected<kernel::SpawnRequest, LaunchError> launch_request(const core::Engi
     }
     request.argv = std::move(*argv);
     set_environment(request, *environment, things.inherited, !facts.listen_names.empty());
-    request.directory = spec.directory.empty() ? engine.instance().spec.directory : spec.directory;
+    request.directory = spec.directory.empty() ? engine.instance().spec.directory : spec.directory.value();
     std::optional<std::vector<std::pair<int, int>>> descriptors = descriptors_of(spec, things);
     if (!descriptors)
         return refuse("descriptors", {ErrorKind::failed, "`ready.fd` is the number of a socket", EINVAL, {}});

@@ -133,7 +133,7 @@ void LoggerKeeper::open_from_anchor(std::vector<std::uint64_t> keys) {
         for (auto& [key, fd] : kept) {
             const auto pipe = pipes_.find(key);
             if (pipe == pipes_.end()) continue;
-            opening_.emplace_back(pipe->second.item, share(std::move(fd)));
+            opening_.emplace_back(item_of(key, pipe->second), share(std::move(fd)));
             opening_.back().first.resumed = true;  // a line may be half written
         }
         flush();
@@ -145,14 +145,24 @@ void LoggerKeeper::open_from_anchor(std::vector<std::uint64_t> keys) {
     });
 }
 
+LoggerKeeper::Pipe LoggerKeeper::pipe_of(const wire::OpenItem& item) {
+    Pipe pipe{item.run, item.service, item.resumed, {}, nullptr};
+    if (item.spec != model::LogSpec{}) pipe.spec = item.spec;
+    return pipe;
+}
+
+wire::OpenItem LoggerKeeper::item_of(std::uint64_t key, const Pipe& pipe) {
+    return {key, pipe.run, pipe.service, pipe.spec.or_default(), pipe.resumed};
+}
+
 void LoggerKeeper::open(wire::OpenItem item, SharedFd read_end) {
-    pipes_.insert_or_assign(item.key, Pipe{item, nullptr});
+    pipes_.insert_or_assign(item.key, pipe_of(item));
     opening_.emplace_back(std::move(item), std::move(read_end));
 }
 
-void LoggerKeeper::reopen(wire::OpenItem item, bool in_doubt) {
+void LoggerKeeper::reopen(const wire::OpenItem& item, bool in_doubt) {
     const std::uint64_t key = item.key;
-    pipes_.insert_or_assign(key, Pipe{std::move(item), nullptr});
+    pipes_.insert_or_assign(key, pipe_of(item));
     if (in_doubt && running()) open_from_anchor({key});
 }
 

@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "base/box.hpp"
 #include "base/time.hpp"
 #include "kernel/epoll.hpp"
 #include "kernel/fd.hpp"
@@ -44,7 +45,7 @@ class LoggerKeeper {
     // one.
     void open(protocol::log::OpenItem item, SharedFd read_end);
     // A pipe of a predecessor's time: the living logger has it, or gets it from the anchor; in doubt it gets it again.
-    void reopen(protocol::log::OpenItem item, bool in_doubt);
+    void reopen(const protocol::log::OpenItem& item, bool in_doubt);
     void watch_for(protocol::log::Pattern pattern);
     // Whether or not it is open here: it may be of a predecessor's time.  The anchor gives it up once the logger is
     // told.
@@ -68,6 +69,8 @@ class LoggerKeeper {
     [[nodiscard]] bool running() const { return pid_ != 0 || starting_; }
     [[nodiscard]] std::int32_t pid() const { return pid_; }
     [[nodiscard]] Mono next_deadline() const { return std::min(restart_at_, silent_until_); }
+    // What a burst has made large.
+    void release_memory() { opening_.shrink_to_fit(); }
 
   private:
     void start();
@@ -82,10 +85,16 @@ class LoggerKeeper {
         std::string bytes;
         std::vector<SharedFd> fds;
     };
+    // What its item says, without what nearly all have alike.
     struct Pipe {
-        protocol::log::OpenItem item;
+        std::uint64_t run = 0;
+        std::string service;
+        bool resumed = false;
+        Box<model::LogSpec> spec;                         // absent: the defaults
         std::unique_ptr<protocol::log::Pattern> pattern;  // few have one
     };
+    static Pipe pipe_of(const protocol::log::OpenItem& item);
+    static protocol::log::OpenItem item_of(std::uint64_t key, const Pipe& pipe);
 
     kernel::Epoll& epoll_;
     AnchorLink& anchor_;

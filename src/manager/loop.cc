@@ -324,6 +324,9 @@ void Loop::give_back_memory() {
     inbox_.release_memory();
     journal_.release_memory();
     events_.release_memory();
+    logger_.release_memory();
+    processes_.release_memory();
+    engine_.release_memory();
     kernel::give_back_memory();
 }
 

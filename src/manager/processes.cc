@@ -32,45 +32,43 @@ void Processes::add(SpawnId spawn, std::int32_t pid, kernel::Fd pidfd, bool chil
 }
 
 std::optional<Processes::Ended> Processes::settle(SpawnId spawn, bool failed) {
-    const auto it = by_spawn_.find(spawn);
-    if (it == by_spawn_.end()) return std::nullopt;
-    it->second.settled = true;
-    it->second.failed = failed;
-    const auto early = early_.extract(it->second.pid);
+    Tracked* const process = by_spawn_.find(spawn);
+    if (process == nullptr) return std::nullopt;
+    process->settled = true;
+    process->failed = failed;
+    const auto early = early_.extract(process->pid);
     if (!early) return std::nullopt;
-    Ended ended = close(it, early.mapped());
+    const Ended ended = close(spawn, *process, early.mapped());
     return failed ? std::nullopt : std::optional(ended);
 }
 
 void Processes::unsettle(SpawnId spawn) {
-    if (const auto it = by_spawn_.find(spawn); it != by_spawn_.end()) it->second.settled = false;
+    if (Tracked* const process = by_spawn_.find(spawn)) process->settled = false;
 }
 
 const Processes::Tracked* Processes::find(SpawnId spawn) const {
-    const auto it = by_spawn_.find(spawn);
-    return it == by_spawn_.end() ? nullptr : &it->second;
+    return by_spawn_.find(spawn);
 }
 
 std::optional<SpawnId> Processes::by_pid(std::int32_t pid) const {
-    const auto it = by_pid_.find(pid);
-    return it == by_pid_.end() ? std::nullopt : std::optional(it->second);
+    const SpawnId* const spawn = by_pid_.find(pid);
+    return spawn == nullptr ? std::nullopt : std::optional(*spawn);
 }
 
 void Processes::forget(SpawnId spawn) {
-    const auto it = by_spawn_.find(spawn);
-    if (it == by_spawn_.end()) return;
-    if (it->second.brings_child) --bringing_;
-    by_pid_.erase(it->second.pid);
-    by_spawn_.erase(it);
+    const Tracked* const process = by_spawn_.find(spawn);
+    if (process == nullptr) return;
+    if (process->brings_child) --bringing_;
+    by_pid_.erase(process->pid);
+    by_spawn_.erase(spawn);
 }
 
-Processes::Ended Processes::close(std::map<SpawnId, Tracked>::iterator it, const anchor::Exit& exit) {
-    Ended ended{it->first, exit};
+Processes::Ended Processes::close(SpawnId spawn, const Tracked& process, const anchor::Exit& exit) {
     acknowledged_.push_back(exit.pid);
-    if (it->second.brings_child) ++brought_;
-    by_pid_.erase(it->second.pid);
-    by_spawn_.erase(it);
-    return ended;
+    if (process.brings_child) ++brought_;
+    by_pid_.erase(process.pid);
+    by_spawn_.erase(spawn);
+    return {spawn, exit};
 }
 
 std::optional<Processes::Ended> Processes::ended(const anchor::Exit& exit, bool spawning) {
@@ -82,13 +80,13 @@ std::optional<Processes::Ended> Processes::ended(const anchor::Exit& exit, bool 
             acknowledged_.push_back(exit.pid);
         return std::nullopt;
     }
-    const auto it = by_spawn_.find(*spawn);
-    if (!it->second.settled) {
+    const Tracked* const process = by_spawn_.find(*spawn);
+    if (!process->settled) {
         early_.insert_or_assign(exit.pid, exit);
         return std::nullopt;
     }
-    const bool failed = it->second.failed;
-    Ended ended = close(it, exit);
+    const bool failed = process->failed;
+    const Ended ended = close(*spawn, *process, exit);
     return failed ? std::nullopt : std::optional(ended);
 }
 
@@ -104,14 +102,19 @@ void Processes::spawner_idle() {
 }
 
 void Processes::expect_child_of(SpawnId spawn) {
-    const auto it = by_spawn_.find(spawn);
-    if (it != by_spawn_.end() && !std::exchange(it->second.brings_child, true)) ++bringing_;
+    Tracked* const process = by_spawn_.find(spawn);
+    if (process != nullptr && !std::exchange(process->brings_child, true)) ++bringing_;
 }
 
 void Processes::end_turn(bool spawning) {
     if (brought_ == 0) return;
     bringing_ -= std::exchange(brought_, 0);
     if (!spawning) spawner_idle();
+}
+
+void Processes::release_memory() {
+    by_spawn_.shrink_to_fit();
+    by_pid_.shrink_to_fit();
 }
 
 std::vector<std::int32_t> Processes::take_acknowledged() {

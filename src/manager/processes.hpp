@@ -12,6 +12,7 @@
 #include <set>
 #include <vector>
 
+#include "base/flat_map.hpp"
 #include "base/ids.hpp"
 #include "kernel/fd.hpp"
 #include "model/state.hpp"
@@ -62,13 +63,15 @@ class Processes {
     void end_turn(bool spawning);
     void acknowledge(std::int32_t pid) { acknowledged_.push_back(pid); }
 
+    // What a burst has made large.
+    void release_memory();
     [[nodiscard]] std::size_t size() const { return by_spawn_.size(); }
 
   private:
-    Ended close(std::map<SpawnId, Tracked>::iterator it, const anchor::Exit& exit);
+    Ended close(SpawnId spawn, const Tracked& process, const anchor::Exit& exit);
 
-    std::map<SpawnId, Tracked> by_spawn_;
-    std::map<std::int32_t, SpawnId> by_pid_;
+    FlatMap<SpawnId, Tracked> by_spawn_;
+    FlatMap<std::int32_t, SpawnId> by_pid_;
     std::map<std::int32_t, anchor::Exit> early_;  // before their start, or before their exec was settled
     std::set<std::int32_t> claimed_;
     std::size_t bringing_ = 0, brought_ = 0;  // processes that bring a child; of them ended in this turn

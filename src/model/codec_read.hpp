@@ -15,6 +15,7 @@
 #include "base/box.hpp"
 #include "base/ids.hpp"
 #include "base/limits.hpp"
+#include "base/rare.hpp"
 #include "base/result.hpp"
 #include "base/time.hpp"
 #include "model/codec_names.hpp"
@@ -145,6 +146,14 @@ bool decode_value(Node node, std::vector<T>& values, Reading& reading, Unknown* 
             if (!below.empty()) unknown->parts[identity_of(values[i], i)] = std::move(below);
         }
     }
+    return true;
+}
+
+template <class T>
+bool decode_value(Node node, Rare<T>& rare, Reading& reading, Unknown* unknown) {
+    T value;
+    if (!decode_value(node, value, reading, unknown)) return false;
+    rare = std::move(value);
     return true;
 }
 

@@ -131,7 +131,15 @@ bool scan_value(Scan& scan, std::vector<T>& values) {
     do {
         if (!scan.charge(sizeof(T)) || !scan_value(scan, values.emplace_back())) return false;
     } while (scan.take(','));
+    values.shrink_to_fit();  // what a specification has stays as long as it
     return scan.take(']');
+}
+template <class T>
+bool scan_value(Scan& scan, Rare<T>& rare) {
+    T value;
+    if (!scan_value(scan, value)) return false;
+    rare = std::move(value);
+    return true;
 }
 
 template <Described T>

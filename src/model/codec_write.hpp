@@ -10,6 +10,7 @@
 
 #include "base/box.hpp"
 #include "base/ids.hpp"
+#include "base/rare.hpp"
 #include "base/time.hpp"
 #include "model/codec_names.hpp"
 #include "model/codec_unknown.hpp"
@@ -88,6 +89,11 @@ void encode_value(std::string& out, const std::vector<T>& values, const Unknown*
         encode_value(out, values[i], part);
     }
     out += ']';
+}
+
+template <class T>
+void encode_value(std::string& out, const Rare<T>& rare, const Unknown* unknown) {
+    encode_value(out, rare.value(), unknown);
 }
 
 template <class T>

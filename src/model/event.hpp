@@ -26,7 +26,7 @@ struct Event {
     EventId cause;
     Reason reason = Reason::none;
     std::string detail;
-    std::optional<ExitStatus> exit;
+    Box<ExitStatus> exit;
     Duration delay{};                    // backoff
     std::string name;                    // user: what follows "abide.user."
     std::vector<Variable> fields;        // user

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/box.hpp"
+#include "base/rare.hpp"
 #include "base/time.hpp"
 
 namespace abide::model {
@@ -214,13 +215,13 @@ struct ServiceSpec {
     std::string name;  // SCOPE/NAME@INSTANCE; the system scope is implied
     Kind kind = Kind::service;
     Command command;
-    std::string description;
-    std::string directory;  // absolute; empty: the instance's own
-    std::vector<Variable> environment;
-    std::vector<Dependency> dependencies;
-    std::vector<std::string> provides;
-    std::vector<ExitMatch> success_exit;  // besides code 0, and for services the stop signal
-    std::vector<SocketSpec> sockets;
+    Rare<std::string> description;
+    Rare<std::string> directory;  // absolute; empty: the instance's own
+    Rare<std::vector<Variable>> environment;
+    Rare<std::vector<Dependency>> dependencies;
+    Rare<std::vector<std::string>> provides;
+    Rare<std::vector<ExitMatch>> success_exit;  // besides code 0, and for services the stop signal
+    Rare<std::vector<SocketSpec>> sockets;
     Box<Identity> identity;
     Box<Hooks> hooks;
     Box<ReadySpec> ready;

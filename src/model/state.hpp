@@ -12,7 +12,9 @@
 #include <string>
 #include <vector>
 
+#include "base/box.hpp"
 #include "base/ids.hpp"
+#include "base/rare.hpp"
 #include "base/time.hpp"
 #include "model/spec.hpp"
 
@@ -99,7 +101,7 @@ struct Run {
     Stage stage = Stage::none;
     std::uint64_t spec = 0;          // hash of the specification that this run was started with
     std::vector<Process> processes;  // the living ones, and asked ones
-    std::optional<ExitStatus> main_exit;
+    Box<ExitStatus> main_exit;
     bool populated = false;                                  // somebody of it may still live (cgroup, or session)
     bool ready = false, healthy = false, unhealthy = false;  // conditions
     bool was_ready = false;                                  // at least once in this run
@@ -115,7 +117,7 @@ struct Run {
     bool let_go = false;     // and was let go; the effect may be repeated
     bool container = false;  // the runtime may know a container of it: deleted before the run ends
     Reason start_reason = Reason::none, stop_reason = Reason::none;
-    std::string cause;  // the service, operation or process behind the reason
+    Rare<std::string> cause;  // the service, operation or process behind the reason
     Wall started_at{}, state_since{}, ready_at{};
     Mono started{};  // for the healthy period
     // Deadlines that judge a process; absent when not armed.
@@ -124,10 +126,10 @@ struct Run {
     std::uint64_t probe = 0;                    // number of the outstanding probe, 0: none
     std::uint32_t step = 0;                     // the next command of the list of hooks that runs now
     std::uint64_t log_key = 0, notify_key = 0;  // descriptors at the anchor; 0: none
-    std::string status_text;                    // STATUS=
+    Rare<std::string> status_text;              // STATUS=
     std::int32_t error_number = 0;              // ERRNO=
     Duration watchdog{};                        // WATCHDOG_USEC= overrides
-    std::vector<Session> sessions;              // without a cgroup: where its processes are looked for
+    Rare<std::vector<Session>> sessions;        // without a cgroup: where its processes are looked for
     EventId started_event, ready_event;         // what those who waited for it name as their cause
     std::optional<DecidedSignal> signal;
     bool operator==(const Run&) const = default;
@@ -146,7 +148,7 @@ struct PastRun {
     Wall started_at{}, ended_at{};
     Reason reason = Reason::none;
     std::string cause;
-    std::optional<ExitStatus> exit;
+    Box<ExitStatus> exit;
     bool operator==(const PastRun&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(PastRun, (), (number, started_at, ended_at, reason, cause, exit))
@@ -166,18 +168,18 @@ struct Service {
     Wall since{};
     RunNumber last_run;
     std::vector<Run> runs;  // usually one; the newest is the last
-    std::optional<ExitStatus> last_exit;
+    Box<ExitStatus> last_exit;
     Reason last_reason = Reason::none;
-    std::string last_cause;
+    Rare<std::string> last_cause;
     std::uint64_t restarts = 0;      // automatic ones since the last manual start
     std::uint32_t backoff_step = 0;  // consecutive unhealthy ends
     Duration backoff_delay{};        // as drawn, with jitter
     std::optional<Mono> backoff_until;
-    std::vector<Boot> restart_times;  // within the limit's window
-    std::vector<PastRun> past;
-    std::vector<StoredDescriptor> stored;  // oldest first
-    EventId last_event;                    // about this service
-    EventId wish_event;                    // the newest of the instance when the present wish was made
+    Rare<std::vector<Boot>> restart_times;  // within the limit's window
+    Rare<std::vector<PastRun>> past;
+    Rare<std::vector<StoredDescriptor>> stored;  // oldest first
+    EventId last_event;                          // about this service
+    EventId wish_event;                          // the newest of the instance when the present wish was made
     bool operator==(const Service&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(Service, (),

@@ -67,7 +67,7 @@ TEST(Seed, ChosenNamesMustExistAndTemplatesAreMade) {
 
 TEST(Seed, TooLargeASpecificationIsRefused) {
     Seed seed = seed_of({});
-    seed.configuration.services[0].description.assign(limits::kRecordBytes + 1, 'x');
+    seed.configuration.services[0].description.edit().assign(limits::kRecordBytes + 1, 'x');
     EXPECT_EQ(seed_journal(std::move(seed)).error().kind, ErrorKind::refused);
 }
 

@@ -184,7 +184,7 @@ TEST(Writer, BatchesAndSequenceNumbers) {
     EXPECT_EQ(first.kind(), RecordType::spec);
     EXPECT_TRUE(fits(test::spec_named("db")));
     model::ServiceSpec large = test::spec_named("db");
-    large.description.assign(17u << 20, 'x');
+    large.description.edit().assign(17u << 20, 'x');
     EXPECT_FALSE(fits(large));
 }
 

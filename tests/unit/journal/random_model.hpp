@@ -74,6 +74,10 @@ class RandomModel {
         values.resize(below(4));
         for (T& value : values) fill(value);
     }
+    template <class T>
+    void fill(Rare<T>& rare) {
+        fill(rare.edit());
+    }
     template <model::detail::Described T>
     void fill(T& value) {
         boost::mp11::mp_for_each<model::detail::Members<T>>([&](auto descriptor) {

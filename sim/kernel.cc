@@ -1,6 +1,7 @@
 // sim/kernel.cc -- how the fake kernel answers each effect.
 #include <csignal>
 
+#include "exit.hpp"
 #include "world.hpp"
 
 namespace abide::sim {
@@ -10,13 +11,6 @@ using namespace model;
 namespace {
 
 constexpr Duration kSoon = milliseconds(1);
-
-ExitStatus code(int value) {
-    return {ExitKind::code, value, false, {}, {}};
-}
-ExitStatus signal_exit(int value) {
-    return {ExitKind::signal, value, false, {}, {}};
-}
 
 }  // namespace
 

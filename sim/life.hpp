@@ -52,6 +52,8 @@ class Life {
     std::string problem() const;
 
   private:
+    static constexpr std::uint64_t kTicks = 1;  // when every process here was started
+
     struct FakeProcess {
         std::string service;
         RunNumber run;

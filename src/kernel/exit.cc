@@ -15,6 +15,7 @@
 
 #include "kernel/process.hpp"
 #include "kernel/raw.hpp"
+#include "kernel/spawn_child.hpp"
 
 namespace abide::kernel {
 namespace {
@@ -55,11 +56,16 @@ Taking take(int id_type, id_t id, ExitReport& report) {
 
 constexpr int kProbeStatus = 42;
 
-// A child that shares our memory and is gone before this returns, as with vfork(2): no cost that grows with us.
-ABIDE_RAW __attribute__((noinline)) long clone_and_leave(int* pidfd) {
-    const long pid = raw::call(__NR_clone, CLONE_VM | CLONE_VFORK | CLONE_PIDFD, 0, raw::address(pidfd), 0, 0);
-    if (pid == 0) raw::leave(kProbeStatus);
-    return pid;
+extern "C" [[noreturn]] ABIDE_RAW void abide_leave_at_once(void*) {
+    raw::leave(kProbeStatus);
+}
+
+// A child that shares our memory and is gone before this returns, as with vfork(2): no cost that grows with us.  On a
+// stack of its own: it would overwrite what a function that has not returned yet needs.
+long clone_and_leave(int* pidfd) {
+    alignas(16) std::byte stack[512];
+    return enter_child(CLONE_VM | CLONE_VFORK | CLONE_PIDFD, stack + sizeof stack, pidfd, &abide_leave_at_once,
+                       nullptr);
 }
 
 }  // namespace

@@ -58,7 +58,7 @@ std::unique_ptr<FoldersAhead> FoldersAhead::begin(Fd parent, std::vector<std::st
     std::unique_ptr<FoldersAhead> ahead(new FoldersAhead(std::move(parent), std::move(names)));
     const AllSignalsBlocked blocked;
     // Without an exit signal: nobody but us is told of its end.
-    const long pid = enter_child(CLONE_VM, ahead->stack_.data() + kStackBytes, &make_folders, &ahead->plan_);
+    const long pid = enter_child(CLONE_VM, ahead->stack_.data() + kStackBytes, nullptr, &make_folders, &ahead->plan_);
     if (pid < 0) return nullptr;
     ahead->child_ = static_cast<pid_t>(pid);
     return ahead;

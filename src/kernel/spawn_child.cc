@@ -235,8 +235,8 @@ ABIDE_RAW long enter_by_clone(unsigned long flags, std::byte* stack_top, int* pi
                  &abide_spawn_child, plan);
 }
 
-ABIDE_RAW long enter_child(unsigned long flags, std::byte* stack_top, Run run, void* what) {
-    return enter(__NR_clone, static_cast<long>(flags), raw::address(stack_top), 0, 0, 0, run, what);
+ABIDE_RAW long enter_child(unsigned long flags, std::byte* stack_top, int* pidfd, Run run, void* what) {
+    return enter(__NR_clone, static_cast<long>(flags), raw::address(stack_top), raw::address(pidfd), 0, 0, run, what);
 }
 
 }  // namespace abide::kernel

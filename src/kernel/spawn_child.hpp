@@ -14,7 +14,8 @@ struct CloneArguments {
 // Both return the child's pid or a negative errno.  The child never returns.
 long enter_by_clone3(CloneArguments* arguments, std::size_t size, ChildPlan* plan);
 long enter_by_clone(unsigned long flags, std::byte* stack_top, int* pidfd, ChildPlan* plan);
-// The same for another child: it runs `run`, which never returns and is as careful as ours (spawn_child.cc).
-long enter_child(unsigned long flags, std::byte* stack_top, void (*run)(void*), void* what);
+// The same for another child: it runs `run`, which never returns and is as careful as ours (spawn_child.cc).  `pidfd`:
+// where CLONE_PIDFD puts it.
+long enter_child(unsigned long flags, std::byte* stack_top, int* pidfd, void (*run)(void*), void* what);
 
 }  // namespace abide::kernel

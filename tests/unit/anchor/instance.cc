@@ -158,6 +158,7 @@ void spawn_many(int strings, int count) {
 
 [[noreturn]] void be_puppet() {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    signal(SIGSEGV, SIG_DFL);  // it is to end by it, also where a sanitizer would catch it
     const char* name = getenv(kVariable);
     socklen_t bytes = 0;
     const int strings = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);

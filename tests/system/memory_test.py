@@ -6,7 +6,7 @@ from pathlib import Path
 from harness import instance, until
 
 FEW, MANY = 50, 450
-MOST_KIB = 2.6  # a service with a short command; 2.2 were measured
+MOST_KIB = 3.0  # a service with a short command; 2.2 were measured, 3.65 when bursts left their buffers behind
 
 
 def services(count):

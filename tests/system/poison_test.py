@@ -48,6 +48,17 @@ def kill_manager(one):
     os.kill(pid, signal.SIGKILL)
 
 
+@contextlib.contextmanager
+def rescued():
+    """No manager can build its engine: there is a rescue."""
+    with poisoned() as (one, poison):
+        before = pids(one)
+        poison.write_text("build")
+        kill_manager(one)
+        until(lambda: generation(one)["rescue"], 20)
+        yield one, poison, before
+
+
 def test_a_record_is_left_out_and_comes_back():
     with poisoned() as (one, poison):
         before = pids(one)
@@ -79,11 +90,7 @@ def test_a_request_is_refused():
 
 
 def test_rescue_and_the_way_out():
-    with poisoned() as (one, poison):
-        before = pids(one)
-        poison.write_text("build")
-        kill_manager(one)
-        until(lambda: generation(one)["rescue"], 20)
+    with rescued() as (one, poison, before):
         seen = {s["name"]: s["pid"] for s in json.loads(one.ok("status", "--json"))}
         assert seen == {name: before[name][0] for name in ("plain", "child")}
         refused = one.run("start", "idle")
@@ -106,11 +113,7 @@ def test_rescue_and_the_way_out():
 
 def test_out_of_a_rescue_no_program_is_believed_unseen():
     """Refused in its rehearsal, or taken back from its probation: then it is a rescue as before."""
-    with poisoned() as (one, poison):
-        before = pids(one)
-        poison.write_text("build")
-        kill_manager(one)
-        until(lambda: generation(one)["rescue"], 20)
+    with rescued() as (one, poison, before):
         manager = one.where()["manager_pid"]
         programs = [(path, "") for path in (os.path.realpath("/bin/sh"), str(one.config), "/no/such/program")]
         for program, word in [*programs, (bad(one, "exit-1"), "status 1"), (bad(one, "refuse"), "refuses the journal"),
@@ -138,11 +141,7 @@ def test_out_of_a_rescue_no_program_is_believed_unseen():
 
 
 def test_down_ends_a_rescue():
-    with poisoned() as (one, poison):
-        before = pids(one)
-        poison.write_text("build")
-        kill_manager(one)
-        until(lambda: generation(one)["rescue"], 20)
+    with rescued() as (one, poison, before):
         one.run("down")
         until(lambda: not alive(before["plain"][0]))
 

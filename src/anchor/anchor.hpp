@@ -125,6 +125,7 @@ struct Anchor : Lasting {
     char** environment;
     char** words;               // argv
     int signals;                // signalfd
+    bool manager_stopped;       // by a signal: it owes us to go on
     std::int64_t sweep_ns;      // when to look for zombies that no signal named; 0: not at all
     std::uint32_t sweep_waits;  // so many sweeps gave way to one that is about to be reaped
     bool sweep_blocked;         // the first zombie the kernel shows is a known one: go on when it was reaped
@@ -177,6 +178,7 @@ bool is_closer(Anchor& a, int pid);  // and forgets it: it has ended
 
 // manager.cc: keeping one alive.
 void tend_manager(Anchor& a, std::int64_t now);  // starts, notices its end, kills a hung one
+void look_for_stop(Anchor& a);                   // SIGCHLD: somebody may have stopped it, or let it go on
 std::int64_t hang_deadline(const Anchor& a);     // 0: nothing is outstanding
 
 // swap.cc: another program for the manager, and back.

@@ -106,10 +106,9 @@ void take_descriptors(const Handed& handed) {
 }
 
 void take_signals(Anchor& a, bool renewed) {
-    sys::Action action{};  // an inherited SIG_IGN of SIGCHLD would reap behind our back; SA_NOCLDSTOP: only ends matter
+    const sys::Action action{};  // an inherited SIG_IGN of SIGCHLD would reap behind our back
     for (int signal = 1; signal <= kLastSignal; ++signal) {
         if (renewed && signal != SIGCHLD) continue;  // to set what is set may discard what is pending, sigaction(2)
-        action.flags = signal == SIGCHLD ? SA_NOCLDSTOP : 0;
         sys::set_action(signal, &action);
     }
     survive_faults(a);

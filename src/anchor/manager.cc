@@ -141,11 +141,19 @@ void fence(Anchor& a, std::int64_t now) {
 std::int64_t hang_deadline(const Anchor& a) {
     const Manager& m = a.manager;
     if (m.pid == 0 || m.kill_ns != 0 || a.hang_ns == 0) return 0;
-    bool outstanding = !m.greeted || a.pushed > 0;
+    bool outstanding = !m.greeted || a.pushed > 0 || a.manager_stopped;
     for (std::uint32_t i = 0; i < a.wish_count; ++i) outstanding = outstanding || a.wishes[i].sent;
     if (!outstanding) return 0;
     const std::int64_t deadline = m.heard_ns + a.hang_ns;
     return deadline > m.working_ns ? deadline : m.working_ns;
+}
+
+// Asked after every SIGCHLD, not read from it: signals coalesce (signal(7)), and a state does not.
+void look_for_stop(Anchor& a) {
+    sys::WaitInfo info{};
+    if (a.manager.pid != 0) sys::waitid(P_PID, a.manager.pid, &info, WSTOPPED | WNOHANG | WNOWAIT);
+    if (info.pid != 0 && hang_deadline(a) == 0) a.manager.heard_ns = sys::monotonic_ns();
+    a.manager_stopped = info.pid != 0;
 }
 
 void tend_manager(Anchor& a, std::int64_t now) {

@@ -49,6 +49,11 @@ std::size_t hello(const Request& r) {
     return sizeof answer;
 }
 
+// What is the manager's own can't block; all else is closed by a child.
+void let_go(const Request& r, int fd) {
+    (r.header.flags & kOurs) != 0 ? void(sys::close(fd)) : close_later(r.a, fd);
+}
+
 void put(const Request& r) {
     Anchor& a = r.a;
     const auto* keys = r.items<std::uint64_t>();
@@ -67,11 +72,7 @@ void put(const Request& r) {
         const int old = slot->fd;  // 0 in a new entry: descriptor 0 is never kept
         slot->fd = r.fds[i];
         if (keys[i] == std::uint64_t(Key::journal)) a.manager.sealed = false;
-        if (old == 0) continue;
-        if ((r.header.flags & kOurs) != 0)
-            sys::close(old);
-        else
-            close_later(a, old);
+        if (old != 0) let_go(r, old);
     }
 }
 
@@ -88,10 +89,7 @@ void drop(const Request& r) {
     for (std::uint32_t i = 0; i < r.header.count; ++i) {
         Kept* slot = r.a.kept.find(keys[i]);
         if (slot == nullptr) continue;
-        if ((r.header.flags & kOurs) != 0)
-            sys::close(slot->fd);
-        else
-            close_later(r.a, slot->fd);
+        let_go(r, slot->fd);
         r.a.kept.remove(slot);
     }
 }
@@ -141,11 +139,6 @@ void ready(Manager& m) {
 
 void working(Manager& m, std::uint64_t ms) {
     m.working_ns = sys::monotonic_ns() + std::int64_t(ms < 86'400'000 ? ms : 86'400'000) * kMs;
-}
-
-void end(const Request& r) {
-    r.a.end = *r.items<End>();
-    r.a.end_asked = true;
 }
 
 std::size_t generation(const Request& r) {
@@ -226,7 +219,7 @@ bool handle(Anchor& a, std::size_t body_bytes, const int* fds, std::uint32_t fd_
         case Verb::mark: mark(request); break;
         case Verb::ready: ready(a.manager); break;
         case Verb::working: working(a.manager, request.items<Working>()->extend_ms); break;
-        case Verb::end: end(request); break;
+        case Verb::end: a.end = *request.items<End>(), a.end_asked = true; break;
         case Verb::swap: out.header.status = begin_swap(a, *request.items<Swap>()); break;
         case Verb::commit: out.header.status = commit_swap(a, *request.items<Commit>()); break;
         case Verb::generation: body = generation(request); break;

@@ -29,7 +29,7 @@ void read_signals(Anchor& a) {
         if (got <= 0) return;
         for (const signalfd_siginfo* info = infos; info < infos + got / long(sizeof *info); ++info) {
             const int signal = int(info->ssi_signo);
-            if (signal == SIGCHLD) child_signal(a, int(info->ssi_pid));
+            if (signal == SIGCHLD) child_signal(a, int(info->ssi_pid)), look_for_stop(a);
             if (!is_wish(signal) || a.wish_count == kMaxWishes) continue;
             if (++a.wish_tag == 0) ++a.wish_tag;
             a.wishes[a.wish_count++] = {a.wish_tag, false, {signal, int(info->ssi_pid), info->ssi_uid, info->ssi_code}};

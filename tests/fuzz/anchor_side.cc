@@ -10,6 +10,7 @@ namespace abide::anchor {
 std::int64_t hang_deadline(const Anchor&) {
     return 0;
 }
+void look_for_stop(Anchor&) {}
 std::uint32_t begin_swap(Anchor&, const Swap&) {
     return EINVAL;
 }

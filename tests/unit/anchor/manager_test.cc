@@ -230,6 +230,21 @@ TEST(Manager, AHangIsOnlyWhatIsOutstanding) {
     EXPECT_FALSE(instance.starts_manager_within(700ms));
 }
 
+TEST(Manager, OneThatWasStoppedIsReplacedUnlessItGoesOn) {
+    Instance instance({.words = {"--hang-ms=400"}});
+    Puppet first = instance.manager();
+    first.hello();
+    kill(first.pid(), SIGSTOP);
+    EXPECT_FALSE(instance.starts_manager_within(50ms));
+    kill(first.pid(), SIGCONT);
+    EXPECT_FALSE(instance.starts_manager_within(900ms)) << "it went on in time";
+    kill(first.pid(), SIGSTOP);
+    ASSERT_TRUE(instance.starts_manager_within(3000ms)) << "nobody asks anything, and it owes us to go on";
+    Puppet second = instance.manager();
+    EXPECT_EQ(second.hello().start, std::uint32_t(Start::hung));
+    EXPECT_FALSE(instance.starts_manager_within(900ms));
+}
+
 TEST(Manager, OneWithoutHelloOrSocketIsReplaced) {
     Instance instance({.words = {"--hang-ms=300"}});
     Puppet silent = instance.manager();

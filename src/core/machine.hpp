@@ -61,7 +61,7 @@ class Machine {
     void on(const model::in::BecameReady& in);
     void on(const model::in::Frozen& in);
     void on(const model::in::UpgradeEnded& in);
-    void take_over(const model::Operation& upgrade);
+    void take_over(const model::RescueUpgrade& upgrade);
     void on(const model::in::Ticked& in);
     void on(const model::in::Signalled& in);
     void on(const model::in::Recovered& in);

@@ -144,7 +144,7 @@ void Machine::announce(const in::Recovered& in) {
     Event event;
     event.type = EventType::supervisor_rescue;
     if (in.rescue) event.cause = publish(event);
-    if (in.upgrade) take_over(*in.upgrade);
+    for (const RescueUpgrade& upgrade : in.upgrades) take_over(upgrade);
     event.type = in.first ? EventType::supervisor_started : EventType::supervisor_recovered;
     const EventId begun = publish(std::move(event));
     if (in.first) e_.instance_.begun_event = begun;

@@ -34,10 +34,12 @@ void Machine::upgrade(const in::Requested& in, Operation& op) {
     fx_.push_back(out::Upgrade{op.id, in.program, in.probation, in.verb == Verb::upgrade_anchor});
 }
 
-// What becomes of it is told later, as of any other.
-void Machine::take_over(const Operation& upgrade) {
-    if (!e_.operations_.emplace(upgrade.id, upgrade).second) return;
-    e_.changed_operations_.insert(upgrade.id);
+// One that is still pending is told of later, as any other.
+void Machine::take_over(const RescueUpgrade& upgrade) {
+    const OperationId id = upgrade.operation.id;
+    if (!e_.operations_.emplace(id, upgrade.operation).second) return;
+    e_.changed_operations_.insert(id);
+    if (upgrade.outcome != Outcome::pending) on(in::UpgradeEnded{id, upgrade.outcome, upgrade.detail});
 }
 
 void Machine::on(const in::UpgradeEnded& in) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <ranges>
 #include <set>
 
 #include "base/limits.hpp"
@@ -34,6 +35,7 @@ constexpr Duration kSayAgain = seconds(6 * 3600);
 constexpr std::uint64_t kWorkingMs = 86'400'000;
 constexpr std::uint32_t kGraceMs = 10'000;
 constexpr std::size_t kJournalBytes = std::size_t{1} << 30;
+constexpr std::uint64_t kMostUpgrades = 4096;  // each has a number of its own
 constexpr std::size_t kEnvironmentBytes = 4u << 20, kReadBytes = 64u << 10, kClients = 64;
 constexpr int kTerm = 15, kKill = 9, kInterrupt = 2;
 
@@ -99,17 +101,21 @@ Result<kernel::Fd> copy_journal(AnchorLink& anchor) {
     return kernel::make_memfd("abide-journal-copy", *bytes);
 }
 
-// What became of an upgrade that this rescue, or one before it, has begun.
-model::UpgradeResult result_of(const AskedOfRescue& asked, const anchor::Generation& told) {
-    model::UpgradeResult result{false, asked.operation.detail, model::Outcome::refused, asked.refused, {}};
-    if (!asked.refused.empty()) return result;
-    result.outcome = model::Outcome::failed;
-    result.detail = "it was interrupted; nothing was changed";
-    if (told.ticket != asked.operation.id.value) return result;
-    const bool committed = static_cast<anchor::Verdict>(told.verdict) == anchor::Verdict::committed;
-    result.outcome = committed ? model::Outcome::done : model::Outcome::rolled_back;
-    result.detail = committed ? std::string() : words_of(told);
-    return result;
+bool has_ended(const model::RescueUpgrade& asked) {
+    return asked.outcome != model::Outcome::pending;
+}
+
+// What became of an upgrade that a rescue before this one has begun, by what the anchor says.
+void settle(model::RescueUpgrade& asked, const anchor::Generation& told) {
+    if (has_ended(asked)) return;
+    asked.outcome = model::Outcome::failed;
+    asked.detail = "it was interrupted; nothing was changed";
+    if (told.ticket != asked.operation.id.value) return;
+    const auto verdict = static_cast<anchor::Verdict>(told.verdict);
+    asked.detail = verdict == anchor::Verdict::committed ? std::string() : words_of(told);
+    asked.outcome = verdict == anchor::Verdict::pending     ? model::Outcome::pending  // on probation: that is us
+                    : verdict == anchor::Verdict::committed ? model::Outcome::done
+                                                            : model::Outcome::rolled_back;
 }
 
 class Rescue {
@@ -132,6 +138,7 @@ class Rescue {
             read_places(places->second);
         asked_ = asked_of_rescue(uses_.anchor);
         if (const auto told = uses_.anchor.generation_now()) told_ = *told;
+        if (!asked_.empty()) settle(asked_.back(), told_);
         if (Status added = epoll_.add(uses_.anchor.fd(), EPOLLIN, token_of(Watched::anchor)); !added) return added;
         if (Status added = epoll_.add(uses_.spawner.fd(), EPOLLIN, token_of(Watched::spawner)); !added) return added;
         return epoll_.add(listener_.get(), EPOLLIN, token_of(Watched::control));
@@ -279,7 +286,10 @@ class Rescue {
         reply.probation = words_of(told_);
         reply.swaps = static_cast<std::int64_t>(told_.swaps);
         reply.rollbacks = told_.rollbacks;
-        if (asked_ && !handover_.under_way()) reply.last_upgrade = control::upgrade_of(result_of(*asked_, told_));
+        const auto ended = std::ranges::find_if(asked_ | std::views::reverse, has_ended);
+        if (ended != asked_.rend())
+            reply.last_upgrade =
+                control::upgrade_of({false, ended->operation.detail, ended->outcome, ended->detail, {}});
         return reply;
     }
 
@@ -341,34 +351,38 @@ class Rescue {
     std::string upgrade(std::uint64_t id, const varlink::Call& call, const Caller& caller) {
         const auto request = control::read<control::UpgradeRequest>(call.parameters);
         if (!request) return varlink::invalid_parameter(request.error());
-        const bool asked_before = asked_ && !request->request.empty() && asked_->operation.ticket == request->request &&
-                                  asked_->operation.requester.uid == caller.uid;
-        if (!asked_before) {
-            if (handover_.under_way() || request->anchor)
+        const bool under_way = !asked_.empty() && !has_ended(asked_.back());
+        auto asked = std::ranges::find_if(asked_, [&](const model::RescueUpgrade& one) {
+            return !request->request.empty() && one.operation.ticket == request->request &&
+                   one.operation.requester.uid == caller.uid;
+        });
+        if (asked == asked_.end()) {
+            if (under_way || request->anchor || count_ == kMostUpgrades)
                 return control::error_message({ErrorKind::refused,
                                                request->anchor ? "this is a rescue: it can't replace the anchor"
-                                                               : "another upgrade is being rehearsed",
+                                               : under_way     ? "another upgrade is under way"
+                                                               : "this rescue was asked too often",
                                                0,
                                                {}});
             begin_upgrade(*request, caller);
+            asked = asked_.end() - 1;
         }
-        if (!handover_.under_way()) return upgrade_reply();
-        if (!request->wait) return varlink::build_reply(control::write(control::operation_of(asked_->operation)));
+        if (has_ended(*asked) || !request->wait) return upgrade_reply(*asked);
         waiting_.push_back(id);
         return {};
     }
 
     void begin_upgrade(const control::UpgradeRequest& request, const Caller& caller) {
-        asked_.emplace();
-        model::Operation& operation = asked_->operation;
-        operation.id = operation_of_rescue(uses_.hello.epoch);
+        if (asked_.size() == kAskedOfRescue) asked_.erase(asked_.begin());
+        model::Operation& operation = asked_.emplace_back().operation;
+        operation.id = operation_of_rescue(uses_.hello.epoch, count_++);
         operation.verb = model::Verb::upgrade;
         operation.requester = permissions_.requester(caller);
         operation.asked_at = kernel::now().wall;
         operation.detail = request.program;
         operation.ticket = request.request;
         const std::int64_t probation_ms = request.probation_ms.value_or(control::kProbationMs);
-        Status begun = keep(uses_.anchor, *asked_);
+        Status begun = keep(uses_.anchor, asked_);
         Result<kernel::Fd> journal = copy_journal(uses_.anchor);
         if (begun && !journal) begun = std::unexpected(journal.error());
         if (begun)
@@ -380,21 +394,23 @@ class Rescue {
     }
 
     void note_refusal(std::string why) {
-        asked_->refused = std::move(why);
-        if (const Status kept = keep(uses_.anchor, *asked_); !kept) complain(describe(kept.error()));
+        asked_.back().outcome = model::Outcome::refused;
+        asked_.back().detail = std::move(why);
+        if (const Status kept = keep(uses_.anchor, asked_); !kept) complain(describe(kept.error()));
     }
 
     void refuse_upgrade(std::string why) {
         note_refusal(std::move(why));
-        for (const std::uint64_t client : std::exchange(waiting_, {})) reply(client, upgrade_reply());
+        for (const std::uint64_t client : std::exchange(waiting_, {})) reply(client, upgrade_reply(asked_.back()));
     }
 
-    std::string upgrade_reply() const {
-        model::Operation ended = asked_->operation;
-        const model::UpgradeResult result = result_of(*asked_, told_);
-        ended.outcome = result.outcome;
-        ended.detail = result.detail;
-        return varlink::build_reply(control::write(control::operation_of(ended)));
+    static std::string upgrade_reply(const model::RescueUpgrade& asked) {
+        model::Operation told = asked.operation;
+        if (has_ended(asked)) {
+            told.outcome = asked.outcome;
+            told.detail = asked.detail;
+        }
+        return varlink::build_reply(control::write(control::operation_of(told)));
     }
 
     RescueUses uses_;
@@ -405,9 +421,10 @@ class Rescue {
     std::map<std::uint64_t, Client> clients_;
     std::vector<Stopping> stopping_;
     Handover handover_;
-    std::optional<AskedOfRescue> asked_;  // the last one, of a rescue before this one as well
-    anchor::Generation told_;             // what the anchor knew of it when this rescue began
-    std::vector<std::uint64_t> waiting_;  // clients, for its end
+    std::vector<model::RescueUpgrade> asked_;  // of rescues before this one as well; at most the last is under way
+    std::uint64_t count_ = 0;                  // asked of this one
+    anchor::Generation told_;                  // what the anchor knew of the last when this rescue began
+    std::vector<std::uint64_t> waiting_;       // clients, for its end
     std::uint64_t last_id_ = 0;
     bool over_ = false;
 };

@@ -1,12 +1,12 @@
-// manager/rescue_upgrade.hpp -- an upgrade that was asked of a rescue: what the next manager that works must know of
-// it.
+// manager/rescue_upgrade.hpp -- upgrades that were asked of a rescue: what the next manager that works must know of
+// them.
 //
-// A rescue writes no journal, so the operation stands in a memory file that the anchor keeps, until a manager has
-// journaled what became of it.
+// A rescue writes no journal, so they stand in a memory file that the anchor keeps, until a manager has journaled what
+// became of them.
 #pragma once
 
-#include <optional>
-#include <string>
+#include <cstdint>
+#include <vector>
 
 #include "manager/anchor_link.hpp"
 #include "manager/run_key.hpp"
@@ -14,20 +14,16 @@
 
 namespace abide::manager {
 
-struct AskedOfRescue {
-    model::Operation operation;  // pending; the program stands in its detail
-    std::string refused;         // why it came to nothing, if the rescue knows
-};
-
 inline constexpr std::uint64_t kAskedOfRescueKey = anchor_key(Keep::rescue_upgrade, 1);
+inline constexpr std::size_t kAskedOfRescue = 64;  // more are kept by nobody: the oldest give way
 
-// Above those that journals number.
-constexpr OperationId operation_of_rescue(std::uint64_t epoch) {
-    return OperationId{(std::uint64_t{1} << 40) + epoch};
+// Above those that journals number.  `count`: of those that this manager was asked for, below 4,096.
+constexpr OperationId operation_of_rescue(std::uint64_t epoch, std::uint64_t count) {
+    return OperationId{(std::uint64_t{1} << 40) + (epoch << 12) + count};
 }
 
-Status keep(AnchorLink& anchor, const AskedOfRescue& asked);
-// Nothing: none is kept.
-std::optional<AskedOfRescue> asked_of_rescue(AnchorLink& anchor);
+// Oldest first; all but the last have an outcome.
+Status keep(AnchorLink& anchor, const std::vector<model::RescueUpgrade>& asked);
+std::vector<model::RescueUpgrade> asked_of_rescue(AnchorLink& anchor);
 
 }  // namespace abide::manager

@@ -297,12 +297,12 @@ Status Loop::recover() {
     const Cursor::Signalled signalled = cursor_.signalled(engine_.instance().last_signal);
     recovered.signalled = signalled.known;
     recovered.signalled_others = signalled.others;
-    const std::optional<AskedOfRescue> asked = asked_of_rescue(anchor_);
-    if (asked) recovered.upgrade = asked->operation;
+    const std::vector<model::RescueUpgrade> asked = asked_of_rescue(anchor_);
+    recovered.upgrades = asked;
     inbox_.push(InputClass::process, std::move(recovered));
     upgrader_.set_places(places_.where.control, hello_.epoch);
     control_.set_vouch([this](const control::VouchRequest& request) { upgrader_.vouch(request); });
-    upgrader_.recovered(*told, static_cast<anchor::Start>(hello_.start), asked ? &*asked : nullptr);
+    upgrader_.recovered(*told, static_cast<anchor::Start>(hello_.start), asked);
     describe_generation(*told);
     anchor_.ready();
     anchor_.working(0);

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <span>
@@ -124,12 +125,13 @@ void Upgrader::settle(OperationId operation, const anchor::Generation& told) {
     end(operation, Outcome::rolled_back, words_of(told));
 }
 
-void Upgrader::recovered(const anchor::Generation& told, anchor::Start start, const AskedOfRescue* asked) {
+void Upgrader::recovered(const anchor::Generation& told, anchor::Start start,
+                         const std::vector<model::RescueUpgrade>& asked) {
     // The first one is the one that was begun; those that joined it end with it.
     bool told_one = false;
     for (const auto& [id, operation] : uses_.engine.operations()) {
-        if (operation.outcome != Outcome::pending || told_one || (asked != nullptr && id == asked->operation.id))
-            continue;
+        const auto is_this = [&id](const model::RescueUpgrade& one) { return one.operation.id == id; };
+        if (operation.outcome != Outcome::pending || told_one || std::ranges::any_of(asked, is_this)) continue;
         const bool ours = operation.verb == model::Verb::upgrade;
         if (!ours && operation.verb != model::Verb::upgrade_anchor) continue;
         told_one = true;
@@ -138,20 +140,18 @@ void Upgrader::recovered(const anchor::Generation& told, anchor::Start start, co
         else
             end(id, Outcome::failed, "it was interrupted; nothing was changed");
     }
-    if (asked != nullptr) recovered(told, *asked);
+    if (!asked.empty()) recovered(told, asked.back());
     if (start != anchor::Start::upgraded || static_cast<anchor::Verdict>(told.verdict) != anchor::Verdict::pending)
         uses_.journal.raise_format();
 }
 
-void Upgrader::recovered(const anchor::Generation& told, const AskedOfRescue& asked) {
-    asked_of_rescue_ = asked.operation.id;
-    const model::Operation* known = uses_.engine.operation(asked.operation.id);
-    if (known != nullptr && known->outcome != Outcome::pending) {
-        told_of_rescue_ = true;  // by a manager that had no time to say so
-        return;
-    }
-    if (!asked.refused.empty()) return end(asked.operation.id, Outcome::refused, asked.refused);
-    settle(asked.operation.id, told);
+// Those before the last have an outcome, and are told of as they are taken over.
+void Upgrader::recovered(const anchor::Generation& told, const model::RescueUpgrade& last) {
+    asked_of_rescue_ = last.operation.id;
+    const model::Operation* known = uses_.engine.operation(last.operation.id);
+    const bool was_told = known != nullptr && known->outcome != Outcome::pending;  // by one that could not say so
+    told_of_rescue_ = was_told || last.outcome != Outcome::pending;
+    if (!told_of_rescue_) settle(last.operation.id, told);
 }
 
 }  // namespace abide::manager

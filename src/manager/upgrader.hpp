@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/time.hpp"
 #include "core/engine.hpp"
@@ -43,8 +44,9 @@ class Upgrader {
     void on_spawn(kernel::SpawnEvent event) { handover_.on_spawn(std::move(event)); }
     void on_link();
     // A manager came: what became of the upgrades that are under way?
-    // `asked`: of managers that could only rescue, or null.
-    void recovered(const anchor::Generation& told, anchor::Start start, const AskedOfRescue* asked);
+    // `asked`: of managers that could only rescue.
+    void recovered(const anchor::Generation& told, anchor::Start start,
+                   const std::vector<model::RescueUpgrade>& asked);
     void vouch(const control::VouchRequest& request);
 
     // The place is given: this manager ends at once.
@@ -53,7 +55,7 @@ class Upgrader {
     bool take_committed() { return std::exchange(committed_, false); }
     // True once after the anchor was replaced.
     bool take_committed_anchor() { return std::exchange(committed_anchor_, false); }
-    // True once after it was decided what became of an upgrade that was asked of a rescue.
+    // True once after it was decided what became of all upgrades that were asked of a rescue.
     bool take_told_of_rescue() { return std::exchange(told_of_rescue_, false); }
     [[nodiscard]] Mono next_deadline() const { return handover_.next_deadline(); }
     void expire(Mono now) { handover_.expire(now); }
@@ -63,7 +65,7 @@ class Upgrader {
     void end(OperationId operation, model::Outcome outcome, std::string detail);
     void committed(OperationId operation);
     void settle(OperationId operation, const anchor::Generation& told);
-    void recovered(const anchor::Generation& told, const AskedOfRescue& asked);
+    void recovered(const anchor::Generation& told, const model::RescueUpgrade& last);
 
     Uses uses_;
     std::string control_;

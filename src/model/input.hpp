@@ -147,8 +147,8 @@ struct Recovered {
     // The last signal that may have been given; where a whole run was meant, to those that the manager held and to the
     // others.  What was decided later was certainly not given.  All may have been, as long as nobody knows.
     SignalId signalled{UINT64_MAX}, signalled_others{UINT64_MAX};
-    // An upgrade that was asked of those, and that no journal may know.
-    std::optional<Operation> upgrade;
+    // What was asked of those, oldest first, and may be in no journal.
+    std::vector<RescueUpgrade> upgrades;
 };
 
 }  // namespace in

@@ -227,6 +227,15 @@ struct Operation {
 BOOST_DESCRIBE_STRUCT(Operation, (),
                       (id, verb, requester, targets, asked_at, ended_at, deadline, outcome, detail, ticket))
 
+// An upgrade that was asked of managers that could only rescue, and what became of it, as far as they know.
+struct RescueUpgrade {
+    Operation operation;                 // pending; the program stands in its detail
+    Outcome outcome = Outcome::pending;  // pending: the anchor knows
+    std::string detail;
+    bool operator==(const RescueUpgrade&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(RescueUpgrade, (), (operation, outcome, detail))
+
 // What became of the last upgrade that was begun, whichever manager tells of it.
 struct UpgradeResult {
     bool anchor = false;  // of the anchor's program, not of the manager's

@@ -116,8 +116,10 @@ def test_out_of_a_rescue_no_program_is_believed_unseen():
     with rescued() as (one, poison, before):
         manager = one.where()["manager_pid"]
         programs = [(path, "") for path in (os.path.realpath("/bin/sh"), str(one.config), "/no/such/program")]
-        for program, word in [*programs, (bad(one, "exit-1"), "status 1"), (bad(one, "refuse"), "refuses the journal"),
-                              (bad(one, "start-all"), "would begin with")]:
+        programs += [(bad(one, "exit-1"), "status 1"), (bad(one, "refuse"), "refuses the journal"),
+                     (bad(one, "start-all"), "would begin with")]
+        asked = [program for program, _ in programs]
+        for program, word in programs:
             expect(one, 7, "--to", program, word=word)
             last = generation(one)
             assert last["rescue"] and last["last_upgrade"]["outcome"] == "refused", last
@@ -136,7 +138,8 @@ def test_out_of_a_rescue_no_program_is_believed_unseen():
         assert pids(one)["plain"] == before["plain"] and pids(one)["child"] == before["child"]
         kill_manager(one)
         until(lambda: generation(one)["reason"] == "killed")
-        assert len(events(one, "rolled-back")) == 1, "it is told once"
+        every = [("refused", program) for program in asked] + 2 * [("rolled-back", quits)]
+        assert [(e["data"]["outcome"], e["data"]["program"]) for e in events(one, "rolled-back")] == every, "each is told once"
         expect(one, 0, "--to", str(BIN), "--probation", "0s")
 
 

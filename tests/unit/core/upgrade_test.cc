@@ -101,6 +101,33 @@ TEST(Upgrade, SurvivesTheManagerThatWasAsked) {
     EXPECT_EQ(d.operation(id).outcome, Outcome::done);
 }
 
+// Two of the same program do not end together: what was refused before was an upgrade of its own.
+TEST(Upgrade, WhatARescueWasAskedForIsToldOnce) {
+    Upgrades d;
+    in::Recovered recovered;
+    recovered.rescue = true;
+    for (const std::uint64_t id : {901, 902, 903}) {
+        RescueUpgrade& asked = recovered.upgrades.emplace_back();
+        asked.operation.id = OperationId{id};
+        asked.operation.verb = Verb::upgrade;
+        asked.operation.detail = "/new";
+        if (id != 903) asked.outcome = Outcome::refused;
+        if (id != 903) asked.detail = "try " + std::to_string(id);
+    }
+    d.take<out::Publish>();
+    d.give(recovered);
+    EXPECT_EQ(d.supervisor_events(),
+              (std::vector{EventType::supervisor_rescue, EventType::supervisor_rolled_back,
+                           EventType::supervisor_rolled_back, EventType::supervisor_recovered}));
+    EXPECT_EQ(d.operation(OperationId{901}).detail, "try 901");
+    EXPECT_EQ(d.operation(OperationId{902}).detail, "try 902");
+    EXPECT_EQ(d.operation(OperationId{903}).outcome, Outcome::pending);
+    d.give(recovered);  // it died before it could say that it knows them
+    EXPECT_EQ(d.supervisor_events(), (std::vector{EventType::supervisor_rescue, EventType::supervisor_recovered}));
+    d.give(in::UpgradeEnded{OperationId{903}, Outcome::done, ""});
+    EXPECT_EQ(d.operation(OperationId{903}).outcome, Outcome::done);
+}
+
 TEST(Upgrade, NotWhileTheInstanceStops) {
     Upgrades d;
     d.ask(Verb::shutdown, {});

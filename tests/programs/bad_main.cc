@@ -1,7 +1,7 @@
 // tests/programs/bad_main.cc -- a manager that misbehaves in the way that the name of its file says.
 //
 //   in the rehearsal:     exit-N  crash  hang  eat  mute  refuse  start-all
-//   as the manager:       at-replay  quits-N  hang-live  eat-live  first-event  after-MS  garbage
+//   as the manager:       at-replay  quits-N  hang-live  eat-live  first-event  after-MS  garbage  stateless
 //
 //   always:               what the file named by ABIDE_TEST_POISON says: `record NAME` dies of reading that service,
 //                         `input WORDS` of an input that is described so, `build` of the state as a whole; `spin WORDS`
@@ -132,6 +132,15 @@ int misbehave_in_rehearsal(const std::string& kind) {
     }
 }
 
+// As a supervisor that keeps no state: what there was is given up, and it ends without a word.
+[[noreturn]] void keep_no_state() {
+    manager::AnchorLink anchor{kernel::Fd(anchor::kManagerSocket)};
+    if (!anchor.hello_now()) std::exit(9);
+    anchor.drop(static_cast<std::uint64_t>(anchor::Key::journal), true);
+    anchor.flush();
+    std::exit(1);
+}
+
 void* end_later(void* ms) {
     ::usleep(static_cast<useconds_t>(reinterpret_cast<std::uintptr_t>(ms) * 1000));
     std::abort();
@@ -144,6 +153,7 @@ int misbehave(const std::string& kind, int argc, char** argv) {
     if (kind == "hang-live") hang();
     if (kind == "eat-live") eat(std::size_t{1} << 28);
     if (kind == "garbage") talk_garbage();
+    if (kind == "stateless") keep_no_state();
     if (kind.starts_with("after-")) {
         pthread_t thread{};
         const auto ms = static_cast<std::uintptr_t>(std::atoi(kind.c_str() + 6));

@@ -143,6 +143,21 @@ def test_out_of_a_rescue_no_program_is_believed_unseen():
         expect(one, 0, "--to", str(BIN), "--probation", "0s")
 
 
+def test_after_one_that_kept_no_state():
+    """The next program finds no journal: services live on, are seen, and are stopped when that is asked for."""
+    with poisoned() as (one, _):
+        before = pids(one)
+        one.run("upgrade", "--to", bad(one, "stateless"), "--probation", "10s", timeout=30)
+        until(lambda: generation(one)["rescue"], 20)
+        assert "keeps no journal" in " ".join(generation(one)["problems"]), generation(one)
+        assert {s["name"]: s["pid"] for s in json.loads(one.ok("status", "--json"))} == {n: before[n][0] for n in ("plain", "child")}
+        expect(one, 7, "--to", str(BIN), word="keeps no journal")
+        one.ok("stop", "child")
+        assert not alive(before["child"][0]) and alive(before["plain"][0])
+        one.run("down")
+        until(lambda: not alive(before["plain"][0]), 20)
+
+
 def test_down_ends_a_rescue():
     with rescued() as (one, poison, before):
         one.run("down")

@@ -167,7 +167,7 @@ def test_the_manager_dies_while_the_container_ends(runtime):
 
 @each
 def test_the_manager_dies_anywhere_in_a_start(runtime):
-    with box(runtime, "exec sleep 1000") as one:
+    with box(runtime, LONG) as one:
         for turn in range(10):
             manager = one.where()["manager_pid"]
             starter = threading.Thread(target=lambda: one.run("start", "box"))
@@ -268,7 +268,7 @@ def test_the_runtime_is_killed_while_it_creates(runtime):
 
 @each
 def test_an_id_that_is_somebody_elses_is_left_alone(runtime):
-    with box(runtime, "exec sleep 1000", start=True) as one:
+    with box(runtime, LONG, start=True) as one:
         [name] = containers.known(runtime)
         one.ok("stop", "box")
         other = containers.make_bundle(one.folder / "other", "exec sleep 1000")
@@ -281,7 +281,7 @@ def test_an_id_that_is_somebody_elses_is_left_alone(runtime):
 
 @each
 def test_one_that_was_left_over_is_deleted_first(runtime):
-    with box(runtime, "exec sleep 1000", start=True) as one:
+    with box(runtime, LONG, start=True) as one:
         [name] = containers.known(runtime)
         folder = json.loads(subprocess.run([runtime, "state", name], capture_output=True, check=True).stdout)["bundle"]
         kept = pathlib.Path(folder, "config.json").read_text()
@@ -296,7 +296,7 @@ def test_one_that_was_left_over_is_deleted_first(runtime):
 @each
 def test_pause_and_checks_inside(runtime):
     more = 'health = { exec = ["/bin/test", "-e", "/tmp/well"], every = "100ms", failures = 1, action = "none" }'
-    script = "i=0; while :; do i=$((i+1)); echo $i > /tmp/count; sleep 0.01; done"
+    script = "trap 'exit 0' TERM; i=0; while :; do i=$((i+1)); echo $i > /tmp/count; sleep 0.01; done"
     with box(runtime, script, more=more, start=True) as one:
         until(lambda: "unhealthy" in one.status("box")["conditions"])
         (one.folder / "box/rootfs/tmp/well").touch()

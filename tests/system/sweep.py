@@ -47,6 +47,10 @@ autostart = false
 command = ["sh", "-c", "echo hello; echo >&3; exec sleep 1000"]
 ready = { fd = 3 }
 stop = { timeout = "1s" }
+[services.held]
+command = "sleep 1000"
+stop = { timeout = "1s" }
+autostart = false
 [services.job]
 kind = "task"
 command = ["sh", "-c", "echo job >> {dir}/lines; exit 0"]
@@ -147,6 +151,9 @@ class World:
         path = self.instance.folder / "lines"
         return path.read_text().split() if path.exists() else []
 
+    def emitted(self):
+        return sum(event["type"] == "abide.user.sweep" for event in self.instance.events())
+
     def settled(self):
         """Everything rests where it is wanted, and processes and status agree: a manager that came back answers from the journal
         before it has looked at the processes."""
@@ -165,7 +172,7 @@ class World:
 
     def snapshot(self):
         services = self.settled()
-        return {"services": services, "lines": self.lines(), "said": self.said(),
+        return {"services": services, "lines": self.lines(), "said": self.said(), "emitted": self.emitted(),
                 "starts": {n: start_of(s["pid"]) for n, s in services.items() if s.get("pid")}}
 
 
@@ -184,6 +191,7 @@ def difference(before, after):
                       "exit": None if same else last.get("signal", last.get("code"))}
     told["lines"] = after["lines"][len(before["lines"]):]
     told["said"] = after["said"] - before["said"]
+    told["emitted"] = after["emitted"] - before["emitted"]
     return told
 
 
@@ -222,11 +230,37 @@ def reload_and_status(world):
     return world.instance.run("reload", "api")
 
 
+def create_and_start(world):
+    answers = [world.instance.run(verb, "held") for verb in ("create", "start", "stop")]
+    return next((answer for answer in answers if answer.returncode), answers[0])
+
+
+def pause_and_unpause(world):
+    paused = world.instance.run("pause", "db")
+    unpaused = world.instance.run("unpause", "db")
+    return paused if paused.returncode else unpaused
+
+
+def destroy_and_start(world):
+    destroyed = world.instance.run("force-destroy", "word")
+    up = world.instance.run("start", "word")
+    return destroyed if destroyed.returncode else up
+
+
+def emit(world):
+    return world.instance.run("emit", "sweep", "round=1")
+
+
+def upgrade(world):
+    return world.instance.run("upgrade", "--to", str(BIN), "--probation", "0s")
+
+
 def nothing(world):
     return world.instance.run("status", "--json")
 
 
-SCENARIOS = {"restart": restart, "dies": dies, "stop-start": stop_and_start, "task": task, "talk": talk, "reload": reload_and_status}
+SCENARIOS = {"restart": restart, "dies": dies, "stop-start": stop_and_start, "task": task, "talk": talk, "reload": reload_and_status,
+             "create": create_and_start, "pause": pause_and_unpause, "destroy": destroy_and_start, "emit": emit, "upgrade": upgrade}
 
 
 class Stepper:
@@ -271,13 +305,15 @@ def accepted(told, twin, answer, wanted, call):
         return f"{name}: {one}, its twin: {other}"
     if told["lines"] != twin["lines"] and not (answer not in (None, wanted) and not told["lines"]):
         return f"commands ran: {told['lines']}, its twin's: {twin['lines']}"
+    if told["emitted"] != twin["emitted"] and not (answer not in (None, wanted) and not told["emitted"]):
+        return f"{told['emitted']} events emitted, its twin has {twin['emitted']}"
     if told["said"] != (0 if told["talk"]["process"] == "same" else twin["said"]):
         return f"{told['said']} lines in the log, its twin has {twin['said']}"
     return None
 
 
 def services_of(told):
-    return [(name, one) for name, one in told.items() if name not in ("lines", "said")]
+    return [(name, one) for name, one in told.items() if name not in ("lines", "said", "emitted")]
 
 
 def tolerable(told, twin, answer, wanted, _call):
@@ -301,6 +337,8 @@ def tolerable(told, twin, answer, wanted, _call):
         ends = (other["exit"], "KILL") if one["runs"] == other["runs"] else None
         if ends and one["exit"] not in ends:
             return f"{name} ended with {one['exit']}, its twin with {other['exit']}"
+    if not (0 if refused else twin["emitted"]) <= told["emitted"] <= twin["emitted"]:
+        return f"{told['emitted']} events emitted, its twin has {twin['emitted']}"
     for word in {*told["lines"], *twin["lines"]}:
         ran, other = told["lines"].count(word), twin["lines"].count(word)
         if not (0 if refused else other - 1) <= ran <= other + again:

@@ -1,4 +1,5 @@
-"""What the pages say of tests: each test that they name is there, and each row of Upstart's list names one."""
+"""What the pages say of tests and commands: what they name is there, and each row of Upstart's list names a test."""
+import os
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ NAMED = re.compile(r"`(test_\w+|[A-Z]\w+\.[A-Z]\w+)`")
 SYSTEM_TEST = re.compile(r"^def (test_\w+)\(", re.M)
 UNIT_TEST = re.compile(r"^TEST(?:_F|_P)?\((\w+), (\w+)\)", re.M)
 QUOTED = re.compile(r'"([^"]+)"')
+COMMAND = re.compile(r"`(?:[A-Z_]+=\S* +)*((?:\./)?[\w./-]+\.(?:py|sh))(?: [^`]*)?`")
 COVERED = ("listed by", "–")  # what the generator lists as pending, and what is out of scope
 
 
@@ -48,4 +50,14 @@ def rule_proofs(tree):
     return findings
 
 
-DOCS_RULES = {"proofs": rule_proofs}
+def rule_commands(tree):
+    """A script that a page tells to run can be run as it stands there."""
+    root = Path(tree.root)
+    return [Finding(page.relative_to(root).as_posix(), number, f"{script} is not executable")
+            for page in [*sorted(root.glob("*.md")), *sorted(root.glob("docs/*.md"))]
+            for number, line in enumerate(page.read_text().splitlines(), 1)
+            for script in COMMAND.findall(line)
+            if (root / script).is_file() and not os.access(root / script, os.X_OK)]
+
+
+DOCS_RULES = {"proofs": rule_proofs, "commands": rule_commands}

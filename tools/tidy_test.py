@@ -233,6 +233,13 @@ class Built(Case):
         self.assert_reported("proofs", "docs/upstart-matrix.md", "flying")
         self.assert_reported("proofs", "docs/upstart-matrix.md", "no test")
 
+    def test_a_script_that_a_page_tells_to_run_and_nobody_can(self):
+        self.write("tests/run.py", "#!/usr/bin/env python3\n")
+        self.write("docs/x.md", "`A=1 tests/run.py fast` runs it.\n")
+        self.assert_reported("commands", "docs/x.md", "not executable")
+        (self.root / "tests/run.py").chmod(0o755)
+        self.assertFalse(self.findings("commands"))
+
     def test_the_manager_that_was_not_built(self):
         self.write("src/manager/x.cc", "// x\n")
         self.assert_reported("syscalls", "src/manager", "build first", self.build)

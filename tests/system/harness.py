@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """What the system tests share: an instance in a temporary project, and waiting with a bound.
 
 Run as a program it runs the functions test_* of the given file, one instance each, and prints a line for each.

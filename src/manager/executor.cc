@@ -49,7 +49,11 @@ void Executor::run(const out::Spawn& effect) {
 void Executor::run(const out::LetGo& effect) {
     const RunThings* things = uses_.runs.find(effect.service, effect.run);
     if (things == nullptr || !things->release) return;  // it executed, or ended, meanwhile
-    static_cast<void>(kernel::send_some(things->release.get(), &kernel::kHoldGo, 1));
+    const Result<std::size_t> sent = kernel::send_some(things->release.get(), &kernel::kHoldGo, 1);
+    if (sent ? *sent == 1 : kernel::peer_gone(sent.error())) return;  // gone: it executed, or ended, as we shall hear
+    // Nobody will say it again: that is a start that failed.
+    complain(effect.service + " can't be let go" + (sent ? "" : ": " + describe(sent.error())));
+    signal_process(effect.spawn, kKill, effect.service);
 }
 
 void Executor::signal_process(SpawnId spawn, int signal, const std::string& service) {

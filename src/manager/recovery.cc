@@ -20,7 +20,7 @@ class Search {
   public:
     explicit Search(const RecoveryUses& uses) : uses_(uses) {}
 
-    void process(const model::Service& service, const model::Run& run, const model::Process& process) {
+    Status process(const model::Service& service, const model::Run& run, const model::Process& process) {
         Found found;
         found.spawn = process.spawn;
         if (process.pid > 0 && !is_before_exec(process)) {
@@ -29,9 +29,9 @@ class Search {
             recorded(pid, found);
         } else {
             doubtful_.push_back({service, run, process});
-            return;
+            return {};
         }
-        take_found(service, run, process, found);
+        return take_found(service, run, process, found);
     }
 
     // Asked for, and no word of its own when the journal was read.  It may have told its pid, executed and ended in
@@ -47,7 +47,7 @@ class Search {
                 recorded(pid, found);
             else
                 found.never_ran = true;
-            take_found(one.service, one.run, one.process, found);
+            if (Status taken = take_found(one.service, one.run, one.process, found); !taken) return taken;
         }
         return {};
     }
@@ -60,14 +60,17 @@ class Search {
         const model::Process& process;
     };
 
-    void take_found(const model::Service& service, const model::Run& run, const model::Process& process, Found found) {
+    Status take_found(const model::Service& service, const model::Run& run, const model::Process& process,
+                      Found found) {
         if (process.role == model::Role::container_create) uses_.processes.expect_child_of(process.spawn);
         const bool may_be_held = process.role == model::Role::main && run.hold;
-        if (may_be_held && process.state != model::ProcessState::alive && !found.never_ran)
-            held(service, run, process, found);
+        if (may_be_held && process.state != model::ProcessState::alive && !found.never_ran) {
+            if (Status asked = held(service, run, process, found); !asked) return asked;
+        }
         if (found.pid > 0)
             uses_.tracking.add_session(run_key(service.name, run.number), {found.pid, found.start_ticks});
         result_.processes.push_back(found);
+        return {};
     }
 
     // As it wrote by itself; 0: it did not.
@@ -106,26 +109,28 @@ class Search {
     }
 
     // It was to be held before its exec: how it goes on, or went on until its end, it tells by a pipe that the anchor
-    // kept, and now tells us.
-    void held(const model::Service& service, const model::Run& run, const model::Process& process, Found& found) {
+    // kept, and now tells us.  If it can't be asked that is for the next manager: who does not ask waits for ever.
+    Status held(const model::Service& service, const model::Run& run, const model::Process& process, Found& found) {
         const Processes::Tracked* known = uses_.processes.find(process.spawn);
         RunThings* things = uses_.runs.find(service.name, run.number);
-        if (known == nullptr || things == nullptr) return;
+        if (known == nullptr || things == nullptr) return {};
         if (things->told && things->release) {
             Result<kernel::Fd> told = things->told.duplicate();
-            if (!told) return complain(service.name + ": " + describe(told.error()));
-            const Status resumed =
+            if (!told) return std::unexpected(told.error());
+            Status resumed =
                 uses_.spawner.resume(process.spawn.value, found.pid, known->pidfd.get(), std::move(*told), run.let_go);
-            if (!resumed) return complain(service.name + ": " + describe(resumed.error()));
+            if (!resumed) return resumed;
             uses_.processes.unsettle(process.spawn);
-            static_cast<void>(kernel::send_some(things->release.get(), &kernel::kHoldAsk, 1));
-            return;
+            const Result<std::size_t> sent = kernel::send_some(things->release.get(), &kernel::kHoldAsk, 1);
+            if (!sent && !kernel::peer_gone(sent.error())) return std::unexpected(sent.error());
+            return {};
         }
-        if (!known->pidfd) return;
+        if (!known->pidfd) return {};
         const Result<kernel::ProcessStat> stat = kernel::process_stat(found.pid);
         found.executed = stat && stat->name != kernel::kHoldComm;
         // Without its pipes nobody could let it go.
         if (!found.executed) static_cast<void>(kernel::send_signal(known->pidfd.get(), kKill));
+        return {};
     }
 
     void keep(SpawnId spawn, std::int32_t pid, kernel::Checked process, bool child, Found& found) {
@@ -173,7 +178,9 @@ Result<model::in::Recovered> recover(const RecoveryUses& uses, const std::functi
             for (const model::Session& session : run.sessions)
                 uses.tracking.add_session(run_key(service->name, run.number), session);
             for (const model::Process& process : run.processes) {
-                if (process.state != model::ProcessState::exited) search.process(*service, run, process);
+                if (process.state == model::ProcessState::exited) continue;
+                if (Status found = search.process(*service, run, process); !found)
+                    return std::unexpected(found.error());
             }
         }
     }

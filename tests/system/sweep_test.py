@@ -67,9 +67,15 @@ def test_killed_at_system_calls():
     assert total >= FEWEST, total
 
 
+def world_that_holds():
+    world = sweep.World()
+    sweep.create_held(world)
+    return world
+
+
 def recoveries(deed, errors, draw, count, end, counting="count"):
     """(calls, how many were disturbed, what differs)"""
-    world, used, done, wrong = sweep.World(), 0, 0, []
+    world, used, done, wrong = world_that_holds(), 0, 0, []
     try:
         calls = sweep.recovery_round(world, counting)[0]
         for error in errors:
@@ -78,7 +84,7 @@ def recoveries(deed, errors, draw, count, end, counting="count"):
                     return calls, done, wrong
                 if used >= FRESH_AFTER:
                     world.close()
-                    world, used = sweep.World(), 0
+                    world, used = world_that_holds(), 0
                 used += 1
                 words = [error, at] if error in NO_MEMORY else [deed, at, *([sweep.error_number(error)] if error else [])]
                 _, number, why = sweep.recovery_round(world, *words)

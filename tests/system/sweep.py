@@ -390,6 +390,8 @@ class Sweep:
         if self.subject is World.logger:  # what is in the pipe stays there until the next one reads it
             with contextlib.suppress(AssertionError):
                 until(lambda: world.said() >= before["said"] + self.twin["said"], 3)
+        with contextlib.suppress(AssertionError):  # a log that could not be written is tried again after a second
+            until(lambda: world.emitted() >= before["emitted"] + self.twin["emitted"], 3)
         try:
             until(lambda: world.instance.run("status").returncode == 0, 10)
             after = world.snapshot()

@@ -35,6 +35,11 @@ std::int64_t milliseconds_of(Duration time) {
 
 }  // namespace
 
+void drop_programs(AnchorLink& anchor) {
+    anchor.drop(key(anchor::Key::next_program), true);
+    anchor.drop(key(anchor::Key::program_copy), true);
+}
+
 std::string refusal_of(std::uint32_t error) {
     if (error == ENOSYS) return "the anchor is of an older version; `abide upgrade --anchor` first";
     if (error == EBUSY) return "another upgrade is on probation";
@@ -131,8 +136,7 @@ void Handover::passed(kernel::Fd copy) {
         }
         constexpr std::string_view kStop = "stop";
         static_cast<void>(kernel::send(link_.get(), std::as_bytes(std::span(kStop))));
-        uses_.anchor.drop(key(anchor::Key::next_program), true);
-        uses_.anchor.drop(key(anchor::Key::program_copy), true);
+        drop_programs(uses_.anchor);
         refuse(refusal_of(status));
     });
 }

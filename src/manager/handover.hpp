@@ -65,6 +65,8 @@ class Handover {
     bool given_ = false;
 };
 
+// A handover is over, or came to nothing with the manager that began it: nobody needs its programs any more.
+void drop_programs(AnchorLink& anchor);
 // Why the anchor did not do what it was asked for.
 std::string refusal_of(std::uint32_t error);
 

@@ -139,6 +139,7 @@ class Rescue {
         asked_ = asked_of_rescue(uses_.anchor);
         if (const auto told = uses_.anchor.generation_now()) told_ = *told;
         if (!asked_.empty()) settle(asked_.back(), told_);
+        if (static_cast<anchor::Verdict>(told_.verdict) != anchor::Verdict::pending) drop_programs(uses_.anchor);
         if (Status added = epoll_.add(uses_.anchor.fd(), EPOLLIN, token_of(Watched::anchor)); !added) return added;
         if (Status added = epoll_.add(uses_.spawner.fd(), EPOLLIN, token_of(Watched::spawner)); !added) return added;
         return epoll_.add(listener_.get(), EPOLLIN, token_of(Watched::control));

@@ -97,7 +97,7 @@ void Upgrader::on_link() {
 
 void Upgrader::committed(OperationId operation) {
     uses_.journal.raise_format();
-    uses_.anchor.drop(key(anchor::Key::program_copy), true);
+    drop_programs(uses_.anchor);
     committed_ = true;
     end(operation, Outcome::done, "");
 }
@@ -121,12 +121,13 @@ void Upgrader::settle(OperationId operation, const anchor::Generation& told) {
     const auto verdict = static_cast<anchor::Verdict>(told.verdict);
     if (verdict == anchor::Verdict::pending) return;  // this manager is the one on probation
     if (verdict == anchor::Verdict::committed) return committed(operation);
-    uses_.anchor.drop(key(anchor::Key::program_copy), true);
     end(operation, Outcome::rolled_back, words_of(told));
 }
 
 void Upgrader::recovered(const anchor::Generation& told, anchor::Start start,
                          const std::vector<model::RescueUpgrade>& asked) {
+    const bool on_probation = static_cast<anchor::Verdict>(told.verdict) == anchor::Verdict::pending;
+    if (!on_probation) drop_programs(uses_.anchor);
     // The first one is the one that was begun; those that joined it end with it.
     bool told_one = false;
     for (const auto& [id, operation] : uses_.engine.operations()) {
@@ -141,8 +142,7 @@ void Upgrader::recovered(const anchor::Generation& told, anchor::Start start,
             end(id, Outcome::failed, "it was interrupted; nothing was changed");
     }
     if (!asked.empty()) recovered(told, asked.back());
-    if (start != anchor::Start::upgraded || static_cast<anchor::Verdict>(told.verdict) != anchor::Verdict::pending)
-        uses_.journal.raise_format();
+    if (start != anchor::Start::upgraded || !on_probation) uses_.journal.raise_format();
 }
 
 // Those before the last have an outcome, and are told of as they are taken over.

@@ -31,7 +31,9 @@ class Meaning {
     explicit Meaning(Recovered& result) : result_(result) {}
 
     void take(RecordKey id, const Standing& record) {
-        switch (static_cast<RecordType>(id.type)) {
+        const auto type = static_cast<RecordType>(id.type);
+        if (id.key != 0 && is_single(type)) return put_unknown(id, record);
+        switch (type) {
             case RecordType::header:
                 if (auto header = decode<Header>(id, record)) take_header(std::move(*header));
                 return;
@@ -64,14 +66,24 @@ class Meaning {
                 return;
             case RecordType::pid: break;  // never here: the walk took them
         }
-        ++result_.statistics.unknown;
-        keep(id, record);
+        put_unknown(id, record);
     }
 
     // Whoever asked for it knows why: it is no problem of the journal.
     void put_aside(RecordKey id, const Standing& record) { keep(id, record); }
 
   private:
+    // There is one of these, and it has no key: another is none of ours.
+    static bool is_single(RecordType type) {
+        return type == RecordType::header || type == RecordType::instance || type == RecordType::environment ||
+               type == RecordType::events || type == RecordType::boot;
+    }
+
+    void put_unknown(RecordKey id, const Standing& record) {
+        ++result_.statistics.unknown;
+        keep(id, record);
+    }
+
     template <class T>
     std::optional<T> decode(RecordKey id, const Standing& record) {
         return decode<T>(id, record, [](const T&) { return true; });

@@ -154,7 +154,7 @@ const MethodInfo& info(Method method) {
     for (const MethodInfo& one : kMethods) {
         if (one.method == method) return one;
     }
-    CHECK(false, "a method is missing in the table");
+    check_failed(__FILE__, __LINE__, "a method is missing in the table");
 }
 
 const MethodInfo* find_method(std::string_view full_name) {

@@ -143,9 +143,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     // A compacted image says the same, also to a reader that knows nothing else.
     journal::Writer writer(Epoch{recovered.last_epoch.value + 1}, recovered.last_sequence, recovered.kept);
     const journal::Recovered again = journal::read(journal::compact(writer, recovered, "fuzz"));
-    demand(again.services == recovered.services && again.operations == recovered.operations &&
-               again.specs == recovered.specs && again.instance == recovered.instance,
-           "compaction changed what is known");
+    demand(again.services == recovered.services, "compaction changed what is known of services");
+    demand(again.operations == recovered.operations, "compaction changed what is known of operations");
+    demand(again.specs == recovered.specs, "compaction changed what is known of specifications");
+    demand(again.instance == recovered.instance, "compaction changed what is known of the instance");
     go_on(recovered, luck);
     return 0;
 }

@@ -51,9 +51,21 @@ stop = { timeout = "1s" }
 command = "sleep 1000"
 stop = { timeout = "1s" }
 autostart = false
+[services.probed]
+command = "sleep 1000"
+ready = { exec = ["true"] }
+stop = { timeout = "1s" }
+autostart = false
+[services.keeper]
+command = ["sh", "-c", "exec ./keep >> {dir}/lines"]
+ready = { notify = true }
+fd-store-max = 1
+stop = { timeout = "1s" }
+autostart = false
 [services.job]
 kind = "task"
 command = ["sh", "-c", "echo job >> {dir}/lines; exit 0"]
+description = "one"
 autostart = false
 """
 READY = """#!/usr/bin/env python3
@@ -62,6 +74,20 @@ s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 s.connect(os.environ["NOTIFY_SOCKET"])
 s.send(b"READY=1")
 time.sleep(1000)
+"""
+# Stores a descriptor when it has none.
+KEEP = """#!/usr/bin/env python3
+import array, os, socket, time
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.connect(os.environ["NOTIFY_SOCKET"])
+print("has" + os.environ.get("LISTEN_FDS", "0"), flush=True)
+if "LISTEN_FDS" not in os.environ:
+    s.sendmsg([b"FDSTORE=1\\nFDNAME=one"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", os.pipe()[:1]))])
+s.send(b"READY=1")
+time.sleep(1000)
+"""
+ADDED = """[services.added]
+command = "sleep 1000"
 """
 
 
@@ -105,7 +131,7 @@ class World:
     """One instance, and what can be seen of it from outside."""
 
     def __init__(self, more="", files=None):
-        self.instance = Instance("", {"ready": READY, **(files or {})})
+        self.instance = Instance("", {"ready": READY, "keep": KEEP, "added.toml": ADDED, **(files or {})})
         self.instance.config.write_text((TOML + more).replace("{dir}", str(self.instance.folder)))
         result = self.instance.up()
         assert result.returncode == 0, result.stdout + result.stderr + self.instance.supervisor_log()
@@ -230,9 +256,13 @@ def reload_and_status(world):
     return world.instance.run("reload", "api")
 
 
-def create_and_start(world):
-    answers = [world.instance.run(verb, "held") for verb in ("create", "start", "stop")]
+def first_bad(answers):
+    answers = list(answers)
     return next((answer for answer in answers if answer.returncode), answers[0])
+
+
+def create_and_start(world):
+    return first_bad(world.instance.run(verb, "held") for verb in ("create", "start", "stop"))
 
 
 def pause_and_unpause(world):
@@ -245,6 +275,31 @@ def destroy_and_start(world):
     destroyed = world.instance.run("force-destroy", "word")
     up = world.instance.run("start", "word")
     return destroyed if destroyed.returncode else up
+
+
+def chain(world):
+    """What needs it is stopped before it, and comes after it."""
+    return first_bad(world.instance.run(*words) for words in (("stop", "db"), ("start", "api")))
+
+
+def probe(world):
+    return first_bad(world.instance.run(verb, "probed") for verb in ("start", "stop"))
+
+
+def store(world):
+    return first_bad(world.instance.run(verb, "keeper") for verb in ("start", "restart", "stop"))
+
+
+def add_and_remove(world):
+    return first_bad(world.instance.run(*words) for words in (("add", str(world.instance.folder / "added.toml")), ("start", "added"),
+                                                              ("remove", "added")))
+
+
+def reload_config(world):
+    text = world.instance.config.read_text()
+    old, new = ("\"one\"", "\"two\"") if "\"one\"" in text else ("\"two\"", "\"one\"")
+    world.instance.config.write_text(text.replace(old, new))
+    return world.instance.run("reload-config")
 
 
 def emit(world):
@@ -260,6 +315,7 @@ def nothing(world):
 
 
 SCENARIOS = {"restart": restart, "dies": dies, "stop-start": stop_and_start, "task": task, "talk": talk, "reload": reload_and_status,
+             "chain": chain, "probe": probe, "store": store, "add": add_and_remove, "config": reload_config,
              "create": create_and_start, "pause": pause_and_unpause, "destroy": destroy_and_start, "emit": emit, "upgrade": upgrade}
 
 

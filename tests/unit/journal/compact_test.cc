@@ -103,6 +103,18 @@ TEST(Compact, UnknownThingsAreWrittenBack) {
     EXPECT_EQ(raw.schema, 3);
 }
 
+// There is one instance.  A record of one with a key is kept like anything unknown, and hides nothing.
+TEST(Compact, ASecondInstanceIsNone) {
+    std::string image = test::joined(test::small_journal());
+    append_raw(image, 5, 16, 256, "no JSON");
+    append_raw(image, 5, 17, 257, R"({"spec":{"name":"other"}})");
+    const Recovered before = read(image);
+    ASSERT_TRUE(before.instance);
+    EXPECT_EQ(before.instance, read(test::joined(test::small_journal())).instance);
+    EXPECT_EQ(compacted(before).instance, before.instance);
+    EXPECT_EQ(compacted(before).kept.records.at({5, 256}).payload, "no JSON");
+}
+
 TEST(Compact, UnknownMembersSurviveAChange) {
     std::string image = test::joined(test::small_journal());
     append_raw(image, 3, 16, name_key("db"), R"({"name":"db","spec":1,"revision":"r7"})");

@@ -82,7 +82,7 @@ s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 s.connect(os.environ["NOTIFY_SOCKET"])
 print("has" + os.environ.get("LISTEN_FDS", "0"), flush=True)
 if "LISTEN_FDS" not in os.environ:
-    s.sendmsg([b"FDSTORE=1\\nFDNAME=one"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", os.pipe()[:1]))])
+    s.sendmsg([b"FDSTORE=1\\nFDNAME=one"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [os.memfd_create("one")]))])
 s.send(b"READY=1")
 time.sleep(1000)
 """

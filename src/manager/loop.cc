@@ -103,7 +103,7 @@ void Loop::wait_for_orphanhood() const {
 
 void Loop::turn() {
     const auto ready = epoll_.wait(inbox_.empty() ? deadline() : Mono{});
-    const kernel::Alarm bound(kStepPatience);
+    kernel::Alarm bound(kStepPatience);
     const Now now = kernel::now();
     if (!ready) return complain(describe(ready.error()));
     // Copied: handlers may wait for nothing, but the span is the epoll object's.
@@ -167,7 +167,7 @@ void Loop::on_anchor(const Now& now) {
         inbox_.push(InputClass::notification, model::in::Signalled{wished.wish.signal});
         anchor_.took_wish(wished);  // sent after the turn's journal write
     }
-    if (!news.exits.empty()) look_for_more_ends(now);
+    told_of_ends_ = told_of_ends_ || !news.exits.empty();
 }
 
 // Signals of children coalesce: what the anchor was not told of ended not long before what it was told of.
@@ -259,6 +259,7 @@ void Loop::act(const Now& now) {
     launcher_.spawn_prepared();
     launcher_.end_turn();
     processes_.end_turn(spawner_->in_flight() + spawner_->queued() != 0);
+    if (std::exchange(told_of_ends_, false)) look_for_more_ends(now);
     for (const std::int32_t pid : processes_.take_acknowledged()) anchor_.reap(pid);
     if (const std::optional<std::int32_t> status = executor_.ended(); status && ending_ == Ending::no)
         begin_end(*status, now);

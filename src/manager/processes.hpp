@@ -68,7 +68,7 @@ class Processes {
     [[nodiscard]] std::size_t size() const { return by_spawn_.size(); }
 
   private:
-    Ended close(SpawnId spawn, const Tracked& process, const anchor::Exit& exit);
+    Ended close(SpawnId spawn, Tracked& process, const anchor::Exit& exit);
 
     FlatMap<SpawnId, Tracked> by_spawn_;
     FlatMap<std::int32_t, SpawnId> by_pid_;
@@ -76,6 +76,7 @@ class Processes {
     std::set<std::int32_t> claimed_;
     std::size_t bringing_ = 0, brought_ = 0;  // processes that bring a child; of them ended in this turn
     std::vector<std::int32_t> acknowledged_;
+    std::vector<kernel::Fd> closing_;  // at the end of the turn: nobody need wait for that
 };
 
 }  // namespace abide::manager

@@ -110,8 +110,8 @@ Ended look(int pid, Exit& out, bool reap) {
 }
 
 void child_signal(Anchor& a, int pid) {
-    if (pid > 0) check(a, pid);
     if (a.sweep_ns == 0) a.sweep_ns = sys::monotonic_ns() + kSweepDelayNs;
+    if (pid > 0) check(a, pid);
 }
 
 void sweep(Anchor& a) {

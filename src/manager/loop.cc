@@ -175,6 +175,7 @@ void Loop::look_for_more_ends(const Now& now) {
     const auto ended = ends_.wait(Mono{});
     if (!ended) return complain(describe(ended.error()));
     for (const kernel::Ready& one : *ended) on_process(SpawnId{id_of(one.token)}, ends_, now);
+    if (peek_at_ <= now.mono) ask_about_unheard();
 }
 
 void Loop::on_exit(const anchor::Exit& exit, const Now& now) {
@@ -253,13 +254,14 @@ void Loop::act(const Now& now) {
     events_.flush(now);
     if (events_.all_written()) journal_.events_written();
     journal_.mirror();
+    processes_.close_ended();
+    if (std::exchange(told_of_ends_, false)) look_for_more_ends(now);
     control_.published(events_.folder_fd(), events_.written().value, events_.batch());
     executor_.carry_out(effects_, now);
     effects_.clear();
     launcher_.spawn_prepared();
     launcher_.end_turn();
     processes_.end_turn(spawner_->in_flight() + spawner_->queued() != 0);
-    if (std::exchange(told_of_ends_, false)) look_for_more_ends(now);
     for (const std::int32_t pid : processes_.take_acknowledged()) anchor_.reap(pid);
     if (const std::optional<std::int32_t> status = executor_.ended(); status && ending_ == Ending::no)
         begin_end(*status, now);

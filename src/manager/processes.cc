@@ -64,7 +64,7 @@ void Processes::forget(SpawnId spawn) {
 }
 
 Processes::Ended Processes::close(SpawnId spawn, Tracked& process, const anchor::Exit& exit) {
-    closing_.push_back(std::move(process.pidfd));
+    ended_.push_back(std::move(process.pidfd));
     acknowledged_.push_back(exit.pid);
     if (process.brings_child) ++brought_;
     by_pid_.erase(process.pid);
@@ -108,7 +108,6 @@ void Processes::expect_child_of(SpawnId spawn) {
 }
 
 void Processes::end_turn(bool spawning) {
-    closing_.clear();
     if (brought_ == 0) return;
     bringing_ -= std::exchange(brought_, 0);
     if (!spawning) spawner_idle();

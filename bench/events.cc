@@ -2,7 +2,9 @@
 // long it takes from the end of a process to the line in a reader that follows.
 //
 //   abide-bench-events append FOLDER COUNT         events/s, one a batch and 100 a batch
-//   abide-bench-events paced FOLDER COUNT READERS  us of one append: median, 99 %, longest, with so many that follow
+//   abide-bench-events paced FOLDER COUNT READERS  us of one append: median, 99 %, longest, with nobody that follows;
+//   the
+//                                                  same with so many
 //   abide-bench-events exits FOLDER COUNT SLOTS    us from exit_group(2) of an abide-bench-tiny to its process.exited:
 //                                                  median, 99 %, longest; the same until the anchor saw it, and until
 //                                                  the manager's turn began
@@ -10,6 +12,7 @@
 //   pidfd
 #include <fcntl.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -39,6 +42,7 @@ using namespace abide;
 constexpr Duration kPace = milliseconds(4);
 constexpr std::chrono::milliseconds kRest{8};
 constexpr std::size_t kBare = 250;  // of each kind
+constexpr std::uint64_t kInTurn = 50;
 
 model::Event event(std::uint64_t id, Wall now) {
     model::Event out;
@@ -110,10 +114,22 @@ int append(const std::string& folder, std::uint64_t count) {
     }
 }
 
+// One append, as the manager makes it.
+double append_one(manager::EventLog& log, std::uint64_t id) {
+    const Now now = kernel::now();
+    const Mono begin = kernel::mono_now();
+    log.append(event(id, now.wall));
+    log.flush(now);
+    return us(kernel::mono_now() - begin);
+}
+
+// Two logs in turns of 50, one of them followed: whatever else the machine does, it does to both.
 int paced(const std::string& folder, std::uint64_t count, std::uint64_t readers) {
-    manager::EventLog log = open_log(folder);
-    log.append(event(1, kernel::now().wall));
-    log.flush(kernel::now());
+    const std::string alone_folder = folder + "/alone", followed_folder = folder + "/followed";
+    if (::mkdir(alone_folder.c_str(), 0755) != 0 || ::mkdir(followed_folder.c_str(), 0755) != 0) return 1;
+    manager::EventLog alone = open_log(alone_folder), followed = open_log(followed_folder);
+    append_one(alone, 1);
+    append_one(followed, 1);
     auto pair = kernel::make_socket_pair(SOCK_SEQPACKET);
     int ready[2];
     if (!pair || ::pipe2(ready, O_CLOEXEC) != 0) return 1;
@@ -121,7 +137,7 @@ int paced(const std::string& folder, std::uint64_t count, std::uint64_t readers)
     for (std::uint64_t i = 0; i <= readers; ++i) {
         const pid_t pid = ::fork();
         if (pid == 0 && i == readers) ring_for_others(pair->second.get());
-        if (pid == 0) follow(folder, ready[1]);
+        if (pid == 0) follow(followed_folder, ready[1]);
         children.push_back(pid);
     }
     for (std::uint64_t i = 0; i < readers; ++i) {
@@ -129,24 +145,22 @@ int paced(const std::string& folder, std::uint64_t count, std::uint64_t readers)
         if (::read(ready[0], &byte, 1) != 1) return 1;
     }
     const std::byte packet{1};
-    log.set_ringer([&](int doorbell) {
+    followed.set_ringer([&](int doorbell) {
         const auto sent = kernel::send(pair->first.get(), {&packet, 1}, {{doorbell}});
         return sent && *sent;
     });
-    std::vector<double> times;
+    std::vector<double> times[2];
     Mono next = kernel::mono_now();
-    for (std::uint64_t id = 2; id < count + 2; ++id) {
+    for (std::uint64_t done = 0; done < 2 * count; ++done) {
+        std::vector<double>& of = times[done / kInTurn % 2];
         next = next + kPace;
         kernel::sleep_for(next - kernel::mono_now());
-        const Now now = kernel::now();
-        const Mono begin = kernel::mono_now();
-        log.append(event(id, now.wall));
-        log.flush(now);
-        times.push_back(us(kernel::mono_now() - begin));
+        of.push_back(append_one(&of == times ? alone : followed, of.size() + 2));
     }
     for (const pid_t pid : children) ::kill(pid, SIGKILL);
     for (const pid_t pid : children) ::waitpid(pid, nullptr, 0);
-    print_parts(times);
+    print_parts(times[0]);
+    print_parts(times[1]);
     return 0;
 }
 

@@ -177,9 +177,9 @@ void start_closers(Anchor& a);
 bool is_closer(Anchor& a, int pid);  // and forgets it: it has ended
 
 // manager.cc: keeping one alive.
-void tend_manager(Anchor& a, std::int64_t now);  // starts, notices its end, kills a hung one
-void look_for_stop(Anchor& a);                   // SIGCHLD: somebody may have stopped it, or let it go on
-std::int64_t hang_deadline(const Anchor& a);     // 0: nothing is outstanding
+void tend_manager(Anchor& a, std::int64_t now, bool ended);  // starts, notices its end, kills a hung one
+void look_for_stop(Anchor& a);                               // SIGCHLD: somebody may have stopped it, or let it go on
+std::int64_t hang_deadline(const Anchor& a);                 // 0: nothing is outstanding
 
 // swap.cc: another program for the manager, and back.
 std::uint32_t begin_swap(Anchor& a, const Swap& swap);       // an errno

@@ -1,4 +1,6 @@
 // anchor/loop.cc -- waits for signals, the manager's socket and the manager's end; no wake-up without a cause.
+//
+// Only what poll named is looked at: the manager, which was just told of an exit, often waits for our processor.
 #include "anchor/anchor.hpp"
 
 namespace abide::anchor {
@@ -24,9 +26,13 @@ std::int64_t next_instant(const Anchor& a, std::int64_t now) {
     return next;
 }
 
-void wait(Anchor& a) {
+// What has something for us.
+struct Ready {
+    bool signals, manager_end, socket;
+};
+
+Ready wait(Anchor& a, std::int64_t now) {
     const Manager& m = a.manager;
-    const std::int64_t now = sys::monotonic_ns();
     const std::int64_t next = next_instant(a, now);
     const std::int64_t pause = next > now ? next - now : 0;
     __kernel_timespec timeout{pause / kSecond, pause % kSecond};
@@ -39,23 +45,24 @@ void wait(Anchor& a) {
         fds[2].fd = m.socket;
         fds[2].events = std::int16_t((a.out_bytes == 0 ? POLLIN : 0) | (to_send || (m.greeted && wish) ? POLLOUT : 0));
     }
-    sys::poll(fds, 3, next == 0 ? nullptr : &timeout);
+    if (sys::poll(fds, 3, next == 0 ? nullptr : &timeout) < 0) return {true, true, true};
+    return {fds[0].revents != 0, fds[1].revents != 0, fds[2].revents != 0};
 }
 
 }  // namespace
 
 void loop(Anchor& a) {
-    for (;;) {
-        read_signals(a);
-        serve(a);
+    for (Ready ready{true, true, true};;) {
+        if (ready.signals) read_signals(a);
+        if (ready.socket) serve(a);
         flush(a);
         if (a.end_asked) finish(a, a.end);
         const std::int64_t now = sys::monotonic_ns();
         if (a.sweep_ns != 0 && now >= a.sweep_ns) sweep(a);
-        tend_manager(a, now);
+        tend_manager(a, now, ready.manager_end);
         tend_renewal(a, now);
         start_closers(a);
-        wait(a);
+        ready = wait(a, now);
     }
 }
 

@@ -156,10 +156,10 @@ void look_for_stop(Anchor& a) {
     a.manager_stopped = info.pid != 0;
 }
 
-void tend_manager(Anchor& a, std::int64_t now) {
+void tend_manager(Anchor& a, std::int64_t now, bool ended) {
     Manager& m = a.manager;
     judge_probation(a, now);
-    if (m.pid != 0 && !manager_ended(a, now)) {
+    if (m.pid != 0 && !(ended && manager_ended(a, now))) {
         const std::int64_t deadline = hang_deadline(a);
         const bool lost_socket = m.socket < 0;  // it closed its end, or its process is about to be seen ending
         if (m.kill_ns == 0 && (lost_socket || (deadline != 0 && now >= deadline))) {

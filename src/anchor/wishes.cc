@@ -22,18 +22,16 @@ bool is_wish(int signal) {
 
 }  // namespace
 
+// One read takes as many as ever wait at once, as a rule; what is left keeps the descriptor readable.
 void read_signals(Anchor& a) {
     signalfd_siginfo infos[8];
-    for (;;) {
-        const long got = sys::read(a.signals, infos, sizeof infos);
-        if (got <= 0) return;
-        for (const signalfd_siginfo* info = infos; info < infos + got / long(sizeof *info); ++info) {
-            const int signal = int(info->ssi_signo);
-            if (signal == SIGCHLD) child_signal(a, int(info->ssi_pid)), look_for_stop(a);
-            if (!is_wish(signal) || a.wish_count == kMaxWishes) continue;
-            if (++a.wish_tag == 0) ++a.wish_tag;
-            a.wishes[a.wish_count++] = {a.wish_tag, false, {signal, int(info->ssi_pid), info->ssi_uid, info->ssi_code}};
-        }
+    const long got = sys::read(a.signals, infos, sizeof infos);
+    for (long i = 0; i < got / long(sizeof infos[0]); ++i) {
+        const int signal = int(infos[i].ssi_signo), by = int(infos[i].ssi_pid);
+        if (signal == SIGCHLD) child_signal(a, by), look_for_stop(a);
+        if (!is_wish(signal) || a.wish_count == kMaxWishes) continue;
+        if (++a.wish_tag == 0) ++a.wish_tag;
+        a.wishes[a.wish_count++] = {a.wish_tag, false, {signal, by, infos[i].ssi_uid, infos[i].ssi_code}};
     }
 }
 

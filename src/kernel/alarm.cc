@@ -3,6 +3,8 @@
 
 #include <sys/time.h>
 
+#include "kernel/clock.hpp"
+
 namespace abide::kernel {
 
 namespace {
@@ -15,13 +17,17 @@ void set(Duration bound) {
 
 }  // namespace
 
-Alarm::Alarm(Duration bound) : bound_(bound) {
+Alarm::Alarm(Duration bound) : bound_(bound), set_(mono_now()) {
     set(bound_);
 }
 Alarm::~Alarm() {
     set({});
 }
-void Alarm::renew() const {
+void Alarm::renew() {
+    constexpr std::int64_t kParts = 16;
+    const Mono now = mono_now();
+    if ((now - set_).ns < bound_.ns / kParts) return;
+    set_ = now;
     set(bound_);
 }
 

@@ -15,11 +15,13 @@ class Alarm {
     Alarm(const Alarm&) = delete;
     Alarm& operator=(const Alarm&) = delete;
 
-    // The next step has as long again.
-    void renew() const;
+    // The next step has as long again, or nearly: the timer is set anew only when a part of the bound has passed, so
+    // that short steps cost no call each.
+    void renew();
 
   private:
     Duration bound_;
+    Mono set_;
 };
 
 }  // namespace abide::kernel

@@ -154,6 +154,7 @@ void Spawner::Impl::launch_waiting() {
 }
 
 std::vector<SpawnEvent> Spawner::Impl::drain() {
+    if (!poked_ && flights_.empty() && queue_.empty()) return std::exchange(events_, {});
     collect();
     launch_waiting();
     sweep_unshared(true);

@@ -103,7 +103,7 @@ void Loop::wait_for_orphanhood() const {
 
 void Loop::turn() {
     const auto ready = epoll_.wait(inbox_.empty() ? deadline() : Mono{});
-    const kernel::Alarm bound(kStepPatience);
+    kernel::Alarm bound(kStepPatience);
     const Now now = kernel::now();
     if (!ready) return complain(describe(ready.error()));
     // Copied: handlers may wait for nothing, but the span is the epoll object's.
@@ -167,7 +167,7 @@ void Loop::on_anchor(const Now& now) {
         inbox_.push(InputClass::notification, model::in::Signalled{wished.wish.signal});
         anchor_.took_wish(wished);  // sent after the turn's journal write
     }
-    if (!news.exits.empty()) look_for_more_ends(now);
+    told_of_ends_ = told_of_ends_ || !news.exits.empty();
 }
 
 // Signals of children coalesce: what the anchor was not told of ended not long before what it was told of.
@@ -175,6 +175,7 @@ void Loop::look_for_more_ends(const Now& now) {
     const auto ended = ends_.wait(Mono{});
     if (!ended) return complain(describe(ended.error()));
     for (const kernel::Ready& one : *ended) on_process(SpawnId{id_of(one.token)}, ends_, now);
+    if (peek_at_ <= now.mono) ask_about_unheard();
 }
 
 void Loop::on_exit(const anchor::Exit& exit, const Now& now) {
@@ -253,6 +254,8 @@ void Loop::act(const Now& now) {
     events_.flush(now);
     if (events_.all_written()) journal_.events_written();
     journal_.mirror();
+    processes_.close_ended();
+    if (std::exchange(told_of_ends_, false)) look_for_more_ends(now);
     control_.published(events_.folder_fd(), events_.written().value, events_.batch());
     executor_.carry_out(effects_, now);
     effects_.clear();

@@ -124,6 +124,7 @@ class Loop {
     std::vector<std::pair<Ticket, OperationId>> stepped_;
     std::vector<SpawnId> unheard_;  // ended, and the anchor has not said how
     Mono peek_at_ = kNever;
+    bool told_of_ends_ = false;            // in this turn
     std::size_t taken_ = 0;                // inputs, and KiB of replies, since memory was given back
     std::size_t complained_ = kLookAfter;  // bytes since the supervisor's own log was looked at: the first turn looks
     Mono trim_at_ = kNever;

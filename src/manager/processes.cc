@@ -63,7 +63,8 @@ void Processes::forget(SpawnId spawn) {
     by_spawn_.erase(spawn);
 }
 
-Processes::Ended Processes::close(SpawnId spawn, const Tracked& process, const anchor::Exit& exit) {
+Processes::Ended Processes::close(SpawnId spawn, Tracked& process, const anchor::Exit& exit) {
+    ended_.push_back(std::move(process.pidfd));
     acknowledged_.push_back(exit.pid);
     if (process.brings_child) ++brought_;
     by_pid_.erase(process.pid);
@@ -80,7 +81,7 @@ std::optional<Processes::Ended> Processes::ended(const anchor::Exit& exit, bool 
             acknowledged_.push_back(exit.pid);
         return std::nullopt;
     }
-    const Tracked* const process = by_spawn_.find(*spawn);
+    Tracked* const process = by_spawn_.find(*spawn);
     if (!process->settled) {
         early_.insert_or_assign(exit.pid, exit);
         return std::nullopt;

@@ -60,6 +60,8 @@ class Processes {
     // This stranger will be taken under a spawn of its own (add), or not (unclaim).
     void claim(std::int32_t pid) { claimed_.insert(pid); }
     void unclaim(std::int32_t pid) { claimed_.erase(pid); }
+    // To close a pidfd that is watched takes a while: it is done when their exits are told.
+    void close_ended() { ended_.clear(); }
     void end_turn(bool spawning);
     void acknowledge(std::int32_t pid) { acknowledged_.push_back(pid); }
 
@@ -68,7 +70,7 @@ class Processes {
     [[nodiscard]] std::size_t size() const { return by_spawn_.size(); }
 
   private:
-    Ended close(SpawnId spawn, const Tracked& process, const anchor::Exit& exit);
+    Ended close(SpawnId spawn, Tracked& process, const anchor::Exit& exit);
 
     FlatMap<SpawnId, Tracked> by_spawn_;
     FlatMap<std::int32_t, SpawnId> by_pid_;
@@ -76,6 +78,7 @@ class Processes {
     std::set<std::int32_t> claimed_;
     std::size_t bringing_ = 0, brought_ = 0;  // processes that bring a child; of them ended in this turn
     std::vector<std::int32_t> acknowledged_;
+    std::vector<kernel::Fd> ended_;  // their pidfds
 };
 
 }  // namespace abide::manager

@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include "base/text.hpp"
+#include "kernel/file_writing.hpp"
 #include "kernel/files.hpp"
 
 namespace abide::cli {

@@ -3,8 +3,6 @@
 
 #include <algorithm>
 
-#include "events/reservation.hpp"
-#include "events/tail.hpp"
 #include "kernel/files.hpp"
 
 namespace abide::cli {
@@ -37,32 +35,43 @@ events::Reservation new_stream(Wall now, std::uint64_t random) {
 
 }  // namespace
 
-EventIds reserve_event_ids(const Places& places, Wall now, std::uint64_t random) {
+ReservingIds::ReservingIds(const Places& places, Wall now, std::uint64_t random)
+    : end_(log_end(places.events)), elsewhere_(new_stream(now, random)), from_(elsewhere_) {
+    if (places.log.empty()) {
+        from_ = known(std::nullopt, false);
+        return;
+    }
     const std::string path = places.log + "/" + std::string(events::kReservationFile);
-    const events::LogEnd end = log_end(places.events);
-    std::optional<events::Reservation> known;
-    if (!places.log.empty()) {
-        if (const auto text = kernel::read_file(path, kFileBytes)) known = events::read_reservation(*text);
-        if (!known && end.last_id == 0 && is_empty_folder(places.log)) known.emplace();
-    }
-    if (!known && end.last_id != 0) {
-        const std::size_t mark = end.source.find('#');
-        known = events::Reservation{end.last_id + 1, mark == std::string::npos ? "" : end.source.substr(mark + 1)};
-    }
-    if (!known) known = new_stream(now, random);
-    // A number far beyond what was reserved is damaged.
-    if (end.last_id >= known->next && end.last_id - known->next < events::kReservedAtOnce)
-        known->next = end.last_id + 1;
-    events::Reservation block = *known;
+    std::optional<events::Reservation> told;
+    if (const auto text = kernel::read_file(path, kFileBytes)) told = events::read_reservation(*text);
+    from_ = known(std::move(told), is_empty_folder(places.log));
+    events::Reservation block = from_;
     block.next += events::kReservedAtOnce;
-    const bool kept =
-        !places.log.empty() && kernel::write_file_atomic(path, events::write_reservation(block), 0644).has_value();
-    if (!kept && end.last_id == 0) {
-        // Another life could not know of this one.
-        known = new_stream(now, random);
-        block.next = known->next + events::kReservedAtOnce;
+    auto writing = kernel::FileWriting::begin(path, events::write_reservation(block), 0644);
+    if (!writing) return;
+    writing_ = std::move(*writing);
+    writing_->sync_meanwhile();
+}
+
+// What begins after all that was used, as far as it is known.
+events::Reservation ReservingIds::known(std::optional<events::Reservation> told, bool first) const {
+    if (!told && end_.last_id == 0 && first) told.emplace();
+    if (!told && end_.last_id != 0) {
+        const std::size_t mark = end_.source.find('#');
+        told = events::Reservation{end_.last_id + 1, mark == std::string::npos ? "" : end_.source.substr(mark + 1)};
     }
-    return {known->next - 1, block.next - 1, known->stream};
+    if (!told) told = elsewhere_;
+    // A number far beyond what was reserved is damaged.
+    if (end_.last_id >= told->next && end_.last_id - told->next < events::kReservedAtOnce)
+        told->next = end_.last_id + 1;
+    return *told;
+}
+
+EventIds ReservingIds::finish() {
+    const bool kept = writing_ && writing_->finish();
+    // Another life could not know of this one.
+    if (!kept && end_.last_id == 0) from_ = elsewhere_;
+    return {from_.next - 1, from_.next + events::kReservedAtOnce - 1, from_.stream};
 }
 
 }  // namespace abide::cli

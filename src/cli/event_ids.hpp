@@ -4,10 +4,15 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 
 #include "base/time.hpp"
 #include "cli/places.hpp"
+#include "events/reservation.hpp"
+#include "events/tail.hpp"
+#include "kernel/file_writing.hpp"
 
 namespace abide::cli {
 
@@ -19,6 +24,18 @@ struct EventIds {
 // Reserves a block on disk.  Where it is not known what was used (the file is lost, or nothing can be written) a new
 // stream begins, far above all that the old one can have had, so that an old cursor meets a gap and never a wrong
 // event.
-EventIds reserve_event_ids(const Places& places, Wall now, std::uint64_t random);
+class ReservingIds {
+  public:
+    ReservingIds(const Places& places, Wall now, std::uint64_t random);
+    // Waits for the disk, which was at work since then: no id is anybody's before.
+    EventIds finish();
+
+  private:
+    [[nodiscard]] events::Reservation known(std::optional<events::Reservation> told, bool first) const;
+
+    events::LogEnd end_;
+    events::Reservation elsewhere_, from_;
+    std::unique_ptr<kernel::FileWriting> writing_;
+};
 
 }  // namespace abide::cli

@@ -8,6 +8,7 @@
 #include "cli/seed.hpp"
 #include "kernel/cgroup.hpp"
 #include "kernel/clock.hpp"
+#include "kernel/file_writing.hpp"
 #include "kernel/files.hpp"
 #include "kernel/process.hpp"
 #include "kernel/program.hpp"
@@ -96,7 +97,8 @@ Result<std::string> journal_of(const Places& places, Wishes& wishes, EnabledMap 
         return std::unexpected(drawn.error());
     }
     seed.random |= 1;
-    seed.events = reserve_event_ids(places, seed.now.wall, seed.random);
+    ReservingIds ids(places, seed.now.wall, seed.random);
+    seed.events = [&ids] { return ids.finish(); };
     return seed_journal(std::move(seed));
 }
 

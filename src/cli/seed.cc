@@ -72,9 +72,10 @@ Result<std::string> seed_journal(Seed seed) {
     instance.spec = seed.configuration.instance;
     instance.configuration = 1;
     instance.random = seed.random;
-    instance.last_event = EventId{seed.events.last};
-    instance.reserved_events = EventId{seed.events.reserved};
-    instance.stream = seed.events.stream;
+    const EventIds ids = seed.events();
+    instance.last_event = EventId{ids.last};
+    instance.reserved_events = EventId{ids.reserved};
+    instance.stream = ids.stream;
     writer.append_instance(instance);
     return std::string(writer.take());
 }

@@ -3,6 +3,7 @@
 // Pure: model in, bytes out.  Invariant: the first manager can't tell this journal from one that a predecessor left.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -22,7 +23,7 @@ struct Seed {
     journal::BootRecord boot;
     std::uint64_t random = 1;  // not 0; the jitter of this instance
     Now now;
-    EventIds events;
+    std::function<EventIds()> events;  // asked last: the disk may take its time
 };
 
 // Instances of templates that `chosen` names and the configuration lacks are made.  not_found: a chosen name that

@@ -1,5 +1,6 @@
 // kernel/files.cc -- opening, reading and writing files; see files.hpp.  Trees are in tree.cc.
 #include "kernel/files.hpp"
+#include "kernel/cannot.hpp"
 
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -20,14 +21,6 @@ namespace abide::kernel {
 namespace {
 
 constexpr unsigned kNoExecSeal = 0x0008U;  // MFD_NOEXEC_SEAL: memfd_create(2), since 6.3
-
-std::unexpected<Error> cannot(const char* verb, std::string_view path) {
-    const int err = errno;
-    const ErrorKind kind = err == ENOENT   ? ErrorKind::not_found
-                           : err == EACCES ? ErrorKind::not_permitted
-                                           : ErrorKind::failed;
-    return std::unexpected(Error{kind, std::string("can't ") + verb + " " + std::string(path), err, {}});
-}
 
 // No absolute path and no "..": what openat2 refuses by RESOLVE_BENEATH.
 bool stays_beneath(std::string_view path) {
@@ -123,18 +116,6 @@ Result<std::string> read_file_beneath(int directory, std::string_view path, std:
     const Result<Fd> fd = open_beneath(directory, path, O_RDONLY);
     if (!fd) return std::unexpected(fd.error());
     return read_all(fd->get(), bound);
-}
-
-Status write_file_atomic(const std::string& path, std::string_view content, mode_t mode) {
-    const std::string temporary = path + ".new-" + std::to_string(::getpid());
-    Fd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode));
-    if (!fd) return cannot("write", temporary);
-    Status written = write_all(fd.get(), content.data(), content.size());
-    if (written && ::fsync(fd.get()) != 0) written = cannot("sync", temporary);
-    fd.reset();
-    if (written && ::rename(temporary.c_str(), path.c_str()) != 0) written = cannot("replace", path);
-    if (!written) ::unlink(temporary.c_str());
-    return written;
 }
 
 Result<Fd> replace_beneath(int directory, const std::string& name, std::string_view content, mode_t mode) {

@@ -25,8 +25,6 @@ Result<Fd> open_beneath_by_steps(int directory, std::string_view path, int flags
 Result<std::string> read_file(const std::string& path, std::size_t bound);
 Result<std::string> read_all(int fd, std::size_t bound);
 Result<std::string> read_file_beneath(int directory, std::string_view path, std::size_t bound);
-// Writes a new file beside, syncs it and renames: readers see the old or the new content.
-Status write_file_atomic(const std::string& path, std::string_view content, mode_t mode = 0644);
 // One write into an existing file (cgroup and proc files).
 // A file of this content in the place of the one of this name, at once; open for appending.  Not synchronized with a
 // disk.

@@ -210,5 +210,8 @@ std::size_t Spawner::in_flight() const {
 std::size_t Spawner::queued() const {
     return impl_->queued();
 }
+void Spawner::release_memory() {
+    impl_->release_memory();
+}
 
 }  // namespace abide::kernel

@@ -178,6 +178,9 @@ class Spawner {
     [[nodiscard]] std::size_t in_flight() const;
     [[nodiscard]] std::size_t queued() const;
 
+    // What a burst has made large.
+    void release_memory();
+
     class Impl;
     explicit Spawner(std::unique_ptr<Impl> impl);  // for create() only
 

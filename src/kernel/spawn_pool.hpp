@@ -55,6 +55,8 @@ class StackPool {
     // The top of a stack (stacks grow down), or an error.
     Result<std::byte*> take();
     void give(std::byte* top) { free_.push_back(top); }
+    // What children wrote into those that are free goes back to the machine.
+    void release_memory();
     // A child may still run on one of them: leave them mapped when we go.
     void abandon() { groups_.clear(); }
 

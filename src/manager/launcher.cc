@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -26,6 +27,8 @@ namespace {
 
 // So many pipes are told to the anchor and to the logger with one word each.  No child runs while they are made.
 constexpr std::size_t kPipesAtOnce = 8;
+// With so many children under way the processors have enough to do; a pause of so many starts is 1 ms.
+constexpr std::size_t kManyUnderWay = 16, kMostAtOnce = 128;
 // Of our own and of clients; and of one service, while it starts.
 constexpr std::size_t kOwnDescriptors = 1024, kDescriptorsAService = 8;
 
@@ -75,7 +78,7 @@ void Launcher::launch(const model::out::Spawn& effect, const Now& now) {
     }
     if (keys.empty()) {
         launching_.push_back(effect);
-        if (uses_.anchor.flushed() || launching_.size() >= kPipesAtOnce) spawn_prepared();
+        if (launching_.size() >= at_once()) spawn_prepared();
         return;
     }
     uses_.anchor.get(std::move(keys), [this, effect](AnchorLink::Kept kept) { launch_with(effect, std::move(kept)); });
@@ -251,6 +254,15 @@ void Launcher::launch_with(const model::out::Spawn& effect, AnchorLink::Kept kep
     for (kernel::Fd& one : listening) request->owned.push_back(std::move(one));
     request->pid_record = uses_.journal.pid_record(effect.spawn);
     prepared_.push_back({effect, std::move(*request)});
+}
+
+// What stays of a start is allocated while these are collected, what goes with the child's exec when they are spawned.
+// Where many children are on their way and have work for all processors, longer rows of each keep the heap from being
+// a grave of the second between the first.
+std::size_t Launcher::at_once() const {
+    const std::size_t under_way = uses_.spawner.in_flight() + uses_.spawner.queued();
+    if (under_way >= kManyUnderWay) return std::min(under_way, kMostAtOnce);
+    return uses_.anchor.flushed() ? 1 : kPipesAtOnce;
 }
 
 void Launcher::make_room() {

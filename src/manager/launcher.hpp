@@ -66,6 +66,7 @@ class Launcher {
                      std::vector<std::string>& names);
     Result<kernel::Fd> console_way(const model::out::Spawn& effect, RunThings& things,
                                    const core::Engine::Owner& owner);
+    [[nodiscard]] std::size_t at_once() const;
     void make_room();
     void set_cgroup_limits(int leaf, const model::ServiceSpec& spec);
     void fail(const model::out::Spawn& effect, std::string stage, const Error& error);

@@ -329,6 +329,7 @@ void Loop::give_back_memory() {
     events_.release_memory();
     logger_.release_memory();
     processes_.release_memory();
+    spawner_->release_memory();
     engine_.release_memory();
     kernel::give_back_memory();
 }

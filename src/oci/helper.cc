@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "kernel/clock.hpp"
+#include "kernel/file_writing.hpp"
 #include "kernel/files.hpp"
 #include "kernel/process.hpp"
 #include "kernel/program.hpp"

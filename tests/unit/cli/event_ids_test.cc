@@ -30,7 +30,7 @@ class EventIdsTest : public ::testing::Test {
         std::error_code ignored;
         fs::remove_all(root_, ignored);
     }
-    EventIds reserve() { return reserve_event_ids(places_, kNow, 12345); }
+    EventIds reserve() { return ReservingIds(places_, kNow, 12345).finish(); }
     [[nodiscard]] std::string file() const { return places_.log + "/event-ids"; }
     // A log whose newest event has this id.
     void log_up_to(std::uint64_t id) const {

@@ -11,6 +11,7 @@ namespace {
 
 Seed seed_of(std::vector<std::string> chosen) {
     Seed out;
+    out.events = [] { return EventIds{500, 1500, "abc"}; };
     for (const char* name : {"api", "db", "worker@"}) {
         model::ServiceSpec spec;
         spec.name = name;
@@ -39,6 +40,9 @@ TEST(Seed, IsReadBackWhole) {
     ASSERT_TRUE(read.instance && read.boot && read.header);
     EXPECT_EQ(read.instance->spec, configuration.instance);
     EXPECT_EQ(read.instance->random, 77u);
+    EXPECT_EQ(read.instance->last_event, EventId{500});
+    EXPECT_EQ(read.instance->reserved_events, EventId{1500});
+    EXPECT_EQ(read.instance->stream, "abc");
     EXPECT_EQ(read.boot->boot_id, "b");
     ASSERT_EQ(read.services.size(), 3u);
     for (std::size_t i = 0; i < 3; ++i) {
@@ -68,6 +72,10 @@ TEST(Seed, ChosenNamesMustExistAndTemplatesAreMade) {
 TEST(Seed, TooLargeASpecificationIsRefused) {
     Seed seed = seed_of({});
     seed.configuration.services[0].description.edit().assign(limits::kRecordBytes + 1, 'x');
+    seed.events = []() -> EventIds {
+        ADD_FAILURE() << "ids are reserved for nobody";
+        return {};
+    };
     EXPECT_EQ(seed_journal(std::move(seed)).error().kind, ErrorKind::refused);
 }
 

@@ -12,6 +12,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "kernel/file_writing.hpp"
 #include "kernel/socket.hpp"
 #include "kernel/users.hpp"
 #include "spawn_fixture.hpp"

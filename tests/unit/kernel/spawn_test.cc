@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <csignal>
 
+#include "kernel/file_writing.hpp"
 #include "kernel/files.hpp"
 #include "kernel/process.hpp"
 #include "kernel/rlimit.hpp"

@@ -27,7 +27,7 @@ while True:
     n = int(signal.sigwait(waited))
     os.write(1, b'%d\n' % n)
     if n == signal.SIGUSR2: break
-while (late := signal.sigtimedwait(waited, 0.05)) is not None:  # a busy machine: several are pending, the lowest comes first
+while (late := signal.sigtimedwait(waited, 0.25)) is not None:  # a busy machine: several are pending, the lowest comes first
     os.write(1, b'%d\n' % late.si_signo)
 os._exit(5)
 """

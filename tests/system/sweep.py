@@ -230,7 +230,7 @@ def restart(world):
 def dies(world):
     pid = world.services()["api"]["pid"]
     os.kill(pid, signal.SIGKILL)
-    end = time.monotonic() + 5
+    end = time.monotonic() + 30  # managers that are killed before they are ready are started after pauses of up to 5 s
     while time.monotonic() < end:  # asked for its pid so often that the manager is busy with both
         api = world.services().get("api", {})
         if api.get("pid") not in (None, 0, pid) and api.get("state") == "running":

@@ -109,7 +109,6 @@ TEST(Pattern, PathologicalPatternsAreLinear) {
     };
     for (const std::string& pattern :
          {std::string("(a*)*"), std::string("(a|a)*"), std::string("(a|aa)+"), optional + plain}) {
-        EXPECT_LT(seconds_for(pattern, 50'000), 3.0) << pattern;
         const double small = seconds_for(pattern, 50'000), large = seconds_for(pattern, 400'000);
         EXPECT_LT(large, 24 * small + 0.05) << pattern << ": eight times the input";
     }

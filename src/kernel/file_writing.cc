@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <sched.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -11,8 +10,6 @@
 #include "kernel/cannot.hpp"
 #include "kernel/files.hpp"
 #include "kernel/raw.hpp"
-#include "kernel/signals_blocked.hpp"
-#include "kernel/spawn_child.hpp"
 
 namespace abide::kernel {
 namespace {
@@ -42,22 +39,14 @@ Result<std::unique_ptr<FileWriting>> FileWriting::begin(const std::string& path,
 }
 
 void FileWriting::sync_meanwhile() {
-    if (child_ != 0) return;
+    if (child_.runs()) return;
     plan_ = {fd_.get(), kNothingSaid};
-    const AllSignalsBlocked blocked;
-    // Without an exit signal: nobody but us is told of its end.
-    const long pid = enter_child(CLONE_VM | CLONE_FILES, stack_.data() + kStackBytes, nullptr, &sync_file, &plan_);
-    if (pid > 0) child_ = static_cast<pid_t>(pid);
-}
-
-void FileWriting::wait_for_child() {
-    while (::waitpid(child_, nullptr, __WALL) < 0 && errno == EINTR) {}
-    child_ = 0;
+    static_cast<void>(child_.start(CLONE_FILES, &sync_file, &plan_));
 }
 
 Status FileWriting::sync() {
-    if (child_ != 0) {
-        wait_for_child();
+    if (child_.runs()) {
+        child_.wait();
         if (plan_.outcome == 0) return {};
         // What the kernel said of a failed write it says once, so it is not asked again.
         if (plan_.outcome != kNothingSaid) {
@@ -77,7 +66,7 @@ Status FileWriting::finish() {
 }
 
 FileWriting::~FileWriting() {
-    if (child_ != 0) wait_for_child();
+    child_.wait();
     if (!temporary_.empty()) ::unlink(temporary_.c_str());
 }
 

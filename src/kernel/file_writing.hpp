@@ -1,22 +1,20 @@
 // kernel/file_writing.hpp -- a file that replaces another one, and is on disk by then.
 //
 // Theory.  Written beside, synced, renamed: readers see the old or the new content, and so does who comes after a power
-// failure.  fsync(2) of a small new file takes 1 to 5 ms; a child that shares our memory and descriptors (CLONE_VM,
-// CLONE_FILES) can wait in it while we go on.  It runs on a stack of its own, handles no signal, and makes this one
-// call.
+// failure.  fsync(2) of a small new file takes 1 to 5 ms; a side child (side_child.hpp) that shares our descriptors,
+// too, can wait in it while we go on.
 //
 // Invariant: what is not finished has changed nothing at its place.
 #pragma once
 
 #include <sys/types.h>
 
-#include <array>
-#include <cstddef>
 #include <memory>
 #include <string>
 #include <string_view>
 
 #include "kernel/fd.hpp"
+#include "kernel/side_child.hpp"
 
 namespace abide::kernel {
 
@@ -42,14 +40,11 @@ class FileWriting {
   private:
     FileWriting(const std::string& path, Fd fd, std::string temporary);
     Status sync();
-    void wait_for_child();
 
-    static constexpr std::size_t kStackBytes = 4096;
     std::string path_, temporary_;  // temporary_: empty when it is not there any more
     Fd fd_;
     Plan plan_;
-    pid_t child_ = 0;
-    alignas(16) std::array<std::byte, kStackBytes> stack_;
+    SideChild child_;
 };
 
 // The same, waiting for the disk.

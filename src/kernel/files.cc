@@ -1,6 +1,5 @@
 // kernel/files.cc -- opening, reading and writing files; see files.hpp.  Trees are in tree.cc.
 #include "kernel/files.hpp"
-#include "kernel/cannot.hpp"
 
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -16,6 +15,8 @@
 #include <climits>
 #include <cstdlib>
 #include <memory>
+
+#include "kernel/cannot.hpp"
 
 namespace abide::kernel {
 namespace {

@@ -25,10 +25,10 @@ Result<Fd> open_beneath_by_steps(int directory, std::string_view path, int flags
 Result<std::string> read_file(const std::string& path, std::size_t bound);
 Result<std::string> read_all(int fd, std::size_t bound);
 Result<std::string> read_file_beneath(int directory, std::string_view path, std::size_t bound);
-// One write into an existing file (cgroup and proc files).
 // A file of this content in the place of the one of this name, at once; open for appending.  Not synchronized with a
 // disk.
 Result<Fd> replace_beneath(int directory, const std::string& name, std::string_view content, mode_t mode = 0600);
+// One write into an existing file (cgroup and proc files).
 Status write_control_file(int directory, std::string_view path, std::string_view content);
 
 // Makes the folder (mode 0700, and its missing parents) or checks the one that is there: a real folder, owned by us,
@@ -50,13 +50,13 @@ Result<Fd> make_memfd(const std::string& name, std::string_view content = {});
 Status seal_memfd(int fd);
 bool is_sealed(int fd);  // against writing
 
-// An advisory lock on the open file; refused when another one holds it.
 // A folder of ours for the members of a group to read: what is made in it later is of that group too (S_ISGID).
 Status share_directory(const std::string& path, std::uint32_t group);
 // A file that several processes append to through descriptors that can't be changed from outside (their standard
 // error): when it has more than `bytes`, its content moves to PATH.1 and it is emptied.  What is written between the
 // two is lost. Nothing happens when `fd` is not the regular file `path`.
 Status shorten_shared_log(int fd, const std::string& path, std::uint64_t bytes);
+// An advisory lock on the open file; refused when another one holds it.
 Status lock_exclusive(int fd);
 // Anybody has the lock.
 Result<bool> is_locked(const std::string& path);

@@ -2,15 +2,11 @@
 #include "kernel/folders_ahead.hpp"
 
 #include <fcntl.h>
-#include <sched.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 
 #include "kernel/raw.hpp"
-#include "kernel/signals_blocked.hpp"
-#include "kernel/spawn_child.hpp"
 
 namespace abide::kernel {
 namespace {
@@ -56,11 +52,7 @@ FoldersAhead::FoldersAhead(Fd parent, std::vector<std::string> names)
 std::unique_ptr<FoldersAhead> FoldersAhead::begin(Fd parent, std::vector<std::string> names) {
     if (names.empty() || !parent || parent.get() == 0) return nullptr;
     std::unique_ptr<FoldersAhead> ahead(new FoldersAhead(std::move(parent), std::move(names)));
-    const AllSignalsBlocked blocked;
-    // Without an exit signal: nobody but us is told of its end.
-    const long pid = enter_child(CLONE_VM, ahead->stack_.data() + kStackBytes, nullptr, &make_folders, &ahead->plan_);
-    if (pid < 0) return nullptr;
-    ahead->child_ = static_cast<pid_t>(pid);
+    if (!ahead->child_.start(0, &make_folders, &ahead->plan_)) return nullptr;
     return ahead;
 }
 
@@ -73,9 +65,8 @@ void FoldersAhead::stand_back(int parent) {
 }
 
 FoldersAhead::~FoldersAhead() {
-    if (child_ == 0) return;
     __atomic_store_n(&plan_.stop, 1, __ATOMIC_RELEASE);
-    while (::waitpid(child_, nullptr, __WALL) < 0 && errno == EINTR) {}
+    child_.wait();
 }
 
 }  // namespace abide::kernel

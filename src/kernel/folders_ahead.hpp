@@ -1,9 +1,8 @@
 // kernel/folders_ahead.hpp -- folders that somebody is about to need, made meanwhile.
 //
 // Theory.  A control group costs 30 us to make, and where hundreds are made one after the other the other processors
-// stand by.  So a child that shares our memory (CLONE_VM) makes them while we go on.  It runs on a stack of its own,
-// has a descriptor table of its own with nothing in it but the parent folder, handles no signal, and does nothing but
-// raw system calls.
+// stand by.  So a side child (side_child.hpp) makes them while we go on.  It has a descriptor table of its own with
+// nothing in it but the parent folder.
 //
 // While it makes one, whoever looks into the parent folder waits for it, and who is born into a control group waits
 // too: a start beside it took three times as long.  So it ends as soon as somebody says that he makes his own now.
@@ -11,16 +10,13 @@
 // Invariant: nobody relies on it.  A folder that it has not made, or could not, is made by who needs it.
 #pragma once
 
-#include <sys/types.h>
-
-#include <array>
-#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "kernel/fd.hpp"
+#include "kernel/side_child.hpp"
 
 namespace abide::kernel {
 
@@ -46,13 +42,11 @@ class FoldersAhead {
   private:
     FoldersAhead(Fd parent, std::vector<std::string> names);
 
-    static constexpr std::size_t kStackBytes = 4096;
     Fd parent_;
     std::vector<std::string> names_;
     std::vector<const char*> texts_;
     Plan plan_;
-    pid_t child_ = 0;
-    alignas(16) std::array<std::byte, kStackBytes> stack_;
+    SideChild child_;
 };
 
 }  // namespace abide::kernel

@@ -27,11 +27,17 @@ std::string proc_path(pid_t pid, std::string_view file) {
     return "/proc/" + std::to_string(pid) + "/" + std::string(file);
 }
 
+bool is_gone(const Result<std::string>& text) {
+    return !text && (text.error().err == ENOENT || text.error().err == ESRCH);
+}
+
+// A failure that isn't an answer (no memory, no
+// descriptor) may pass, so it is asked once more.
 Result<std::string> read_proc(pid_t pid, std::string_view file) {
-    Result<std::string> text = read_file(proc_path(pid, file), kProcFileBytes);
-    if (!text && (text.error().err == ENOENT || text.error().err == ESRCH)) {
-        return fail(ErrorKind::not_found, "no process " + std::to_string(pid));
-    }
+    const std::string path = proc_path(pid, file);
+    Result<std::string> text = read_file(path, kProcFileBytes);
+    if (!text && !is_gone(text)) text = read_file(path, kProcFileBytes);
+    if (is_gone(text)) return fail(ErrorKind::not_found, "no process " + std::to_string(pid));
     return text;
 }
 

@@ -17,16 +17,16 @@ constexpr int kCounterBits = 32;
 
 }  // namespace
 
-std::uint64_t Stored::put(kernel::Fd fd) {
+std::uint64_t Stored::put(SharedFd fd) {
     const std::uint64_t key = anchor_key(Keep::stored, (epoch_ << kCounterBits) | ++last_);
-    anchor_.put(key, share(std::move(fd)), false);
+    anchor_.put(key, std::move(fd), false);
     return key;
 }
 
-void Stored::watch(std::uint64_t key, const std::string& service, kernel::Fd copy, bool poll) {
+void Stored::watch(std::uint64_t key, const std::string& service, SharedFd fd, bool poll) {
     // EPERM: a regular file, which never hangs up.
-    const bool polled = poll && epoll_.add(copy.get(), 0, token_of(Watched::stored, key)).has_value();
-    watched_.insert_or_assign(key, Entry{service, std::move(copy), polled});
+    const bool polled = poll && epoll_.add(fd->get(), 0, token_of(Watched::stored, key)).has_value();
+    watched_.insert_or_assign(key, Entry{service, std::move(fd), polled});
 }
 
 std::vector<FdKey> Stored::keep(const std::string& service, std::vector<kernel::Fd> fds, bool poll) {
@@ -34,16 +34,15 @@ std::vector<FdKey> Stored::keep(const std::string& service, std::vector<kernel::
     std::vector<kernel::Fd> known;
     for (kernel::Fd& fd : fds) {
         const bool twice = std::ranges::any_of(watched_, [&](const auto& one) {
-            return one.second.service == service && kernel::is_same_file(one.second.copy.get(), fd.get());
+            return one.second.service == service && kernel::is_same_file(one.second.fd->get(), fd.get());
         });
-        Result<kernel::Fd> copy = fd.duplicate();
-        if (twice || !copy) {
-            if (!twice) complain(service + ": a descriptor is not stored: " + describe(copy.error()));
+        if (twice) {
             known.push_back(std::move(fd));
             continue;
         }
-        const std::uint64_t key = put(std::move(fd));
-        watch(key, service, std::move(*copy), poll);
+        const SharedFd shared = share(std::move(fd));
+        const std::uint64_t key = put(shared);
+        watch(key, service, shared, poll);
         keys.push_back(FdKey{key});
     }
     discard(std::move(known));
@@ -56,14 +55,14 @@ void Stored::discard(std::vector<kernel::Fd> fds) {
         // A pipe's end, as a barrier has it, is closed at once: its owner waits for that.
         const Result<kernel::FileStatus> status = kernel::fd_status(fd.get());
         if (status && status->is_pipe) continue;
-        anchor_.drop(put(std::move(fd)), false);
+        anchor_.drop(put(share(std::move(fd))), false);
     }
 }
 
 void Stored::drop(FdKey key) {
     const auto found = watched_.find(key.value);
     if (found != watched_.end()) {
-        if (found->second.polled) static_cast<void>(epoll_.remove(found->second.copy.get()));
+        if (found->second.polled) static_cast<void>(epoll_.remove(found->second.fd->get()));
         watched_.erase(found);  // the anchor still has its own
     }
     anchor_.drop(key.value, false);
@@ -72,7 +71,7 @@ void Stored::drop(FdKey key) {
 void Stored::on_ready(std::uint64_t id) {
     const auto found = watched_.find(anchor_key(Keep::stored, id));
     if (found == watched_.end()) return;
-    static_cast<void>(epoll_.remove(found->second.copy.get()));
+    static_cast<void>(epoll_.remove(found->second.fd->get()));
     found->second.polled = false;
     inbox_.push(InputClass::notification, model::in::StoredLost{found->second.service, {FdKey{found->first}}});
 }
@@ -102,7 +101,7 @@ Status Stored::recover(const core::Engine& engine, const std::vector<std::uint64
     if (claimed.empty()) return {};
     Result<AnchorLink::Kept> copies = anchor_.get_now(claimed);
     if (!copies) return std::unexpected(copies.error());
-    for (auto& [key, copy] : *copies) watch(key, *owners.at(key), std::move(copy), true);
+    for (auto& [key, copy] : *copies) watch(key, *owners.at(key), share(std::move(copy)), true);
     return {};
 }
 

@@ -1,9 +1,8 @@
 // manager/stored.hpp -- descriptors that services give away for their next run (FDSTORE=1, sd_notify(3)).
 //
-// Owns a second descriptor of each, by which a hang-up of the other end is noticed; the one that is handed on is kept
-// by the anchor.  Knows no policy.  Invariant: a descriptor that came from a service is with the anchor before it is
-// closed here, and is closed for good by the anchor's short-lived child: the last close of such a thing may take as
-// long as it likes.
+// Holds each beside the anchor, which keeps it, to notice a hang-up of its other end.  Knows no policy.  Invariant: a
+// descriptor that came from a service is with the anchor before it is closed here, and is closed for good by the
+// anchor's short-lived child: the last close of such a thing may take as long as it likes.
 #pragma once
 
 #include <cstdint>
@@ -40,11 +39,11 @@ class Stored {
   private:
     struct Entry {
         std::string service;
-        kernel::Fd copy;
+        SharedFd fd;
         bool polled = false;
     };
-    std::uint64_t put(kernel::Fd fd);
-    void watch(std::uint64_t key, const std::string& service, kernel::Fd copy, bool poll);
+    std::uint64_t put(SharedFd fd);
+    void watch(std::uint64_t key, const std::string& service, SharedFd fd, bool poll);
 
     kernel::Epoll& epoll_;
     AnchorLink& anchor_;

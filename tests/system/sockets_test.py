@@ -1,4 +1,5 @@
 """Listening sockets and stored descriptors: they outlive every process of the service and of the supervisor."""
+import errno
 import os
 import signal
 import socket
@@ -6,6 +7,7 @@ import threading
 import time
 
 from harness import instance, until
+from sweep import Stepper
 
 # Answers every client with its name of the socket and its pid; ends when told, never with a client half served.
 SERVER = """import os, select, signal, socket, sys
@@ -201,6 +203,37 @@ def test_nothing_is_stored_without_the_key():
         left = sum(os.path.basename(os.readlink(f"/proc/{one.where()['anchor_pid']}/fd/{fd}")).startswith("memfd:memo")
                    for fd in os.listdir(f"/proc/{one.where()['anchor_pid']}/fd"))
         assert left == 0, "what was not asked for is closed"
+
+
+# At each USR1 a child of its own, of which the supervisor has not heard, stores one more.
+STORES = """import os, signal, socket, sys, time
+def store(*_):
+    if os.fork() == 0:
+        s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        s.connect(os.environ["NOTIFY_SOCKET"])
+        fd = os.memfd_create("one")
+        socket.send_fds(s, [b"FDSTORE=1\\nFDNAME=one"], [fd])
+        s.recv(1)  # as in life: it is still there when it is asked about
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+signal.signal(signal.SIGUSR1, store)
+print("runs: 1 names:", os.environ.get("LISTEN_FDS", "0"), flush=True)
+while True: signal.pause()
+"""
+
+
+def test_a_call_that_fails_once_keeps_no_descriptor_from_being_stored():
+    toml = STORING.replace("ready = { notify = true }\n", "").replace("fd-store-max = 5", "fd-store-max = 32")
+    with instance(toml, {"m.py": STORES}) as one:
+        until(lambda: runs_of(one) == ["1 names: 0"])
+        pid, rounds = one.status("a")["pid"], 24
+        for at in range(1, rounds + 1):
+            disturbed = Stepper(one.where()["manager_pid"], "fail", at, errno.EIO)
+            os.kill(pid, signal.SIGUSR1)
+            time.sleep(0.05)
+            disturbed.end()
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: len(runs_of(one)) == 2)
+        assert runs_of(one)[-1] == f"1 names: {rounds}", runs_of(one)
 
 
 # A connection whose last close waits for its reader, who never reads (SO_LINGER, socket(7)).

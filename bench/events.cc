@@ -2,9 +2,8 @@
 // long it takes from the end of a process to the line in a reader that follows.
 //
 //   abide-bench-events append FOLDER COUNT         events/s, one a batch and 100 a batch
-//   abide-bench-events paced FOLDER COUNT READERS  us of one append: median, 99 %, longest, with nobody that follows;
-//   the
-//                                                  same with so many
+//   abide-bench-events paced FOLDER COUNT READERS  us of one append: median, 99 %, longest; with nobody that
+//                                                  follows, and with so many
 //   abide-bench-events exits FOLDER COUNT SLOTS    us from exit_group(2) of an abide-bench-tiny to its process.exited:
 //                                                  median, 99 %, longest; the same until the anchor saw it, and until
 //                                                  the manager's turn began
@@ -32,7 +31,9 @@
 #include "kernel/process.hpp"
 #include "kernel/program.hpp"
 #include "kernel/socket.hpp"
+#include "logger/logger.hpp"
 #include "manager/event_log.hpp"
+#include "manager/lent_doorbell.hpp"
 #include "slots.hpp"
 
 namespace {
@@ -103,16 +104,34 @@ int append(const std::string& folder, std::uint64_t count) {
     }
 }
 
-// As the logger does it for the manager.
-[[noreturn]] void ring_for_others(int socket) {
+[[noreturn]] void be_logger(kernel::Fd socket) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    std::byte buffer[64];
-    for (;;) {
-        auto got = kernel::receive(socket, buffer);
-        if (!got || got->end_of_stream) ::_exit(0);
-        for (const kernel::Fd& doorbell : got->fds) static_cast<void>(kernel::ring(doorbell.get()));
-    }
+    const auto made = logger::Logger::create(std::move(socket), STDERR_FILENO);
+    ::_exit(made && (*made)->run() ? 0 : 1);
 }
+
+// The manager's side of it.
+class Lender {
+  public:
+    explicit Lender(int logger) : logger_(logger) {}
+    bool ring(int doorbell, bool another) {
+        if (!told_) listen();
+        return lent_.ring(logger_, doorbell, another);
+    }
+
+  private:
+    // All that it says here is that it listens.
+    void listen() {
+        std::byte buffer[64];
+        const auto got = kernel::receive(logger_, buffer);
+        told_ = got && !got->nothing_now;
+        if (told_) lent_.listens();
+    }
+
+    int logger_;
+    bool told_ = false;
+    manager::LentDoorbell lent_;
+};
 
 // One append, as the manager makes it.
 double append_one(manager::EventLog& log, std::uint64_t id) {
@@ -136,7 +155,7 @@ int paced(const std::string& folder, std::uint64_t count, std::uint64_t readers)
     std::vector<pid_t> children;
     for (std::uint64_t i = 0; i <= readers; ++i) {
         const pid_t pid = ::fork();
-        if (pid == 0 && i == readers) ring_for_others(pair->second.get());
+        if (pid == 0 && i == readers) be_logger(std::move(pair->second));
         if (pid == 0) follow(followed_folder, ready[1]);
         children.push_back(pid);
     }
@@ -144,11 +163,8 @@ int paced(const std::string& folder, std::uint64_t count, std::uint64_t readers)
         char byte = 0;
         if (::read(ready[0], &byte, 1) != 1) return 1;
     }
-    const std::byte packet{1};
-    followed.set_ringer([&](int doorbell) {
-        const auto sent = kernel::send(pair->first.get(), {&packet, 1}, {{doorbell}});
-        return sent && *sent;
-    });
+    Lender lender(pair->first.get());
+    followed.set_ringer([&](int doorbell, bool another) { return lender.ring(doorbell, another); });
     std::vector<double> times[2];
     Mono next = kernel::mono_now();
     for (std::uint64_t done = 0; done < 2 * count; ++done) {

@@ -11,12 +11,13 @@ namespace abide::kernel {
 class Bell {
   public:
     static Result<Bell> create();
+    // One that another process has made.
+    explicit Bell(Fd fd) : fd_(std::move(fd)) {}
     [[nodiscard]] int fd() const { return fd_.get(); }
     void ring() const noexcept;
     void silence() const noexcept;
 
   private:
-    explicit Bell(Fd fd) : fd_(std::move(fd)) {}
     Fd fd_;
 };
 

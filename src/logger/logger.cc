@@ -8,6 +8,7 @@
 
 #include "base/check.hpp"
 #include "kernel/clock.hpp"
+#include "kernel/event_watch.hpp"
 #include "kernel/log_files.hpp"
 #include "kernel/memory.hpp"
 
@@ -17,8 +18,6 @@ namespace wire = protocol::log;
 
 namespace {
 
-// Tokens of streams have a generation in the upper half, which is never 0.
-constexpr std::uint64_t kControlToken = 0, kSignalToken = 1, kOutputToken = 2;
 constexpr std::size_t kTurnsPerRound = 64;  // pipes served before the control descriptor is looked at again
 constexpr Duration kExitPatience = seconds(2);
 
@@ -89,6 +88,11 @@ void Logger::handle_event(const kernel::Ready& ready) {
         return;
     }
     if (ready.token == kOutputToken) return inherit_.flush();
+    if (ready.token == kBellToken) {
+        bell_->silence();  // first: what is asked for from here on is another ring
+        static_cast<void>(kernel::ring(doorbell_.get()));
+        return;
+    }
     const auto slot = static_cast<std::uint32_t>(ready.token);
     if (slot < streams_.size() && streams_[slot].generation == ready.token >> 32) enqueue(slot);
 }

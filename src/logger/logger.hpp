@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -24,6 +25,7 @@
 #include "kernel/epoll.hpp"
 #include "kernel/fd.hpp"
 #include "kernel/socket.hpp"
+#include "kernel/wake.hpp"
 #include "logger/compressor.hpp"
 #include "logger/inherit.hpp"
 #include "logger/pattern.hpp"
@@ -49,6 +51,9 @@ class Logger {
     [[nodiscard]] const Counters& counters() const { return counters_; }
 
   private:
+    // Of the epoll; those of streams have a generation in the upper half, which is never 0.
+    static constexpr std::uint64_t kControlToken = 0, kSignalToken = 1, kOutputToken = 2, kBellToken = 3;
+
     // A search that was asked for, and the beginning of the line it is in.
     struct Search {
         Matcher matcher;
@@ -89,6 +94,7 @@ class Logger {
     void handle_pattern(const protocol::log::Pattern& pattern);
     void configure(std::vector<kernel::Fd> fds);
     static bool take_over(int directory);
+    void handle_ring(std::vector<kernel::Fd> fds);
     void begin_exit();
 
     void enqueue(std::uint32_t slot);
@@ -123,6 +129,9 @@ class Logger {
     std::deque<std::string> outgoing_;                              // bounded: a few messages for each stream
     std::vector<char> buffer_ = std::vector<char>(1 + kReadBytes);  // see without_returns()
     std::uint32_t generations_ = 0;
+    // Of the event log, and what asks for a ring.
+    kernel::Fd doorbell_;
+    std::optional<kernel::Bell> bell_;
     bool output_watched_ = false, control_waits_ = false;
     bool orphaned_ = false;  // the manager's end is closed
     bool exiting_ = false;

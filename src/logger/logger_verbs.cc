@@ -71,9 +71,7 @@ void Logger::handle(const wire::ToLogger& message, std::vector<kernel::Fd> fds) 
         void operator()(const wire::Pattern& m) const { logger.handle_pattern(m); }
         void operator()(const wire::Configure&) const { logger.configure(std::move(fds)); }
         void operator()(const wire::DrainAndExit&) const { logger.begin_exit(); }
-        void operator()(const wire::Ring&) const {
-            for (const kernel::Fd& doorbell : fds) static_cast<void>(kernel::ring(doorbell.get()));
-        }
+        void operator()(const wire::Ring&) const { logger.handle_ring(std::move(fds)); }
     };
     std::visit(Visitor{*this, fds}, message);
 }
@@ -172,6 +170,17 @@ void Logger::handle_close(const wire::Close& close) {
         stream.turns_left = stream.terminal ? kClosingTurnsOfTerminal : kClosingTurns;
         enqueue(at->second);
     }
+}
+
+void Logger::handle_ring(std::vector<kernel::Fd> fds) {
+    if (fds.empty()) return;
+    static_cast<void>(kernel::ring(fds[0].get()));
+    if (fds.size() < 2 || !epoll_.add(fds[1].get(), EPOLLIN, kBellToken)) return;
+    // The manager has it as well, so that closing it would leave it in the epoll.
+    if (bell_) static_cast<void>(epoll_.remove(bell_->fd()));
+    doorbell_ = std::move(fds[0]);
+    bell_.emplace(std::move(fds[1]));
+    tell(wire::Listening{});
 }
 
 void Logger::handle_pattern(const wire::Pattern& pattern) {

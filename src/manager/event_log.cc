@@ -27,8 +27,6 @@ constexpr std::uint64_t kSmallestSegment = 64u << 10, kLargestSegment = 8u << 20
 constexpr Duration kRetry = seconds(1);
 constexpr std::uint64_t kPlausible = 1'000'000;  // events of one turn
 constexpr std::int64_t kLookForOldNs = 600LL * 1'000'000'000;
-// Watchers are woken within the write to the doorbell: with many of them somebody else does it.
-constexpr Duration kDearRing{25'000};
 constexpr int kRingsElsewhere = 1000;
 
 std::string time_text(Wall time) {
@@ -127,6 +125,7 @@ Status EventLog::open_doorbell() {
     if (!opened) return std::unexpected(opened.error());
     static_cast<void>(kernel::set_group_and_mode(opened->get(), group_, kFileMode));
     doorbell_ = std::move(*opened);
+    another_doorbell_ = true;
     return {};
 }
 
@@ -332,14 +331,20 @@ void EventLog::put_off(const Error& why, const Now& now) {
         complain("events are not written: " + describe(why) + "; they wait in memory");
 }
 
+void EventLog::ring_again() {
+    dear_ = 0;
+    if (doorbell_) ring();
+}
+
 void EventLog::ring() {
-    if (dear_ > 0 && ringer_ && ringer_(doorbell_.get())) {
+    if (dear_ > 0 && ringer_ && ringer_(doorbell_.get(), another_doorbell_)) {
+        another_doorbell_ = false;
         --dear_;
         return;
     }
     const Mono begin = kernel::mono_now();
     const Status rung = kernel::ring(doorbell_.get());
-    dear_ = rung && kernel::mono_now() - begin > kDearRing ? kRingsElsewhere : 0;
+    dear_ = rung && kernel::mono_now() - begin > dear_ring_ ? kRingsElsewhere : 0;
 }
 
 }  // namespace abide::manager

@@ -27,13 +27,17 @@ class EventLog {
   public:
     // Gives the folder, made anew if it is gone.
     using Folder = std::function<Result<kernel::Fd>()>;
-    // Rings for us; false: nobody there who could.
-    using Ringer = std::function<bool(int doorbell)>;
+    // Rings for us; another: not the doorbell of its last time.  False: nobody there who could.
+    using Ringer = std::function<bool(int doorbell, bool another)>;
 
     explicit EventLog(Folder folder = {}) : folder_(std::move(folder)) {}
 
     void set_folder(Folder folder) { folder_ = std::move(folder); }
-    void set_ringer(Ringer ringer) { ringer_ = std::move(ringer); }
+    // Left to it is what takes longer than `dear`.
+    void set_ringer(Ringer ringer, Duration dear = kDearRing) {
+        ringer_ = std::move(ringer);
+        dear_ring_ = dear;
+    }
     // Who is told as the source of the events: "shop" and, if ids had to begin anew, a stream.
     void set_source(const std::string& instance, const std::string& stream);
     // What is kept, and which group may read.  Cheap when nothing changed.
@@ -48,6 +52,8 @@ class EventLog {
     [[nodiscard]] std::string_view fresh() const { return std::string_view(lines_).substr(fresh_at_); }
     // Writes what waits, and rings.
     void flush(const Now& now);
+    // Who rings for us is gone, and may not have done what he was asked.
+    void ring_again();
     // When to call flush() although nothing happened: lines wait for room.
     [[nodiscard]] Mono next_deadline() const { return retry_at_; }
 
@@ -106,7 +112,11 @@ class EventLog {
     Duration pause_ = kFirstRetry;  // before the next try
     bool complained_ = false;
     static constexpr Duration kFirstRetry = milliseconds(2);
-    int dear_ = 0;  // so many rings are left to the ringer
+    // Watchers are woken within the write to the doorbell: with many of them somebody else does it.
+    static constexpr Duration kDearRing{25'000};
+    Duration dear_ring_ = kDearRing;
+    int dear_ = 0;                  // so many rings are left to the ringer
+    bool another_doorbell_ = true;  // than the ringer has seen
 };
 
 // "00000000000000001842": the cursor.

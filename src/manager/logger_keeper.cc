@@ -242,11 +242,8 @@ void LoggerKeeper::flush() {
     must(epoll_.modify(socket_.get(), EPOLLIN | (waits ? EPOLLOUT : 0u), token_of(Watched::logger)), "logger");
 }
 
-bool LoggerKeeper::ring(int doorbell) {
-    if (pid_ == 0 || !queue_.empty()) return false;
-    static const std::string kRing = wire::encode(wire::ToLogger{wire::Ring{}});
-    const Result<bool> sent = kernel::send(socket_.get(), std::as_bytes(std::span(kRing)), {{doorbell}});
-    return sent && *sent;
+bool LoggerKeeper::ring(int doorbell, bool another) {
+    return pid_ != 0 && queue_.empty() && doorbell_.ring(socket_.get(), doorbell, another);
 }
 
 void LoggerKeeper::hang_up() {
@@ -257,6 +254,7 @@ void LoggerKeeper::hang_up() {
     starting_ = false;
     watches_out_ = false;
     silent_until_ = kNever;
+    doorbell_.take_back();
     queue_.clear();
     opening_.clear();
     closed_.insert(closed_.end(), closing_.begin(), closing_.end());
@@ -303,6 +301,8 @@ std::vector<wire::Matched> LoggerKeeper::on_ready(std::uint32_t events) {
         if (const auto* line = std::get_if<wire::Matched>(&*message)) {
             if (const auto pipe = pipes_.find(line->key); pipe != pipes_.end()) pipe->second.pattern.reset();
             matched.push_back(*line);
+        } else if (std::holds_alternative<wire::Listening>(*message)) {
+            doorbell_.listens();
         } else if (const auto* problem = std::get_if<wire::Problem>(&*message)) {
             complain("log: " + problem->text);
         } else if (const auto* refused = std::get_if<wire::Refused>(&*message)) {

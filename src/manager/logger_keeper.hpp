@@ -22,6 +22,7 @@
 #include "kernel/fd.hpp"
 #include "kernel/spawn.hpp"
 #include "manager/anchor_link.hpp"
+#include "manager/lent_doorbell.hpp"
 #include "protocol/anchor.hpp"
 #include "protocol/log.hpp"
 
@@ -58,8 +59,8 @@ class LoggerKeeper {
     // The socket is ready: lines that matched.
     std::vector<protocol::log::Matched> on_ready(std::uint32_t events);
     void flush();
-    // Rings the doorbell of the event log for us.  False: there is no logger, or it is busy.
-    bool ring(int doorbell);
+    // Has the logger ring the doorbell of the event log.  False: there is none, or it is busy.
+    bool ring(int doorbell, bool another);
 
     // Duplicates of what the next manager finds it by.
     std::pair<SharedFd, SharedFd> share_link() const;
@@ -101,6 +102,7 @@ class LoggerKeeper {
     kernel::Spawner& spawner_;
     std::string directory_;
     kernel::Fd socket_, pidfd_;
+    LentDoorbell doorbell_;
     std::int32_t pid_ = 0;
     bool starting_ = false, ending_ = false;
     bool watches_out_ = false;

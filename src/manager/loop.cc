@@ -181,6 +181,7 @@ void Loop::look_for_more_ends(const Now& now) {
 void Loop::on_exit(const anchor::Exit& exit, const Now& now) {
     if (logger_.is_logger(exit.pid)) {
         logger_.on_exit(now.mono);
+        events_.ring_again();
         processes_.acknowledge(exit.pid);
         return;
     }
@@ -236,7 +237,10 @@ void Loop::decide(const Now& now) {
         for (const model::Effect& effect : effects) {
             if (const auto* told = std::get_if<model::out::Publish>(&effect)) events_.append(told->event);
         }
-        std::ranges::move(effects, std::back_inserter(effects_));
+        if (effects_.empty())
+            effects_ = std::move(effects);
+        else
+            std::ranges::move(effects, std::back_inserter(effects_));
         if (item.ticket.connection != 0) stepped_.emplace_back(item.ticket, engine_.instance().last_operation);
     }
     cursor_.leave();

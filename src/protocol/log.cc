@@ -28,6 +28,7 @@ enum class Verb : std::uint16_t {
     dropped = 66,
     problem = 67,
     refused = 68,
+    listening = 69,
 };
 
 constexpr std::uint8_t kVersion = 1;
@@ -212,6 +213,7 @@ struct Encoder {
         put_text(item, m.why, kTextBytes);
         return one_item(Verb::refused, item);
     }
+    std::string operator()(const Listening&) const { return Packet(Verb::listening).finish(); }
 };
 
 struct Raw {
@@ -333,6 +335,7 @@ std::optional<ToManager> decode_to_manager(std::string_view packet) {
             return read_one<Refused>(*raw, [](Fields& in) {
                 return Refused{in.get<std::uint64_t>(), in.get<std::uint64_t>(), in.text(kTextBytes)};
             });
+        case static_cast<unsigned>(Verb::listening): return Listening{};
         default: return Unknown{raw->verb};
     }
 }

@@ -73,8 +73,10 @@ struct Configure {
 struct DrainAndExit {
     bool operator==(const DrainAndExit&) const = default;
 };
-// Ring the doorbell of the event log, which is the one descriptor beside this message: its watchers are woken within
-// the write, and with many of them the manager has no time for it.
+// Ring the doorbell of the event log, which is the first descriptor beside this message: its watchers are woken within
+// the write, and with many of them the manager has no time for it.  The second one, if any, is an eventfd: keep both,
+// say `listening`, and ring the doorbell again each time the eventfd was written.  A packet for each ring costs the
+// manager several times as much.
 struct Ring {
     bool operator==(const Ring&) const = default;
 };
@@ -117,6 +119,11 @@ struct Refused {
     bool operator==(const Refused&) const = default;
 };
 
+// From now on this logger rings by the eventfd that came with `ring`.  One of an earlier version never says so.
+struct Listening {
+    bool operator==(const Listening&) const = default;
+};
+
 // A verb of a later version: ignored and counted by both sides.
 struct Unknown {
     std::uint16_t verb = 0;
@@ -124,7 +131,7 @@ struct Unknown {
 };
 
 using ToLogger = std::variant<Unknown, Open, Close, Pattern, Configure, DrainAndExit, Ring>;
-using ToManager = std::variant<Unknown, Matched, Drained, Dropped, Problem, Refused>;
+using ToManager = std::variant<Unknown, Matched, Drained, Dropped, Problem, Refused, Listening>;
 
 // One packet of at most kMessageBytes.  The caller keeps Open and Close within kItems (CHECKed); texts are cut to their
 // bounds.

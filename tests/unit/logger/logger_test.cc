@@ -17,6 +17,7 @@
 #include "kernel/clock.hpp"
 #include "kernel/log_files.hpp"
 #include "kernel/socket.hpp"
+#include "kernel/wake.hpp"
 
 namespace abide::logger {
 namespace {
@@ -171,6 +172,49 @@ TEST(Logger, FindsTheReadyLineOnce) {
     // A logger that came back looks at what is written already.
     running.send(wire::Pattern{5, 108, true, "in 18", kernel::now().wall.ns - 3'600'000'000'000});
     EXPECT_EQ(running.expect<wire::Matched>(), (wire::Matched{5, 108, "ready in 18 ms"}));
+}
+
+// A file that takes the place of the doorbell, and whether it was rung since the last look.
+class Doorbell {
+  public:
+    explicit Doorbell(const std::string& path) : file_(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)) {}
+    [[nodiscard]] int fd() const { return file_.get(); }
+    bool rung() {
+        for (int i = 0; i < 5000; ++i) {
+            if (kernel::fd_status(file_.get())->size != 0) return ::ftruncate(file_.get(), 0) == 0;
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
+        return false;
+    }
+
+  private:
+    kernel::Fd file_;
+};
+
+TEST(Logger, RingsWhenItIsToldAndWheneverTheBellIsWritten) {
+    testing::Folder folder;
+    Running running(folder.path());
+    Doorbell first(folder.file("first")), second(folder.file("second"));
+    running.send(wire::Ring{}, {first.fd()});  // of an earlier manager: this once
+    EXPECT_TRUE(first.rung());
+    const kernel::Bell one = std::move(*kernel::Bell::create()), other = std::move(*kernel::Bell::create());
+    running.send(wire::Ring{}, {first.fd(), one.fd()});
+    EXPECT_TRUE(first.rung());
+    EXPECT_EQ(running.expect<wire::Listening>(), wire::Listening{});
+    for (int i = 0; i < 3; ++i) {
+        one.ring();
+        EXPECT_TRUE(first.rung());
+    }
+    // The next manager has a bell of its own, and may have made another doorbell.
+    running.send(wire::Ring{}, {second.fd(), other.fd()});
+    EXPECT_TRUE(second.rung());
+    EXPECT_EQ(running.expect<wire::Listening>(), wire::Listening{});
+    one.ring();
+    other.ring();
+    EXPECT_TRUE(second.rung());
+    const int left = one.fd();
+    EXPECT_TRUE(*kernel::wait_readable(left, Duration{})) << "nobody listens to the first one any more";
+    EXPECT_EQ(kernel::fd_status(first.fd())->size, 0u);
 }
 
 TEST(Logger, InheritedLinesGoOutWhole) {

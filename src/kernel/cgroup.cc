@@ -254,6 +254,12 @@ Result<std::size_t> CgroupTree::signal_leaf(std::string_view service, std::strin
     return cgroup_signal_all(fd->get(), signal, have_it);
 }
 
+Result<bool> CgroupTree::leaf_populated(std::string_view service, std::string_view leaf) const {
+    const Result<bool> populated = cgroup_populated(root_.get(), folder_of(service, leaf));
+    if (!populated && populated.error().kind == ErrorKind::not_found) return false;
+    return populated;
+}
+
 std::string CgroupTree::leaf_path(std::string_view service, std::string_view leaf) const {
     return join(path_, folder_of(service, leaf));
 }

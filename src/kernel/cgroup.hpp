@@ -70,6 +70,8 @@ class CgroupTree {
     [[nodiscard]] std::string leaf_path(std::string_view service, std::string_view leaf) const;
     // refused while processes are in it (EBUSY); a missing leaf is fine.
     Status remove_leaf(std::string_view service, std::string_view leaf);
+    // Whether anybody is in it or in a group below it; nobody is in one that is not there.
+    [[nodiscard]] Result<bool> leaf_populated(std::string_view service, std::string_view leaf) const;
     struct LeafName {
         std::string service, leaf;
     };
@@ -106,7 +108,7 @@ std::string run_leaf_name(std::uint64_t run);
 // The pids in the text of cgroup.procs; those of another pid namespace, which read as 0, are left out: cgroups(7).
 std::vector<pid_t> parse_cgroup_procs(std::string_view text);
 // What can be done with a leaf, by its descriptor.
-Result<bool> cgroup_populated(int leaf);
+Result<bool> cgroup_populated(int group, std::string_view below = {});  // of the group or of one below it
 Result<std::vector<pid_t>> cgroup_processes(int leaf);
 // SIGKILL to all: cgroup.kill, else rounds of signals until nobody is left or a bound is reached.
 Status cgroup_kill_all(int leaf);

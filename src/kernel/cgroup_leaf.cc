@@ -56,8 +56,9 @@ std::vector<pid_t> parse_cgroup_procs(std::string_view text) {
     return out;
 }
 
-Result<bool> cgroup_populated(int leaf) {
-    const Result<std::string> text = read_file_beneath(leaf, "cgroup.events", 4096);
+Result<bool> cgroup_populated(int group, std::string_view below) {
+    const std::string file = below.empty() ? "cgroup.events" : std::string(below) + "/cgroup.events";
+    const Result<std::string> text = read_file_beneath(group, file, 4096);
     if (!text) return std::unexpected(text.error());
     return text->find("populated 1") != std::string::npos;
 }

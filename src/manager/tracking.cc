@@ -16,6 +16,9 @@ namespace {
 
 constexpr Duration kFirstLook = milliseconds(5);
 constexpr Duration kLastLook = seconds(1);
+// Leaves are removed when none was given up for so long, a few in each turn; of more than that the oldest at once.
+constexpr Duration kQuiet = milliseconds(50);
+constexpr std::size_t kRemovedAtOnce = 16, kMostGivenUp = 512;
 
 }  // namespace
 
@@ -42,7 +45,8 @@ void Tracking::start(kernel::Fd home, const std::string& shown, const std::strin
 
 Result<kernel::Fd> Tracking::leaf_for_spawn(std::string_view service, RunNumber run) {
     if (!tree_) return kernel::Fd{};
-    if (gone_.erase(run_key(service, run)) != 0) killed_.erase(run_key(service, run));  // it is a new one
+    if (gone_.erase(run_key(service, run)) != 0 && remove_now(service, run))
+        killed_.erase(run_key(service, run));  // it is a new one
     return tree_->make_leaf(service, leaf_name(run));
 }
 
@@ -158,9 +162,9 @@ bool Tracking::watch_empty(std::string_view service, RunNumber run) {
     }
     bool polled = !tree_;
     if (tree_) {
-        // Removing the folder is the cheapest question: it succeeds only when nobody is left.
-        if (tree_->remove_leaf(service, leaf_name(run))) {
-            gone_.insert(key);
+        const Result<bool> populated = tree_->leaf_populated(service, leaf_name(run));
+        if (populated && !*populated) {
+            give_up(service, run);
             return true;
         }
         const Result<bool> watched = tree_->watch_empty(service, leaf_name(run), key);
@@ -181,6 +185,31 @@ bool Tracking::watch_empty(std::string_view service, RunNumber run) {
     }
     watches_.emplace(key, Watch{std::string(service), run, polled});
     return false;
+}
+
+void Tracking::give_up(std::string_view service, RunNumber run) {
+    gone_.insert(run_key(service, run));
+    given_up_.push_back({std::string(service), run});
+    remove_at_ = kernel::mono_now() + kQuiet;
+    if (given_up_.size() > kMostGivenUp) remove_oldest();
+}
+
+// Who entered it meanwhile keeps it.
+void Tracking::remove_oldest() {
+    static_cast<void>(tree_->remove_leaf(given_up_.front().service, leaf_name(given_up_.front().run)));
+    given_up_.pop_front();
+}
+
+// False: it is there still, since somebody entered it.
+bool Tracking::remove_now(std::string_view service, RunNumber run) {
+    std::erase_if(given_up_, [&](const Leaf& one) { return one.service == service && one.run == run; });
+    return tree_->remove_leaf(service, leaf_name(run)).has_value();
+}
+
+void Tracking::remove_some(Mono now) {
+    if (now < remove_at_) return;
+    for (std::size_t i = 0; i < kRemovedAtOnce && !given_up_.empty(); ++i) remove_oldest();
+    if (given_up_.empty()) remove_at_ = kNever;
 }
 
 void Tracking::release(std::string_view service, RunNumber run) {
@@ -217,6 +246,7 @@ std::vector<Tracking::Empty> Tracking::drain(Mono now) {
     if (tree_) {
         for (const std::uint64_t key : tree_->drain_empty()) take(key);
     }
+    remove_some(now);
     if (now < next_look_) return empty;
     next_look_ = kNever;
     std::vector<std::uint64_t> keys;
@@ -236,6 +266,8 @@ std::vector<Tracking::Empty> Tracking::drain(Mono now) {
 
 void Tracking::finish(int home, const std::vector<std::int32_t>& own_processes) {
     if (!tree_) return;
+    given_up_.clear();
+    remove_at_ = kNever;
     for (const std::int32_t pid : own_processes) {
         if (home >= 0) static_cast<void>(kernel::cgroup_join(home, pid));
     }

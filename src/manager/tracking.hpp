@@ -5,7 +5,9 @@
 // said once for each watch, and only after the kernel showed that nobody is left.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <optional>
 #include <set>
@@ -60,7 +62,7 @@ class Tracking {
     Status kill_all(std::string_view service, RunNumber run);
     Status freeze(std::string_view service, RunNumber run, bool frozen);
 
-    // True: nobody is left (its leaf is given back).  False: watched, a later drain() will tell.
+    // True: nobody is left (its leaf is given up).  False: watched, a later drain() will tell.
     bool watch_empty(std::string_view service, RunNumber run);
     void release(std::string_view service, RunNumber run);
     // After a manager came back: groups of runs that the engine does not know, since who released them died before he
@@ -72,7 +74,7 @@ class Tracking {
     };
     // What became empty; call it when watch_fd() is readable and when next_look() has come.
     std::vector<Empty> drain(Mono now);
-    [[nodiscard]] Mono next_look() const { return next_look_; }
+    [[nodiscard]] Mono next_look() const { return std::min(next_look_, remove_at_); }
 
     // Whether the kernel killed somebody of the run for lack of memory since this was asked last.
     bool had_oom(std::string_view service, RunNumber run);
@@ -82,19 +84,31 @@ class Tracking {
 
   private:
     static std::string leaf_name(RunNumber run);
+    struct Leaf {
+        std::string service;
+        RunNumber run;
+    };
     struct Watch {
         std::string service;
         RunNumber run;
         bool polled = false;  // no news of it comes by itself
     };
     [[nodiscard]] std::vector<std::int32_t> session_members(std::uint64_t key) const;
+    void give_up(std::string_view service, RunNumber run);
+    bool remove_now(std::string_view service, RunNumber run);
+    void remove_oldest();
+    void remove_some(Mono now);
 
     std::optional<kernel::CgroupTree> tree_;
     bool counts_oom_ = false;                           // the memory controller is there
     std::map<std::uint64_t, Watch> watches_;            // by run key
     std::map<std::uint64_t, std::uint64_t> oom_kills_;  // by run key, as counted last; 0 is left out
     std::set<std::uint64_t> killed_;                    // run keys whose leaf was killed and is still there
-    std::set<std::uint64_t> gone_;                      // run keys whose leaf was removed, until the run is released
+    std::set<std::uint64_t> gone_;                      // run keys whose leaf was given up, until the run is released
+    // Leaves that were given up and are still there.  The kernel frees a group some 10 ms after it was removed, in the
+    // time of the processor that removed it, which would hold up the starts of then: they are removed when it is quiet.
+    std::deque<Leaf> given_up_;
+    Mono remove_at_ = kNever;
     std::map<std::uint64_t, std::vector<model::Session>> sessions_;  // by run key, without cgroups
     Mono next_look_ = kNever;
     Duration look_delay_{};

@@ -377,6 +377,22 @@ def test_a_group_that_nobody_claims_is_removed_by_the_next_manager():
         assert one.status("calm")["pid"] == calm and group.exists()
 
 
+def test_groups_of_what_is_over_go_when_it_is_quiet():
+    """They are given up at once and removed later; the one that is made again for a command of the same run goes too."""
+    mount = next((line.split()[1] for line in open("/proc/mounts") if line.split()[2] == "cgroup2"), None)
+    toml = CALM + '[services.a]\ncommand = ["sleep", "985"]\nrestart-delay = "0s"\npost-stop = [["true"]]\n'
+    with instance(toml) as one:
+        if mount is None or "tracked by session" in one.supervisor_log():
+            skip("no control groups here")
+        for _ in range(3):
+            before = one.status("a")["pid"]
+            os.kill(before, signal.SIGKILL)
+            until(lambda: one.status("a")["pid"] not in (None, before) and one.state("a") == "running")
+        one.ok("stop", "a")
+        calm = pathlib.Path(mount + group_of(one.status("calm")["pid"]))
+        until(lambda: [folder.name for folder in calm.parent.glob("*+r*")] == [calm.name])
+
+
 def test_manager_and_child_are_killed_between_clone_and_exec():
     """What the OOM killer does to a child that still shares the manager's memory: both are gone at once.  A child that is born
     into a frozen group stays in that window for as long as we like."""

@@ -54,6 +54,13 @@ a_kill_is_no_want_of_memory() {
     abide events --type process.exited --service parent | grep -q 'out of memory' && fail "$(abide status parent)"
 }
 
+# Nobody is in the group when the stop is done; the group itself goes when it is quiet.
+is_over() {
+    grep -qs 'populated 1' "$1/cgroup.events" && fail "somebody is in its control group: $(cat "$1/cgroup.procs")"
+    for _ in $(seq 50); do [ -e "$1" ] || return 0; sleep 0.1; done
+    fail "its control group is still there"
+}
+
 a_limit_of_processes_holds() {
     abide start forking
     group=$(group_of "$(pid_of forking)")
@@ -62,7 +69,7 @@ a_limit_of_processes_holds() {
     count=$(cat "$group/pids.current")
     { [ "$count" -ge 8 ] && [ "$count" -le 10 ]; } || fail "it has $count processes"
     abide stop forking || fail "the stop says $?"
-    [ -e "$group" ] && fail "its control group is still there"
+    is_over "$group"
 }
 
 a_stop_leaves_nobody() {
@@ -71,7 +78,7 @@ a_stop_leaves_nobody() {
     group=$(group_of "$(pid_of stubborn)")
     [ "$(wc -l <"$group/cgroup.procs")" -ge 4 ] || fail "it has no children"
     abide stop stubborn || fail "the stop says $?"
-    [ -e "$group" ] && fail "its control group is still there: $(cat "$group/cgroup.procs")"
+    is_over "$group"
 }
 
 a_pause_freezes() {

@@ -49,10 +49,10 @@ void Executor::run(const out::Spawn& effect) {
 void Executor::run(const out::LetGo& effect) {
     const RunThings* things = uses_.runs.find(effect.service, effect.run);
     if (things == nullptr || !things->release) return;  // it executed, or ended, meanwhile
-    const Result<std::size_t> sent = kernel::send_some(things->release.get(), &kernel::kHoldGo, 1);
-    if (sent ? *sent == 1 : kernel::peer_gone(sent.error())) return;  // gone: it executed, or ended, as we shall hear
+    const Status told = Runs::tell_held(*things, kernel::kHoldGo);
+    if (told) return;
     // Nobody will say it again: that is a start that failed.
-    complain(effect.service + " can't be let go" + (sent ? "" : ": " + describe(sent.error())));
+    complain(effect.service + " can't be let go: " + describe(told.error()));
     signal_process(effect.spawn, kKill, effect.service);
 }
 

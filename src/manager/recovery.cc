@@ -121,9 +121,7 @@ class Search {
                 uses_.spawner.resume(process.spawn.value, found.pid, known->pidfd.get(), std::move(*told), run.let_go);
             if (!resumed) return resumed;
             uses_.processes.unsettle(process.spawn);
-            const Result<std::size_t> sent = kernel::send_some(things->release.get(), &kernel::kHoldAsk, 1);
-            if (!sent && !kernel::peer_gone(sent.error())) return std::unexpected(sent.error());
-            return {};
+            return Runs::tell_held(*things, kernel::kHoldAsk);
         }
         if (!known->pidfd) return {};
         const Result<kernel::ProcessStat> stat = kernel::process_stat(found.pid);

@@ -248,6 +248,12 @@ Result<HoldEnds> Runs::make_hold(RunThings& things) {
     return HoldEnds{std::move(release->second), std::move(told->read), std::move(told->write)};
 }
 
+Status Runs::tell_held(const RunThings& things, char word) {
+    const Result<std::size_t> sent = kernel::send_some(things.release.get(), &word, 1);
+    if (sent) return *sent == 1 ? Status{} : fail(ErrorKind::failed, "its socket is full");
+    return kernel::peer_gone(sent.error()) ? Status{} : std::unexpected(sent.error());
+}
+
 void Runs::drop_hold(std::string_view service, RunNumber run) {
     if (RunThings* things = find(service, run)) drop_hold(*things);
 }

@@ -87,6 +87,8 @@ class Runs {
     void add_heirlooms(Heirlooms& heirlooms) const;
     // It is not held any more.
     void drop_hold(std::string_view service, RunNumber run);
+    // A word of kernel/hold.hpp.  No error when it executed, or ended, meanwhile: that is news on its way.
+    static Status tell_held(const RunThings& things, char word);
     void release(std::string_view service, RunNumber run);
 
     RunThings* find(std::uint64_t key);

@@ -1,14 +1,18 @@
 """create and start: everything is prepared, nothing runs; whoever comes later lets it go."""
+import errno
 import json
 import os
 import pathlib
+import platform
 import signal
 import threading
 import time
 
 from harness import alive, instance, until
+from sweep import Stepper
 
 WEB = '[services.web]\ncommand = ["sh", "-c", "echo $$$$ > ran; exec sleep 1000"]\nautostart = false\n'
+SENDTO = 44 if platform.machine() == "x86_64" else 206
 
 
 def events(one, kind, subject="web"):
@@ -41,6 +45,21 @@ def test_is_held_before_its_exec_and_let_go():
         until(lambda: ran(one))
         assert one.status("web")["pid"] == status["pid"] == int((one.folder / "ran").read_text())
         assert comm(status["pid"]) != "abide-hold" and len(events(one, "started")) == 1
+
+
+def test_what_cant_be_let_go_is_a_start_that_failed():
+    with instance(WEB) as one:
+        one.ok("create", "web")
+        held = one.status("web")["pid"]
+        denied = Stepper(one.where()["manager_pid"], "deny", SENDTO, errno.EIO)
+        asked = threading.Thread(target=one.run, args=("start", "web"))  # it isn't answered, either
+        asked.start()
+        until(lambda: not alive(held))
+        denied.end()
+        asked.join()
+        assert "can't be let go" in one.supervisor_log()
+        one.ok("start", "web")
+        until(lambda: ran(one))
 
 
 def test_hooks_see_what_the_program_will_have():

@@ -52,6 +52,7 @@ Ready wait(Anchor& a, std::int64_t now) {
 }  // namespace
 
 void loop(Anchor& a) {
+    look_for_stop(a);
     for (Ready ready{true, true, true};;) {
         if (ready.signals) read_signals(a);
         if (ready.socket) serve(a);

@@ -37,9 +37,10 @@ void Machine::upgrade(const in::Requested& in, Operation& op) {
 // One that is still pending is told of later, as any other.
 void Machine::take_over(const RescueUpgrade& upgrade) {
     const OperationId id = upgrade.operation.id;
-    if (!e_.operations_.emplace(id, upgrade.operation).second) return;
-    e_.changed_operations_.insert(id);
-    if (upgrade.outcome != Outcome::pending) on(in::UpgradeEnded{id, upgrade.outcome, upgrade.detail});
+    const auto [known, is_new] = e_.operations_.emplace(id, upgrade.operation);
+    if (is_new) e_.changed_operations_.insert(id);
+    if (upgrade.outcome != Outcome::pending && known->second.outcome == Outcome::pending)
+        on(in::UpgradeEnded{id, upgrade.outcome, upgrade.detail});
 }
 
 void Machine::on(const in::UpgradeEnded& in) {

@@ -81,6 +81,12 @@ Services find_services(std::int32_t anchor) {
     return found;
 }
 
+// A process that is ending has no environment any more some time before it has ended.
+bool lives(const Process& process) {
+    const auto stat = kernel::process_stat(process.pid);
+    return stat && stat->start_ticks == process.start_ticks && stat->state != 'Z';
+}
+
 void signal_all(const std::vector<Process>& processes, int signal) {
     for (const Process& process : processes) {
         if (const auto pidfd = kernel::open_checked(process.pid, process.start_ticks))
@@ -105,17 +111,12 @@ bool has_ended(const model::RescueUpgrade& asked) {
     return asked.outcome != model::Outcome::pending;
 }
 
-// What became of an upgrade that a rescue before this one has begun, by what the anchor says.
+// One that a rescue before this one has begun.
 void settle(model::RescueUpgrade& asked, const anchor::Generation& told) {
     if (has_ended(asked)) return;
-    asked.outcome = model::Outcome::failed;
-    asked.detail = "it was interrupted; nothing was changed";
-    if (told.ticket != asked.operation.id.value) return;
-    const auto verdict = static_cast<anchor::Verdict>(told.verdict);
-    asked.detail = verdict == anchor::Verdict::committed ? std::string() : words_of(told);
-    asked.outcome = verdict == anchor::Verdict::pending     ? model::Outcome::pending  // on probation: that is us
-                    : verdict == anchor::Verdict::committed ? model::Outcome::done
-                                                            : model::Outcome::rolled_back;
+    UpgradeEnd ended = end_of(asked.operation.id, told);
+    asked.outcome = ended.outcome;
+    asked.detail = std::move(ended.detail);
 }
 
 class Rescue {
@@ -174,7 +175,7 @@ class Rescue {
         std::uint64_t client = 0;
         std::vector<std::string> names;
         Mono kill_at{};
-        bool killed = false;
+        std::vector<Process> processes;  // that were there when it was asked
     };
 
     void read_places(const kernel::Fd& memfd) {
@@ -322,10 +323,14 @@ class Rescue {
         const auto request = control::read<control::TargetsRequest>(call.parameters);
         if (!request) return varlink::invalid_parameter(request.error());
         const Services services = find_services(uses_.hello.anchor_pid);
+        Stopping stopping{id, request->names, kernel::mono_now() + kStopPatience, {}};
         for (const std::string& name : request->names) {
-            if (const auto found = services.find(name); found != services.end()) signal_all(found->second, kTerm);
+            const auto found = services.find(name);
+            if (found == services.end()) continue;
+            signal_all(found->second, kTerm);
+            stopping.processes.insert(stopping.processes.end(), found->second.begin(), found->second.end());
         }
-        stopping_.push_back({id, request->names, kernel::mono_now() + kStopPatience, false});
+        stopping_.push_back(std::move(stopping));
         return {};
     }
 
@@ -333,7 +338,7 @@ class Rescue {
         if (stopping_.empty()) return;
         const Services services = find_services(uses_.hello.anchor_pid);
         for (Stopping& one : stopping_) {
-            bool left = false;
+            bool left = std::ranges::any_of(one.processes, lives);
             const bool late = kernel::mono_now() >= one.kill_at;
             for (const std::string& name : one.names) {
                 const auto found = services.find(name);
@@ -341,6 +346,7 @@ class Rescue {
                 left = true;
                 if (late) signal_all(found->second, kKill);
             }
+            if (late) signal_all(one.processes, kKill);
             if (left) continue;
             reply(one.client, varlink::build_reply(control::write(operation("stop", one.names))));
             one.names.clear();

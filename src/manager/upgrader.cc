@@ -22,6 +22,8 @@ namespace {
 
 using model::Outcome;
 
+constexpr const char* kInterrupted = "it was interrupted; nothing was changed";
+
 constexpr std::uint64_t key(anchor::Key well_known) {
     return static_cast<std::uint64_t>(well_known);
 }
@@ -49,6 +51,14 @@ std::string words_of(const anchor::Generation& told) {
         case anchor::Verdict::uncommitted: return "it did not answer as it should at the end of its probation";
     }
     return "it failed";
+}
+
+UpgradeEnd end_of(OperationId operation, const anchor::Generation& told) {
+    if (told.ticket != operation.value) return {Outcome::failed, kInterrupted};
+    const auto verdict = static_cast<anchor::Verdict>(told.verdict);
+    if (verdict == anchor::Verdict::pending) return {Outcome::pending, {}};
+    if (verdict == anchor::Verdict::committed) return {Outcome::done, {}};
+    return {Outcome::rolled_back, words_of(told)};
 }
 
 void Upgrader::end(OperationId operation, Outcome outcome, std::string detail) {
@@ -116,12 +126,10 @@ void Upgrader::vouch(const control::VouchRequest& request) {
 
 // What the anchor says about its swap.
 void Upgrader::settle(OperationId operation, const anchor::Generation& told) {
-    if (told.ticket != operation.value)
-        return end(operation, Outcome::failed, "it was interrupted; nothing was changed");
-    const auto verdict = static_cast<anchor::Verdict>(told.verdict);
-    if (verdict == anchor::Verdict::pending) return;  // this manager is the one on probation
-    if (verdict == anchor::Verdict::committed) return committed(operation);
-    end(operation, Outcome::rolled_back, words_of(told));
+    UpgradeEnd ended = end_of(operation, told);
+    if (ended.outcome == Outcome::pending) return;  // this manager is the one on probation
+    if (ended.outcome == Outcome::done) return committed(operation);
+    end(operation, ended.outcome, std::move(ended.detail));
 }
 
 void Upgrader::recovered(const anchor::Generation& told, anchor::Start start,
@@ -139,7 +147,7 @@ void Upgrader::recovered(const anchor::Generation& told, anchor::Start start,
         if (ours)
             settle(id, told);
         else
-            end(id, Outcome::failed, "it was interrupted; nothing was changed");
+            end(id, Outcome::failed, kInterrupted);
     }
     if (!asked.empty()) recovered(told, asked.back());
     if (start != anchor::Start::upgraded || !on_probation) uses_.journal.raise_format();

@@ -45,8 +45,7 @@ class Upgrader {
     void on_link();
     // A manager came: what became of the upgrades that are under way?
     // `asked`: of managers that could only rescue.
-    void recovered(const anchor::Generation& told, anchor::Start start,
-                   const std::vector<model::RescueUpgrade>& asked);
+    void recovered(const anchor::Generation& told, anchor::Start start, const std::vector<model::RescueUpgrade>& asked);
     void vouch(const control::VouchRequest& request);
 
     // The place is given: this manager ends at once.
@@ -75,6 +74,12 @@ class Upgrader {
     bool committed_ = false, committed_anchor_ = false, told_of_rescue_ = false;
 };
 
+// What became of an upgrade, by what the anchor says of its swap.  Pending: its program is on probation.
+struct UpgradeEnd {
+    model::Outcome outcome;
+    std::string detail;
+};
+UpgradeEnd end_of(OperationId operation, const anchor::Generation& told);
 // "hung", "was not ready in time": why a swap was taken back.
 std::string words_of(const anchor::Generation& told);
 

@@ -17,7 +17,7 @@ STEP_SECONDS = 15  # what a step of a manager's turn may take
 
 
 @contextlib.contextmanager
-def poisoned():
+def poisoned(toml=TOML):
     """An instance of the program that dies of what the file `poison` names."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="abide-programs-"))
     for name in ("abide", "abide-hold"):
@@ -27,7 +27,7 @@ def poisoned():
     os.environ["ABIDE_TEST_POISON"] = str(poison)
     before, harness.BIN = harness.BIN, folder
     try:
-        with instance(TOML) as one:
+        with instance(toml) as one:
             until(lambda: one.state("plain") == "running")
             yield one, poison
     finally:
@@ -49,9 +49,9 @@ def kill_manager(one):
 
 
 @contextlib.contextmanager
-def rescued():
+def rescued(toml=TOML):
     """No manager can build its engine: there is a rescue."""
-    with poisoned() as (one, poison):
+    with poisoned(toml) as (one, poison):
         before = pids(one)
         poison.write_text("build")
         kill_manager(one)
@@ -156,6 +156,20 @@ def test_after_one_that_kept_no_state():
         assert not alive(before["child"][0]) and alive(before["plain"][0])
         one.run("down")
         until(lambda: not alive(before["plain"][0]), 20)
+
+
+# Its memory takes a while to be taken down, and all that time it is neither to be read nor ended.
+FAT = """
+[services.fat]
+command = ["python3", "-c", "import time; text = b'x' * (1 << 30); open('grown', 'w'); time.sleep(1000)"]
+"""
+
+
+def test_a_stop_in_a_rescue_is_done_when_its_processes_have_ended():
+    with rescued(TOML + FAT) as (one, _, before):
+        until(lambda: (one.folder / "grown").exists(), 20)
+        one.ok("stop", "fat")
+        assert not alive(before["fat"][0]) and alive(before["plain"][0])
 
 
 def test_down_ends_a_rescue():

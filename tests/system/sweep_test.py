@@ -17,7 +17,7 @@ NO_MEMORY = ("nomem", "nomem-from")  # for one allocation, and for all from it o
 FRESH_AFTER = 6  # managers that die young are started after growing pauses
 ONLY = os.environ.get("ABIDE_SWEEP_ONLY")
 FEWEST = 0 if "ABIDE_SWEEP_PART" in os.environ else 1 if ONLY else 5  # rounds; of a part there may be none: sweep_all.py counts all
-SCENARIOS = [ONLY] if ONLY else list(sweep.SCENARIOS) if FULL else ["restart", "stop-start", "talk", "create"]
+SCENARIOS = [ONLY] if ONLY else list(sweep.SCENARIOS) if FULL else ["restart", "stop-start", "talk", "create", "upgrade"]
 
 
 def same_held(world, held):

@@ -6,12 +6,14 @@ import glob
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
 
 import harness
 from harness import BIN, instance, needs_root, until
+from sweep import Stepper
 from upgrade_test import TOML, expect, generation, pids, running
 
 MS_BIND, MNT_DETACH = 4096, 2
@@ -53,6 +55,29 @@ def test_the_anchor_is_replaced():
         os.kill(before["child"][0], signal.SIGKILL)
         until(lambda: one.status("child")["pid"] not in (None, before["child"][0]))
         assert one.status("child")["last_exit"]["signal"] == "KILL"
+
+
+def pending(pid):
+    """Signals that wait for a process, as a mask."""
+    return int(re.search(r"^ShdPnd:\s*(\w+)", pathlib.Path(f"/proc/{pid}/status").read_text(), re.M)[1], 16)
+
+
+def test_a_manager_that_stops_while_the_anchor_is_replaced_is_found():
+    """The old anchor was told that it stopped, and the new one is not told again."""
+    with running() as one:
+        before, anchor, manager = pids(one), one.where()["anchor_pid"], one.where()["manager_pid"]
+        rehearsal = Stepper(anchor, "child", "stop", 1)
+        asked = subprocess.Popen([str(BIN / "abide"), "-C", str(one.folder), "upgrade", "--anchor"], stderr=subprocess.DEVNULL)
+        calls, number = rehearsal.end(5)
+        assert number >= 0
+        os.kill(manager, signal.SIGSTOP)
+        until(lambda: not pending(anchor))
+        for child in pathlib.Path(f"/proc/{anchor}/task/{anchor}/children").read_text().split():
+            if int(child) != manager:
+                os.kill(int(child), signal.SIGCONT)
+        until(lambda: one.where()["manager_pid"] not in (0, manager), 20)
+        asked.wait(20)
+        assert generation(one)["anchor_execs"] == 1 and pids(one) == before
 
 
 def test_the_anchor_is_replaced_under_load():

@@ -116,16 +116,17 @@ TEST(Upgrade, WhatARescueWasAskedForIsToldOnce) {
     }
     d.take<out::Publish>();
     d.give(recovered);
-    EXPECT_EQ(d.supervisor_events(),
-              (std::vector{EventType::supervisor_rescue, EventType::supervisor_rolled_back,
-                           EventType::supervisor_rolled_back, EventType::supervisor_recovered}));
+    EXPECT_EQ(d.supervisor_events(), (std::vector{EventType::supervisor_rescue, EventType::supervisor_rolled_back,
+                                                  EventType::supervisor_rolled_back, EventType::supervisor_recovered}));
     EXPECT_EQ(d.operation(OperationId{901}).detail, "try 901");
     EXPECT_EQ(d.operation(OperationId{902}).detail, "try 902");
     EXPECT_EQ(d.operation(OperationId{903}).outcome, Outcome::pending);
     d.give(recovered);  // it died before it could say that it knows them
     EXPECT_EQ(d.supervisor_events(), (std::vector{EventType::supervisor_rescue, EventType::supervisor_recovered}));
-    d.give(in::UpgradeEnded{OperationId{903}, Outcome::done, ""});
-    EXPECT_EQ(d.operation(OperationId{903}).outcome, Outcome::done);
+    // It was lost on probation, and then there was a rescue again, which saw what became of it.
+    recovered.upgrades.back().outcome = Outcome::rolled_back;
+    d.give(recovered);
+    EXPECT_EQ(d.operation(OperationId{903}).outcome, Outcome::rolled_back);
 }
 
 TEST(Upgrade, NotWhileTheInstanceStops) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstring>
 #include <limits>
 
 #include "base/limits.hpp"
@@ -45,6 +46,14 @@ std::size_t utf8_sequence(std::string_view text) {
     return 0;
 }
 
+// Eight bytes of ASCII begin there: most text is nothing else.
+bool ascii_word_at(std::string_view text, std::size_t at) {
+    constexpr std::uint64_t kHighBits = 0x8080'8080'8080'8080;
+    std::uint64_t word = kHighBits;
+    if (text.size() - at >= sizeof word) std::memcpy(&word, text.data() + at, sizeof word);
+    return (word & kHighBits) == 0;
+}
+
 struct Unit {
     std::string_view name;
     std::int64_t ns;
@@ -80,6 +89,16 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
     }
     parts.push_back(text.substr(begin));
     return parts;
+}
+
+std::string folder_of(std::string_view path) {
+    const std::size_t slash = path.rfind('/');
+    if (slash == std::string_view::npos) return "";
+    return std::string(slash == 0 ? "/" : path.substr(0, slash));
+}
+
+std::string_view last_component(std::string_view path) {
+    return path.substr(path.rfind('/') + 1);  // npos + 1 is 0
 }
 
 std::string_view trim(std::string_view text) {
@@ -128,7 +147,7 @@ std::size_t first_invalid_utf8(std::string_view text) {
     std::size_t at = 0;
     while (at < text.size()) {
         if (static_cast<unsigned char>(text[at]) < 0x80) {
-            ++at;
+            at += ascii_word_at(text, at) ? sizeof(std::uint64_t) : 1;
             continue;
         }
         const std::size_t length = utf8_sequence(text.substr(at, 4));

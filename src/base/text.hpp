@@ -19,6 +19,9 @@ namespace abide {
 std::vector<std::string_view> split(std::string_view text, char separator);
 // Without spaces, tabs and line ends at both ends.
 std::string_view trim(std::string_view text);
+// Of a path: what comes before its last slash ("/" below the root, "" without one), and what comes after it.
+std::string folder_of(std::string_view path);
+std::string_view last_component(std::string_view path);
 
 // Insertions, deletions, replacements and swaps of neighbours that turn one into the other.  Texts of more than 128
 // bytes have no likeness: the answer is then the length of the longer one.

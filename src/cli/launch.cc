@@ -27,14 +27,6 @@ constexpr std::uint32_t kAnybodyWrites = 022;
 constexpr int kLockAttempts = 8;
 constexpr mode_t kPrivate = 0700, kPassable = 0711;
 
-std::string folder_of(const std::string& path) {
-    return path.substr(0, path.rfind('/'));
-}
-
-std::string last_component(const std::string& path) {
-    return path.substr(path.rfind('/') + 1);
-}
-
 bool is_program(const std::string& path) {
     const auto status = kernel::file_status(path);
     return status && status->is_regular && (status->mode & 0111) != 0;

@@ -18,12 +18,6 @@ namespace abide::config {
 
 namespace {
 
-std::string folder_of(const std::string& path) {
-    const std::size_t slash = path.rfind('/');
-    if (slash == std::string::npos) return "";
-    return slash == 0 ? "/" : path.substr(0, slash);
-}
-
 class Load {
   public:
     Load(FileView& files, const LoadContext& context)

@@ -28,12 +28,6 @@ constexpr KeyInfo kDocument[] = {
      .table = "service"},
 };
 
-std::string folder_of(const std::string& path) {
-    const std::size_t slash = path.rfind('/');
-    if (slash == std::string::npos) return "";
-    return slash == 0 ? "/" : path.substr(0, slash);
-}
-
 std::string place(const Report& report, Position position) {
     return report.file(position.file) + ":" + std::to_string(position.line);
 }

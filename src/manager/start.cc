@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/text.hpp"
 #include "base/version.hpp"
 #include "kernel/alarm.hpp"
 #include "kernel/cgroup.hpp"
@@ -40,11 +41,6 @@ std::string reason_of(anchor::Start start) {
         case anchor::Start::adopted: return "adopted";
     }
     return "unknown";
-}
-
-std::string_view last_component(std::string_view path) {
-    const std::size_t slash = path.rfind('/');
-    return slash == std::string_view::npos ? path : path.substr(slash + 1);
 }
 
 // The position of a shared descriptor is anybody's; a description of our own begins at the start.

@@ -47,6 +47,17 @@ TEST(Text, Utf8AcceptsTheLimitsAndRefusesWhatIsBeyond) {
     EXPECT_FALSE(is_utf8("\xE2\x82"));          // cut off
 }
 
+// Words of eight bytes are looked at as one.
+TEST(Text, Utf8IsJudgedTheSameAtEveryPlace) {
+    for (std::size_t at = 0; at < 24; ++at) {
+        std::string text(24, 'a');
+        text[at] = '\xFF';
+        EXPECT_EQ(first_invalid_utf8(text), at);
+        text.replace(at, 1, "\xE2\x82\xAC");
+        EXPECT_TRUE(is_utf8(text)) << at;
+    }
+}
+
 TEST(Text, NamesAreBounded) {
     EXPECT_TRUE(is_service_name("a"));
     EXPECT_TRUE(is_service_name("9.x_y-z"));
@@ -156,6 +167,15 @@ TEST(Words, ReferencesKeepTheirWordAndQuotingMakesDollarsLiteral) {
     EXPECT_EQ(words(R"('${A}' \${B} "\${C}" $$ $x)", Dollar::references),
               (Words{"$${A}", "$${B}", "$${C}", "$$", "$x"}));
     EXPECT_FALSE(split_words("a ${B", Dollar::references));
+}
+
+TEST(Paths, FolderAndLastComponent) {
+    EXPECT_EQ(folder_of("/run/abide/lock"), "/run/abide");
+    EXPECT_EQ(folder_of("/lock"), "/");
+    EXPECT_EQ(folder_of("lock"), "");
+    EXPECT_EQ(last_component("/run/abide/lock"), "lock");
+    EXPECT_EQ(last_component("lock"), "lock");
+    EXPECT_EQ(last_component("/run/"), "");
 }
 
 TEST(Words, LinearInLength) {

@@ -75,21 +75,32 @@ std::string own_environment() {
     return out;
 }
 
-Result<std::string> journal_of(const Places& places, Wishes& wishes, EnabledMap enabled) {
+// When it began, and what it draws from.
+struct Birth {
+    Now now;
+    std::uint64_t random = 0;
+};
+
+Result<Birth> give_birth() {
+    Birth birth{kernel::now()};
+    if (const Status drawn = kernel::random_bytes(&birth.random, sizeof birth.random); !drawn)
+        return std::unexpected(drawn.error());
+    birth.random |= 1;
+    return birth;
+}
+
+Result<std::string> journal_of(const Places& places, Wishes& wishes, EnabledMap enabled, const Birth& birth,
+                               ReservingIds& ids) {
     Seed seed;
     seed.configuration = std::move(wishes.configuration);
     seed.chosen = std::move(wishes.chosen);
     seed.enabled = std::move(enabled);
-    seed.now = kernel::now();
+    seed.now = birth.now;
+    seed.random = birth.random;
     const auto boot = kernel::boot_id();
     if (!boot) return std::unexpected(boot.error());
     seed.boot = {*boot, seed.now.wall, seed.now.boot, places.runtime,
                  kernel::cgroup_of(kernel::own_pid()).value_or(std::string())};
-    if (const Status drawn = kernel::random_bytes(&seed.random, sizeof seed.random); !drawn) {
-        return std::unexpected(drawn.error());
-    }
-    seed.random |= 1;
-    ReservingIds ids(places, seed.now.wall, seed.random);
     seed.events = [&ids] { return ids.finish(); };
     return seed_journal(std::move(seed));
 }
@@ -219,13 +230,18 @@ Result<Prepared> prepare(Places places, kernel::Fd lock, Wishes wishes) {
     // A read-only project has no log files: what services say goes where the instance's own output goes.
     if (!kernel::make_directories(places.log, 0750) || !kernel::open_directory(places.log)) places.log.clear();
     share_log(places, spec, out.warnings);
+    const bool begins = wishes.left_behind.empty();
+    const auto birth = give_birth();
+    if (!birth) return std::unexpected(birth.error());
+    // Before all else that takes time: the disk works meanwhile.
+    std::optional<ReservingIds> ids;
+    if (begins) ids.emplace(places, birth->now.wall, birth->random);
     auto enabled = read_enabled(places);
     if (!enabled) return std::unexpected(enabled.error());
-    const bool begins = wishes.left_behind.empty();
     const auto services = begins ? first_services(wishes, *enabled) : std::vector<std::string>{};
     if (const Status made = prepare_cgroup(places, services, out); !made) return std::unexpected(made.error());
-    auto journal =
-        begins ? journal_of(places, wishes, std::move(*enabled)) : Result<std::string>(std::move(wishes.left_behind));
+    auto journal = begins ? journal_of(places, wishes, std::move(*enabled), *birth, *ids)
+                          : Result<std::string>(std::move(wishes.left_behind));
     if (!journal) return std::unexpected(journal.error());
     const bool groups = !spec.read.empty() || !spec.operate.empty();
     auto control = kernel::listen_unix(places.control, groups ? 0666 : 0600);

@@ -52,12 +52,12 @@ Result<std::string> seed_journal(Seed seed) {
     writer.append_header(journal::own_header(version()));
     writer.append_boot(seed.boot);
     for (const model::ServiceSpec& spec : seed.configuration.services) {
-        if (!journal::fits(spec)) return fail(ErrorKind::refused, spec.name + ": its configuration is too large");
-        const std::uint64_t hash = model::spec_hash(spec);
-        writer.append_spec(hash, spec);
+        const model::SpecText text = model::encode_spec(spec);
+        if (!journal::fits(text)) return fail(ErrorKind::refused, spec.name + ": its configuration is too large");
+        writer.append_new_spec(text);
         model::Service service;
         service.name = spec.name;
-        service.spec = hash;
+        service.spec = text.hash;
         service.since = seed.now.wall;
         const auto said = seed.enabled.find(spec.name);
         service.enabled = said != seed.enabled.end() ? said->second : spec.autostart;

@@ -34,7 +34,8 @@ class Converter {
   public:
     explicit Converter(std::uint32_t file) : file_(file) {}
 
-    void convert(const toml::node& node, Value& value) {
+    // Takes the texts out of the tree.
+    void convert(toml::node& node, Value& value) {
         value.position = to_position(node.source().begin, file_);
         switch (node.type()) {
             case toml::node_type::none: break;
@@ -42,7 +43,7 @@ class Converter {
             case toml::node_type::array: convert_array(*node.as_array(), value); break;
             case toml::node_type::string:
                 value.type = ValueType::text;
-                value.text = node.as_string()->get();
+                value.text = std::move(node.as_string()->get());
                 check(value.text, value.position);
                 break;
             case toml::node_type::integer:
@@ -65,10 +66,10 @@ class Converter {
     std::optional<SyntaxError> take_error() { return std::move(error_); }
 
   private:
-    void convert_table(const toml::table& table, Value& value) {
+    void convert_table(toml::table& table, Value& value) {
         value.type = ValueType::table;
         value.members.reserve(table.size());
-        for (const auto& [key, node] : table) {
+        for (auto&& [key, node] : table) {
             Member& member = value.members.emplace_back();
             member.key = std::string(key.str());
             member.position = to_position(key.source().begin, file_);
@@ -81,7 +82,7 @@ class Converter {
         });
     }
 
-    void convert_array(const toml::array& array, Value& value) {
+    void convert_array(toml::array& array, Value& value) {
         value.type = ValueType::array;
         value.items.resize(array.size());
         for (std::size_t i = 0; i < array.size(); ++i) convert(array[i], value.items[i]);
@@ -166,7 +167,7 @@ std::optional<SyntaxError> parse_toml(std::string_view text, std::uint32_t file,
     if (const std::optional<std::size_t> deep = find_deep_key(text)) {
         return SyntaxError{position_of(text, *deep, file), "a key with too many parts", "32 are the most"};
     }
-    const toml::parse_result result = toml::parse(text);
+    toml::parse_result result = toml::parse(text);
     if (!result) {
         const toml::parse_error& error = result.error();
         return SyntaxError{to_position(error.source().begin, file), printable(without_prefix(error.description()), 300),

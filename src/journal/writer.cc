@@ -5,7 +5,6 @@
 
 #include "base/check.hpp"
 #include "base/limits.hpp"
-#include "model/codec.hpp"
 
 namespace abide::journal {
 
@@ -54,6 +53,11 @@ void Writer::append_header(const Header& header) {
 }
 void Writer::append_spec(std::uint64_t hash, const model::ServiceSpec& spec) {
     append(RecordType::spec, hash, spec);
+}
+void Writer::append_new_spec(const model::SpecText& spec) {
+    open(RecordType::spec, spec.hash);
+    batch_ += spec.text;
+    close();
 }
 void Writer::append_service(const model::Service& service) {
     append(RecordType::service, name_key(service.name), service);
@@ -121,10 +125,8 @@ void Writer::release_memory() {
     starts_.shrink_to_fit();
 }
 
-bool fits(const model::ServiceSpec& spec) {
-    std::string text;
-    model::encode(text, spec);
-    return text.size() <= limits::kRecordBytes;
+bool fits(const model::SpecText& spec) {
+    return spec.text.size() <= limits::kRecordBytes;
 }
 
 }  // namespace abide::journal

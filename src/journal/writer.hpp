@@ -14,6 +14,7 @@
 #include "journal/frame.hpp"
 #include "journal/kept.hpp"
 #include "journal/records.hpp"
+#include "model/codec.hpp"
 #include "model/state.hpp"
 
 namespace abide::journal {
@@ -26,6 +27,8 @@ class Writer {
     void append_header(const Header& header);
     // `hash` is model::spec_hash(spec).
     void append_spec(std::uint64_t hash, const model::ServiceSpec& spec);
+    // The first of that hash: nothing can have been kept for it.
+    void append_new_spec(const model::SpecText& spec);
     void append_service(const model::Service& service);
     void append_operation(const model::Operation& operation);
     void append_instance(const model::Instance& instance);
@@ -47,6 +50,8 @@ class Writer {
     void append_kept();
 
     bool empty() const { return batch_.empty(); }
+    // About so many bytes are coming: a large batch need not be moved while it grows.
+    void expect(std::size_t bytes) { batch_.reserve(batch_.size() + bytes); }
     // Gives back what large batches have left; what take() returned is gone.
     void release_memory();
     // The batch, whole and with checksums; valid until the next take().  Starts a new batch.
@@ -72,6 +77,6 @@ class Writer {
 
 // Whether the specification fits into a record.  Asked before a configuration is accepted: a record that is too large
 // for the reader is a bug (CHECK), not an error.
-bool fits(const model::ServiceSpec& spec);
+bool fits(const model::SpecText& spec);
 
 }  // namespace abide::journal

@@ -19,6 +19,7 @@ namespace {
 
 constexpr std::size_t kImageBytes = std::size_t{1} << 30;
 constexpr std::size_t kTailBytes = std::size_t{16} << 10;
+constexpr std::size_t kServiceBytes = 512;                     // of its record, as a rule
 constexpr std::size_t kWaitingBytes = std::size_t{256} << 10;  // of events: the record has all of them each time
 constexpr Duration kQuiet = milliseconds(200);
 constexpr std::size_t kPressing = 2, kPressingBytes = std::size_t{1} << 20;
@@ -143,6 +144,8 @@ Status JournalStore::fence(const core::Engine& engine, AnchorLink& anchor) {
 void JournalStore::write(const core::Engine& engine, const core::Changes& changes, std::string_view event_lines) {
     if (changes.empty()) return;
     journal::Writer& writer = *writer_;
+    // With its quotes escaped a line of events is a quarter longer, and it stands beside those that wait.
+    writer.expect(changes.services.size() * kServiceBytes + (waiting_.lines.size() + event_lines.size()) * 5 / 4);
     for (const std::uint64_t hash : changes.specs) {
         if (const auto spec = engine.specs().find(hash); spec != engine.specs().end())
             writer.append_spec(hash, spec->second);

@@ -53,12 +53,18 @@ Result<T> decode(std::string_view text, Unknown& unknown) {
     return detail::decode_document<T>(text, &unknown);
 }
 
-// FNV-1a, 64 bits, of the encoding; never 0.  Names a specification in the journal.
+// FNV-1a, 64 bits, of the encoding without its place in the source; never 0.  Names a specification in the journal.
 std::uint64_t spec_hash(const ServiceSpec& spec);
 
-// FNV-1a, 64 bits.
-constexpr std::uint64_t fnv1a(std::string_view bytes) {
-    std::uint64_t hash = 0xcbf29ce484222325;
+// Both, for the price of one.
+struct SpecText {
+    std::string text;
+    std::uint64_t hash = 0;
+};
+SpecText encode_spec(const ServiceSpec& spec);
+
+// FNV-1a, 64 bits; of what follows bytes that have `hash`.
+constexpr std::uint64_t fnv1a(std::string_view bytes, std::uint64_t hash = 0xcbf29ce484222325) {
     for (char c : bytes) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
     return hash;
 }

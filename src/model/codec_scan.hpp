@@ -9,6 +9,7 @@
 
 #include <charconv>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -37,6 +38,19 @@ class Scan {
     bool take(std::string_view word) {
         if (!std::string_view(at_, static_cast<std::size_t>(end_ - at_)).starts_with(word)) return false;
         at_ += word.size();
+        return true;
+    }
+    // The key of a member, with its comma or without.  Most members of a record are absent: since the compiler knows
+    // how long the key is, looking for one is a comparison or two and no call.
+    template <class D>
+    bool take_key(bool first) {
+        constexpr std::size_t kSize = kKey<D>.bytes.size();
+        const std::size_t skip = first ? 1 : 0;
+        if (static_cast<std::size_t>(end_ - at_) < kSize - skip) return false;
+        const char* const word = kKey<D>.bytes.data() + 1;
+        if (!first && *at_ != ',') return false;
+        if (std::memcmp(at_ + 1 - skip, word, kSize - 1) != 0) return false;
+        at_ += kSize - skip;
         return true;
     }
     // A string of plain ASCII.
@@ -149,7 +163,7 @@ bool scan_value(Scan& scan, T& value) {
     boost::mp11::mp_for_each<Members<T>>([&](auto descriptor) {
         using D = decltype(descriptor);
         if (!good || scan.next_is('}')) return;
-        if (!scan.take(first ? kKey<D>.view().substr(1) : kKey<D>.view())) return;
+        if (!scan.take_key<D>(first)) return;
         first = false;
         // As in codec_read.hpp: absence means the default of the member's own type.
         if constexpr (Described<MemberType<D>>) value.*D::pointer = MemberType<D>{};

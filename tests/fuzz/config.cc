@@ -40,7 +40,7 @@ void check(const config::Loaded& loaded) {
     demand(errors != loaded.ok, "errors and a model, or neither");
     if (!loaded.ok) return;
     for (const model::ServiceSpec& spec : loaded.configuration.services) {
-        demand(journal::fits(spec), "a service that the journal can't hold");
+        demand(journal::fits(model::encode_spec(spec)), "a service that the journal can't hold");
         if (spec.is_template) (void)config::instantiate(spec, "1");
     }
     std::string text;

@@ -194,10 +194,10 @@ TEST(Writer, BatchesAndSequenceNumbers) {
     EXPECT_EQ(first.epoch, 3u);
     EXPECT_TRUE(first.removed());
     EXPECT_EQ(first.kind(), RecordType::spec);
-    EXPECT_TRUE(fits(test::spec_named("db")));
+    EXPECT_TRUE(fits(model::encode_spec(test::spec_named("db"))));
     model::ServiceSpec large = test::spec_named("db");
     large.description.edit().assign(17u << 20, 'x');
-    EXPECT_FALSE(fits(large));
+    EXPECT_FALSE(fits(model::encode_spec(large)));
 }
 
 TEST(Compact, FigureForTenThousandServices) {

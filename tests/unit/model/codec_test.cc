@@ -238,6 +238,42 @@ TEST(Codec, SpecHashTellsSpecificationsApart) {
     EXPECT_EQ(fnv1a("foobar"), 0x85944171f73967e8u);
 }
 
+// Many bytes are looked at as one.
+TEST(Codec, TextsAreEscapedTheSameAtEveryPlace) {
+    for (const std::string_view odd : {"\"", "\\", "\n", "\x01", "\x7F", "\xC3\xA4", "\xFF"}) {
+        for (std::size_t at = 0; at < 40; ++at) {
+            ServiceSpec spec;
+            spec.name = std::string(40, 'a').replace(at, 1, odd);
+            std::string text;
+            encode(text, spec);
+            const auto again = decode<ServiceSpec>(text);
+            ASSERT_TRUE(again.has_value()) << text;
+            EXPECT_EQ(again->name, spec.name);
+        }
+    }
+    ServiceSpec spec;
+    spec.name = "a\"\\\tb";
+    std::string text;
+    encode(text, spec);
+    EXPECT_EQ(text, R"({"name":"a\"\\\tb"})");
+}
+
+TEST(Codec, SpecHashIsThatOfTheTextWithoutItsPlace) {
+    ServiceSpec spec;
+    spec.name = "a";
+    // What looks like the member that is left out stands in a text.
+    spec.description = "},\"source\":{";
+    std::string plain;
+    encode(plain, spec);
+    EXPECT_EQ(spec_hash(spec), fnv1a(plain));
+    spec.source = {",\"source\":.toml", 7, 1};
+    const SpecText placed = encode_spec(spec);
+    EXPECT_EQ(placed.hash, fnv1a(plain));
+    std::string text;
+    encode(text, spec);
+    EXPECT_EQ(placed.text, text);
+}
+
 Service typical_service() {
     Service service;
     service.name = "web-frontend";

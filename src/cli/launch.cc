@@ -4,7 +4,10 @@
 #include <fcntl.h>
 
 #include <cerrno>
+#include <optional>
 
+#include "base/text.hpp"
+#include "cli/gone_projects.hpp"
 #include "cli/seed.hpp"
 #include "kernel/cgroup.hpp"
 #include "kernel/clock.hpp"
@@ -329,6 +332,8 @@ void tidy(const Places& places) {
     (void)kernel::unlink_beneath(runtime->get(), "control");
     (void)kernel::unlink_beneath(runtime->get(), anchor::kMirrorName);
     (void)kernel::remove_tree_beneath(runtime->get(), "notify");
+    note_project(places);
+    forget_gone_projects(places);
     if (const auto record = kernel::open_directory(places.record))
         (void)kernel::unlink_beneath(record->get(), last_component(places.lock_file()));
 }

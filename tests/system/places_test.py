@@ -2,6 +2,7 @@
 import ctypes
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import time
@@ -153,6 +154,26 @@ def test_down_leaves_no_lock_and_up_takes_it_again():
             anchors = [p for p in os.listdir("/proc") if p.isdigit() and words_of(p).startswith(b"abide-anchor")]
             assert len(anchors) == 1, anchors
             one.ok("down")
+
+
+def test_what_a_project_that_is_gone_left_is_taken_away():
+    gone, kept, runs, last = [Instance(CALM) for _ in range(4)]
+    try:
+        for one in (gone, kept, runs, last):
+            assert one.up().returncode == 0
+        places = {one: pathlib.Path(one.where()["runtime"]) for one in (gone, kept, runs)}
+        for one in (gone, kept):
+            one.ok("down")
+            assert (places[one] / "events").is_dir(), "they can still be read"
+        shutil.rmtree(gone.folder)
+        shutil.rmtree(runs.folder)
+        last.ok("down")
+        assert not places[gone].exists() and (places[kept] / "events").is_dir() and (places[runs] / "control").exists()
+    finally:
+        runs.folder.mkdir(exist_ok=True)
+        runs.config.write_text(CALM)
+        for one in (kept, runs, last):
+            one.close()
 
 
 def words_of(pid):

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <set>
 
@@ -94,15 +95,21 @@ CommandResult wait_until_ready(Context& context, const Places& places, Client& c
     const auto folder = events_folder(places);
     if (!folder) return std::unexpected(folder.error());
     Ready ready(*folder);
+    std::map<std::string, std::int64_t> pauses_after;  // so many restarts, when it was first seen in a pause
     for (Duration pause = kShortestPause;; pause = std::min(kLongestPause, Duration{pause.ns * 2})) {
         const auto services = all_services(client);
         if (!services) return std::unexpected(services.error());
         ready.look();
         bool settled = true;
         for (const control::ServiceStatus& one : *services) {
-            if (one.state == "failed" && one.want == "up") {
+            // In its second pause: in the first it may be one that just ended and comes back.
+            const bool pauses = one.state == "backoff" && !ready.contains(one.name);
+            const bool fails_again =
+                pauses && pauses_after.try_emplace(one.name, one.restarts).first->second < one.restarts;
+            if (one.want == "up" && (one.state == "failed" || fails_again)) {
                 const std::string reason = failure_reason(client, one);
-                return fail(ErrorKind::failed, one.name + ": " + reason,
+                return fail(ErrorKind::failed,
+                            one.name + ": " + reason + (fails_again ? "; it will be tried again" : ""),
                             "see `abide status " + one.name + "`; the instance stays up, `abide down` stops it");
             }
             settled = settled && (one.want != "up" || is_settled(one) || ready.contains(one.name));

@@ -85,6 +85,15 @@ def test_delay():
     gates(service('["sleep", "1000"]', '{ delay = "300ms" }'))
 
 
+def test_an_up_that_waits_ends_when_a_service_is_never_ready():
+    toml = '[services.a]\ncommand = ["sleep", "1000"]\nready = { notify = true, timeout = "300ms" }\n' \
+           'restart-limit = { count = 10000, within = "1s" }\n[services.b]\ncommand = ["sleep", "1000"]\n'
+    with instance(toml, up=False) as one:
+        up = one.run("up", "--detach", timeout=15)
+        assert up.returncode == 1 and "a: " in up.stderr and "not ready in time" in up.stderr and "tried again" in up.stderr, up
+        assert one.state("b") == "running"
+
+
 def test_never_ready():
     toml = service('["sleep", "1000"]', '{ notify = true, timeout = "300ms" }', 'restart = "never"')
     with instance(toml, up=False) as one:

@@ -13,7 +13,7 @@ build=(cmake ninja-build g++ ccache binutils libfmt-dev libtomlplusplus-dev libb
        libcli11-dev libgtest-dev libbenchmark-dev libcap-dev zlib1g-dev python3 util-linux procps libfuse3-dev
        tini dumb-init libuv1-dev pkg-config)
 demo=(postgresql nginx redis-server python3-psycopg2 curl wrk)
-bench=(s6 runit supervisor)
+bench=(s6 runit supervisor systemd)
 oci=(crun runc busybox-static conmon)
 boot=(qemu-system-x86 busybox-static)
 lint=(clang-19 clang-format-19 clang-tidy-19 libclang-rt-19-dev)

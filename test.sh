@@ -37,6 +37,7 @@ step() {
     fi
     if [ "$bad" -gt 0 ]; then
         tail -n "${ABIDE_TEST_LINES:-400}" "$results/log"
+        { echo "$name"; grep -E '^FAIL ' "$results/log" | head -n 20; } >>"$results/failed"
     fi
     grep -E '^ *skipped ' "$results/log"
     printf '%s: %d passed, %d failed%s (%d s)\n' "$name" "$good" "$bad" "${line#*failed}" $((SECONDS - start))
@@ -49,6 +50,7 @@ no_report() {
 }
 
 finish() {
+    [ ! -e "$results/failed" ] || { printf '\n== what failed\n'; cut -c 1-400 "$results/failed"; }
     printf '\n%d passed, %d failed\n' "$passed" "$failed"
     [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
     exit

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <map>
@@ -103,6 +104,16 @@ inline int exit_code(const Outcome& outcome) {
     EXPECT_TRUE(end.has_value()) << (end ? "" : end.error().what);
     if (!end) return -1;
     return end->by_signal ? 128 + end->value : end->value;
+}
+
+// What a process has open, as soon as that is all of `wanted`: the dynamic linker has files open for a moment.
+inline std::vector<std::string> open_descriptors(pid_t pid, const std::vector<std::string>& wanted) {
+    const Result<Fd> folder = open_directory("/proc/" + std::to_string(pid) + "/fd");
+    if (!folder) return {folder.error().what};
+    const Mono end = mono_now() + seconds(5);
+    std::vector<std::string> open;
+    while ((open = list_directory(folder->get()).value_or(open)) != wanted && mono_now() < end) ::usleep(1000);
+    return open;
 }
 
 // What the program writes to its descriptor 1.

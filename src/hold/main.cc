@@ -176,12 +176,20 @@ void wait_for_release(Hold& hold) {
     call(__NR_close, hold.release);
 }
 
+// Called by hand.
+[[noreturn]] void explain() {
+    static constexpr char kWords[] = "abide-hold: is started by abide only\n";
+    constexpr int kStandardError = 2;
+    call(__NR_write, kStandardError, address(kWords), sizeof kWords - 1);
+    raw::leave(kStatusFailed);
+}
+
 [[noreturn]] void run(long argc, char** argv) {
+    if (argc < 3) explain();
     Hold hold;
     hold.stage = static_cast<std::uint32_t>(SpawnStage::hold);
-    hold.outcome = argc > 2 ? parse_number(argv[2]) : 2;
+    hold.outcome = parse_number(argv[2]);
     hold.release = argc > 3 ? parse_number(argv[3]) : -1;
-    if (argc < 3) raw::leave(kStatusFailed);
     // The manager that reads the outcome may be gone.
     raw::set_disposition(kSigpipe, 1);
     call(__NR_prctl, PR_SET_NAME, address(kHoldComm));

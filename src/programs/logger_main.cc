@@ -2,6 +2,7 @@
 #include "programs/logger_main.hpp"
 
 #include <memory>
+#include <string>
 
 #include "fmt/format.h"
 #include "kernel/fd.hpp"
@@ -14,10 +15,13 @@ namespace {
 
 constexpr int kStandardError = 2;
 
-int give_up(const abide::Error& error) {
-    const std::string line = fmt::format("abide-logger: {} (error {})\n", error.what, error.err);
+int give_up(const std::string& why) {
+    const std::string line = "abide-logger: " + why + "\n";
     (void)abide::kernel::write_some(kStandardError, line.data(), line.size());
     return 1;
+}
+int give_up(const abide::Error& error) {
+    return give_up(fmt::format("{} (error {})", error.what, error.err));
 }
 
 }  // namespace
@@ -25,6 +29,8 @@ int give_up(const abide::Error& error) {
 int logger_main(int /*argc*/, char** /*argv*/) {
     abide::kernel::die_without_memory("abide-logger");
     // 1. The manager's pair is ours alone: no child ever gets it.
+    if (!abide::kernel::is_open(abide::protocol::log::kLoggerControlFd))
+        return give_up("not started by a manager; `abide up` starts all there is");
     abide::kernel::Fd control(abide::protocol::log::kLoggerControlFd);
     if (const abide::Status ok = abide::kernel::set_cloexec(control.get()); !ok) return give_up(ok.error());
     // 2. One descriptor a pipe: as many as we are allowed.

@@ -1,6 +1,7 @@
 // programs/main.cc -- one static program, several roles: the name it is called by says which.
 #include <string_view>
 
+#include "base/text.hpp"
 #include "kernel/memory.hpp"
 #include "manager/witness.hpp"
 #include "programs/cli_main.hpp"
@@ -14,11 +15,6 @@ namespace {
 // library's, which ends as it likes.
 [[gnu::constructor(101)]] void begin() {
     abide::kernel::exit_without_memory("abide");
-}
-
-std::string_view last_component(std::string_view path) {
-    const std::size_t slash = path.rfind('/');
-    return slash == std::string_view::npos ? path : path.substr(slash + 1);
 }
 
 }  // namespace

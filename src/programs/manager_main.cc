@@ -33,6 +33,10 @@ int manager_main(int argc, char** argv) {
         if (argc > 1 && argv[1] == control::kRehearse) return manager::run_rehearsal();
         kernel::die_without_memory("abide-manager");
         // 1. The socket that the anchor left for us, out of the way of what children will get.
+        if (!kernel::is_open(anchor::kManagerSocket)) {
+            manager::complain("not started by an anchor; `abide up` starts all there is");
+            return 1;
+        }
         kernel::Fd socket(anchor::kManagerSocket);
         if (Status raised = kernel::raise_above_staging(socket); !raised) {
             manager::complain("not started by an anchor: " + manager::describe(raised.error()));

@@ -1,7 +1,9 @@
 """The command line: exit statuses, one line of error with its place, reload and plan, logs."""
 import json
+import subprocess
 import time
 
+import harness
 from harness import Instance, instance, until
 
 CALM = '[services.calm]\ncommand = ["sleep", "1000"]\n'
@@ -131,3 +133,12 @@ def test_enable_and_disable():
         assert one.up().returncode == 0
         assert one.state("calm") == "inactive"
         one.ok("enable", "calm")
+
+
+def test_a_part_that_is_called_by_hand_says_so():
+    for program, name in (("abide-manager", "abide-manager"), ("abide-manager", "abide-logger"), ("abide-manager", "abide-oci"),
+                          ("abide-hold", "abide-hold"), ("abide", "abide-anchor")):
+        for third in ("3<&-", "3</dev/null"):
+            done = subprocess.run(["bash", "-c", f"exec -a {name} {harness.BIN / program} {third}"], capture_output=True, text=True,
+                                  timeout=20, stdin=subprocess.DEVNULL, check=False)
+            assert 0 < done.returncode < 128 and done.stderr.count("\n") == 1 and "abide" in done.stderr, (name, third, done)

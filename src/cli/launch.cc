@@ -243,12 +243,6 @@ Result<Prepared> prepare(Places places, kernel::Fd lock, Wishes wishes) {
     if (!enabled) return std::unexpected(enabled.error());
     const auto services = begins ? first_services(wishes, *enabled) : std::vector<std::string>{};
     if (const Status made = prepare_cgroup(places, services, out); !made) return std::unexpected(made.error());
-    auto journal = begins ? journal_of(places, wishes, std::move(*enabled), *birth, *ids)
-                          : Result<std::string>(std::move(wishes.left_behind));
-    if (!journal) return std::unexpected(journal.error());
-    const bool groups = !spec.read.empty() || !spec.operate.empty();
-    auto control = kernel::listen_unix(places.control, groups ? 0666 : 0600);
-    if (!control) return std::unexpected(control.error());
     const control::WhereReply where{
         places.configuration, places.runtime, places.control, places.events, places.log, places.apps, 0, 0, 0};
     const auto keep = [&](anchor::Key key, Result<kernel::Fd> fd) -> Status {
@@ -258,9 +252,7 @@ Result<Prepared> prepare(Places places, kernel::Fd lock, Wishes wishes) {
     };
     const std::string environment = wishes.whole_environment ? own_environment() : minimal_environment();
     using anchor::Key;
-    Status kept = keep(Key::control, std::move(control));
-    if (kept) kept = keep(Key::lock, std::move(lock));
-    if (kept) kept = keep(Key::journal, memfd("abide-journal", *journal));
+    Status kept = keep(Key::lock, std::move(lock));
     if (kept) kept = keep(Key::runtime, kernel::open_directory(places.runtime));
     if (kept) kept = keep(Key::environment, memfd("abide-environment", environment));
     if (kept) kept = keep(Key::places, memfd("abide-places", control::write(where)));
@@ -271,6 +263,14 @@ Result<Prepared> prepare(Places places, kernel::Fd lock, Wishes wishes) {
     auto manager = kernel::open_file(out.programs.manager, O_PATH);
     if (!manager) return std::unexpected(manager.error());
     out.manager_program = std::move(*manager);
+    // Last, since it may have to wait for the disk.
+    auto journal = begins ? journal_of(places, wishes, std::move(*enabled), *birth, *ids)
+                          : Result<std::string>(std::move(wishes.left_behind));
+    if (!journal) return std::unexpected(journal.error());
+    kept = keep(Key::journal, memfd("abide-journal", *journal));
+    const bool groups = !spec.read.empty() || !spec.operate.empty();
+    if (kept) kept = keep(Key::control, kernel::listen_unix(places.control, groups ? 0666 : 0600));
+    if (!kept) return std::unexpected(kept.error());
     out.places = std::move(places);
     return out;
 }

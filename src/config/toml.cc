@@ -6,7 +6,7 @@
 #include "base/limits.hpp"
 #include "base/text.hpp"
 
-#define TOML_EXCEPTIONS 0
+#define TOML_EXCEPTIONS 1
 #define TOML_ENABLE_FORMATTERS 0
 #define TOML_MAX_NESTED_VALUES 32
 // Version 3.3 asserts in parse_key() what its own loop then reports as an error: "[@" would abort a build that has
@@ -167,14 +167,15 @@ std::optional<SyntaxError> parse_toml(std::string_view text, std::uint32_t file,
     if (const std::optional<std::size_t> deep = find_deep_key(text)) {
         return SyntaxError{position_of(text, *deep, file), "a key with too many parts", "32 are the most"};
     }
-    toml::parse_result result = toml::parse(text);
-    if (!result) {
-        const toml::parse_error& error = result.error();
+    toml::table result;
+    try {
+        result = toml::parse(text);
+    } catch (const toml::parse_error& error) {
         return SyntaxError{to_position(error.source().begin, file), printable(without_prefix(error.description()), 300),
                            "see toml.io for the syntax"};
     }
     Converter converter(file);
-    converter.convert(result.table(), root);
+    converter.convert(result, root);
     return converter.take_error();
 }
 

@@ -6,6 +6,7 @@
 //
 // While it makes one, whoever looks into the parent folder waits for it, and who is born into a control group waits
 // too: a start beside it took three times as long.  So it ends as soon as somebody says that he makes his own now.
+// And after each it gives way to who is woken beside it (sched_yield(2)).
 //
 // Invariant: nobody relies on it.  A folder that it has not made, or could not, is made by who needs it.
 #pragma once

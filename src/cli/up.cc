@@ -146,6 +146,8 @@ CommandResult follow(Context& context, const Places& places, FollowRole role, co
 // It is up: start what is missing.
 CommandResult join(Context& context, const Places& places, const UpOptions& options) {
     Client client(places.control);
+    // The first statuses of a new manager are the journal's; this it answers when it has looked at each process.
+    (void)client.call<control::GenerationReply>(control::Method::generation, control::Nothing{});
     std::vector<std::string> names = options.names;
     if (names.empty()) {
         const auto services = all_services(client);

@@ -72,8 +72,10 @@ std::string words_of(const model::Input& input) {
 
 int Loop::run() {
     trim_at_ = kernel::mono_now() + kQuiet;  // to come to work is a burst as well
-    while (!anchor_gone_) {
+    for (bool first = true; !anchor_gone_; first = false) {
         turn();
+        // Only now the engine knows what the comparison found.
+        if (first) control_.set_comparing(false, kernel::now());
         if (ending_ == Ending::told && anchor_.flushed()) return 0;
         if (upgrader_.handing_over()) std::_Exit(0);  // a planned crash: nothing is tidied
     }

@@ -306,7 +306,6 @@ Status Loop::recover() {
     // Exits that were pushed while we were asking are taken now: nothing else would wake the loop for them.
     on_anchor(kernel::now());
     control_.published(events_.folder_fd(), events_.written().value, {});
-    control_.set_comparing(false, kernel::now());
     return {};
 }
 

@@ -115,23 +115,24 @@ void child_signal(Anchor& a, int pid) {
 }
 
 void sweep(Anchor& a) {
+    const std::uint32_t waits = a.sweep_waits;
     a.sweep_ns = 0;
+    a.sweep_waits = 0;
     a.sweep_blocked = false;
     for (int step = 0; step < kSweepSteps; ++step) {
         sys::WaitInfo info{};
         if (sys::waitid(P_ALL, 0, &info, kLookOnly) < 0 || info.pid == 0) return;
         check(a, info.pid);
         const Child* child = a.children.find(std::uint64_t(info.pid));
-        const bool stays = info.pid == a.manager.pid || (child != nullptr && (child->flags & kEndedBit) != 0);
-        if (!stays) continue;  // reaped: the next one shows
+        // Reaped: the next one shows.
+        if (info.pid != a.manager.pid && (child == nullptr || (child->flags & kEndedBit) == 0)) continue;
         // To look at every child takes a millisecond for 500 of them, and meanwhile one that ends waits.  A manager
         // that was told of this zombie acknowledges it in less, as a rule; then the next sweep sees behind it.
-        if (info.pid != a.manager.pid && a.manager.pid != 0 && a.pushed > 0 && a.sweep_waits < kSweepWaits) {
-            ++a.sweep_waits;
+        if (info.pid != a.manager.pid && a.manager.pid != 0 && a.pushed > 0 && waits < kSweepWaits) {
+            a.sweep_waits = waits + 1;
             a.sweep_ns = sys::monotonic_ns() + kSweepDelayNs;
             return;
         }
-        a.sweep_waits = 0;
         const std::uint32_t aside = a.next_status;
         a.sweep_blocked = !sweep_listed(a);
         if (a.next_status != aside) break;  // the list shifts while we reap from it: read it again

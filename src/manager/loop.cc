@@ -21,6 +21,7 @@ constexpr Duration kPatienceWithAnchor = milliseconds(1);
 constexpr std::size_t kBurst = 250;  // inputs, or KiB of replies; so long after the last of them memory is given back
 constexpr Duration kQuiet = milliseconds(200);
 constexpr std::size_t kKiB = 1024;
+constexpr int kRounds = 4;  // of decisions in a turn
 // Nothing in a turn waits for anybody, so a step that takes so long will never end.  The anchor sees a manager that
 // hangs only when it owes an answer; one that spins while clients wait owes it none.
 constexpr Duration kStepPatience = seconds(15);
@@ -111,10 +112,7 @@ void Loop::turn() {
     // Copied: handlers may wait for nothing, but the span is the epoll object's.
     for (const kernel::Ready& one : *ready) on_ready(one, now);
     look_at_clocks(now);
-    bound.renew();
-    decide(now);
-    bound.renew();
-    act(now);
+    decide_and_act(bound);
     bound.renew();
     speak(now);
     if (ending_ != Ending::no) go_on_ending(now);
@@ -221,6 +219,18 @@ void Loop::look_at_clocks(const Now& now) {
     logger_.ensure(now.mono);
     upgrader_.expire(now.mono);
     if (engine_.next_deadline() <= now.mono) inbox_.push(InputClass::notification, model::in::Ticked{});
+}
+
+// What follows at once, as the start of a run from the end of the last one, comes before the answers.
+void Loop::decide_and_act(kernel::Alarm& bound) {
+    const auto goes_on = [&] { return !inbox_.empty() && ending_ == Ending::no; };
+    for (int round = 0; round == 0 || (round < kRounds && goes_on()); ++round) {
+        const Now now = kernel::now();
+        bound.renew();
+        decide(now);
+        bound.renew();
+        act(now);
+    }
 }
 
 // The engine takes what happened; what changed goes to the journal with one write.

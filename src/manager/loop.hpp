@@ -14,6 +14,7 @@
 #include <optional>
 
 #include "core/engine.hpp"
+#include "kernel/alarm.hpp"
 #include "kernel/epoll.hpp"
 #include "kernel/spawn.hpp"
 #include "manager/anchor_link.hpp"
@@ -80,6 +81,7 @@ class Loop {
     void ask_about_unheard();
     void on_exit(const anchor::Exit& exit, const Now& now);
     void look_at_clocks(const Now& now);
+    void decide_and_act(kernel::Alarm& bound);
     void decide(const Now& now);
     void act(const Now& now);
     void speak(const Now& now);

@@ -79,13 +79,15 @@ Status remove_group(int parent, const std::string& name, int depth) {
     return fail_errno(errno, "can't remove the control group " + name);
 }
 
+Result<Fd> open_group(int parent, const std::string& name) {
+    return open_beneath(parent, name, O_RDONLY | O_DIRECTORY);
+}
+
 Result<Fd> make_group(int parent, const std::string& name) {
-    // Most often it is there, if somebody makes them ahead; and to look for it waits for nobody who makes another one.
-    if (Result<Fd> there = open_beneath(parent, name, O_RDONLY | O_DIRECTORY); there) return there;
     if (::mkdirat(parent, name.c_str(), 0755) != 0 && errno != EEXIST) {
         return fail_errno(errno, "can't make the control group " + name);
     }
-    return open_beneath(parent, name, O_RDONLY | O_DIRECTORY);
+    return open_group(parent, name);
 }
 
 }  // namespace
@@ -223,7 +225,13 @@ std::string CgroupTree::folder_of(std::string_view service, std::string_view lea
 
 Result<Fd> CgroupTree::make_leaf(std::string_view service, std::string_view leaf) {
     if (!std::exchange(makes_leaves_, true)) FoldersAhead::stand_back(root_.get());
-    return make_group(root_.get(), folder_of(service, leaf));
+    const std::string folder = folder_of(service, leaf);
+    // Those that somebody made ahead come first, and to look for one waits for nobody.
+    if (made_ahead_) {
+        if (Result<Fd> there = open_group(root_.get(), folder); there) return there;
+        made_ahead_ = false;
+    }
+    return make_group(root_.get(), folder);
 }
 
 std::unique_ptr<FoldersAhead> CgroupTree::make_leaves_ahead(const std::vector<std::string>& services,

@@ -100,6 +100,7 @@ class CgroupTree {
     std::map<int, Watch> watches_;
     std::vector<int> changed_;
     bool makes_leaves_ = false;
+    bool made_ahead_ = true;  // it was so each time so far
 };
 
 // The leaf of the processes of a run.

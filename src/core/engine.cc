@@ -83,11 +83,15 @@ Changes Engine::take_changes() {
 }
 
 std::vector<const Service*> Engine::services() const {
+    std::vector<const Service*> all = services_and_templates();
+    std::erase_if(all, [this](const Service* one) { return spec_of(*one).is_template; });
+    return all;
+}
+
+std::vector<const Service*> Engine::services_and_templates() const {
     std::vector<const Service*> all;
     all.reserve(by_name_.size());
-    for (const Slot slot : by_name_) {
-        if (!spec_of(nodes_[slot].service).is_template) all.push_back(&nodes_[slot].service);
-    }
+    for (const Slot slot : by_name_) all.push_back(&nodes_[slot].service);
     return all;
 }
 
@@ -127,7 +131,7 @@ Engine::Owner Engine::owner_of(SpawnId spawn) const {
 
 Snapshot Engine::snapshot() const {
     Snapshot out{instance_, specs_, {}, {}};
-    for (const Slot slot : by_name_) out.services.push_back(nodes_[slot].service);
+    for (const Service* service : services_and_templates()) out.services.push_back(*service);
     for (const auto& [id, operation] : operations_) out.operations.push_back(operation);
     return out;
 }

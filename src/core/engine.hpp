@@ -68,6 +68,7 @@ class Engine {
     const std::map<std::uint64_t, model::ServiceSpec>& specs() const { return specs_; }
     // By name; templates are not among them.
     std::vector<const model::Service*> services() const;
+    std::vector<const model::Service*> services_and_templates() const;
     const model::Service* find(std::string_view name) const;
     std::size_t size() const { return by_name_.size(); }  // services
     const model::ServiceSpec& spec_of(const model::Service& service) const;

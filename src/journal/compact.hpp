@@ -39,8 +39,8 @@ std::string_view compact(Writer& writer, const Live& live);
 // The same from what was read.
 std::string_view compact(Writer& writer, const Recovered& recovered, std::string_view program);
 
-// Does `image` hold exactly what `live` says?
-Status verify(std::string_view image, const Live& live, const Take& take = {});
+// Does `image` hold exactly what `live` says?  `written`: what compact() made of it, if that is at hand.
+Status verify(std::string_view image, const Live& live, const Take& take = {}, std::string_view written = {});
 
 // When to: the past has outgrown the present.
 constexpr bool should_compact(std::size_t journal_bytes, std::size_t live_bytes) {

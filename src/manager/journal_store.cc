@@ -32,11 +32,26 @@ constexpr int kAppend = O_RDWR | O_APPEND | O_CLOEXEC;
 }  // namespace
 
 journal::Live JournalStore::live_of(const core::Snapshot& snapshot) const {
-    journal::Live live;
+    journal::Live live = live_beside();
     live.instance = &snapshot.instance;
     live.specs = &snapshot.specs;
     for (const model::Service& service : snapshot.services) live.services.push_back(&service);
     for (const model::Operation& operation : snapshot.operations) live.operations.push_back(&operation);
+    return live;
+}
+
+// Nothing is copied: with thousands of services that takes longer than the writing.
+journal::Live JournalStore::live_of(const core::Engine& engine) const {
+    journal::Live live = live_beside();
+    live.instance = &engine.instance();
+    live.specs = &engine.specs();
+    live.services = engine.services_and_templates();
+    for (const auto& [id, operation] : engine.operations()) live.operations.push_back(&operation);
+    return live;
+}
+
+journal::Live JournalStore::live_beside() const {
+    journal::Live live;
     live.environment = &environment_;
     live.boot = boot_ ? &*boot_ : nullptr;
     live.descriptors = &descriptors_;
@@ -132,8 +147,7 @@ Status JournalStore::fence(const core::Engine& engine, AnchorLink& anchor) {
     if (!image) return std::unexpected(image.error());
     const journal::Recovered last = journal::read(*image, not_poisonous());
     for (const auto& [spawn, entry] : last.pids) children_.emplace(spawn, entry.pid);
-    const core::Snapshot snapshot = engine.snapshot();
-    journal::Live live = live_of(snapshot);
+    journal::Live live = live_of(engine);
     live.pids = &last.pids;
     if (Status replaced = replace(journal::compact(*writer_, live), live); !replaced) return replaced;
     Result<kernel::Fd> copy = file_.duplicate();
@@ -197,7 +211,7 @@ Status JournalStore::replace(std::string_view image, const journal::Live& live) 
     if (!file) return std::unexpected(file.error());
     const Result<std::string> again = kernel::read_all(file->get(), kImageBytes);
     if (!again) return std::unexpected(again.error());
-    if (Status same = journal::verify(*again, live, not_poisonous()); !same) return same;
+    if (Status same = journal::verify(*again, live, not_poisonous(), image); !same) return same;
     file_ = std::move(*file);
     size_ = live_size_ = again->size();
     unmirrored_ = {};
@@ -215,8 +229,7 @@ bool JournalStore::compact_when_due(const core::Engine& engine, AnchorLink& anch
     if (children_writing || !anchor.flushed()) return false;
     raise_due_ = false;
     compact_at_ = kNever;
-    const core::Snapshot snapshot = engine.snapshot();
-    const journal::Live live = live_of(snapshot);
+    const journal::Live live = live_of(engine);
     if (const Status replaced = replace(journal::compact(*writer_, live), live); !replaced) {
         complain("the journal was not compacted: " + describe(replaced.error()));
         live_size_ = size_;  // not again before it has doubled

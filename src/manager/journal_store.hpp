@@ -79,6 +79,8 @@ class JournalStore {
     [[nodiscard]] journal::Take not_poisonous() const;
     void look_for_children();
     journal::Live live_of(const core::Snapshot& snapshot) const;
+    journal::Live live_of(const core::Engine& engine) const;
+    journal::Live live_beside() const;
 
     kernel::Fd file_;
     std::optional<journal::Writer> writer_;

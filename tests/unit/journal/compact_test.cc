@@ -157,6 +157,8 @@ TEST(Compact, VerifyNoticesEveryDifference) {
     std::string bent = image;
     bent[image.size() / 2] = static_cast<char>(bent[image.size() / 2] ^ 4);
     EXPECT_FALSE(verify(bent, live).has_value());
+    EXPECT_TRUE(verify(image, live, {}, image).has_value());
+    EXPECT_FALSE(verify(bent, live, {}, image).has_value());
 }
 
 TEST(Compact, WhenThePastOutgrowsThePresent) {

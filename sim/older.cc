@@ -104,7 +104,7 @@ std::string OlderJournal::problem(const core::Engine& engine) const {
     const std::map<RecordKey, std::string> records = records_of(snapshot);
     journal::Writer writer = *writer_;
     const std::string compacted(journal::compact(writer, live_of(snapshot)));
-    if (const Status same = journal::verify(compacted, live_of(snapshot)); !same) return same.error().what;
+    if (const Status same = journal::verify(compacted, compacted, live_of(snapshot)); !same) return same.error().what;
     for (const std::string* image : {&image_, &compacted}) {
         const journal::Recovered read = journal::read(*image);
         if (read.refused || !read.problems.empty()) return "read again: " + read.problems.front();

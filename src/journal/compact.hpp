@@ -39,8 +39,8 @@ std::string_view compact(Writer& writer, const Live& live);
 // The same from what was read.
 std::string_view compact(Writer& writer, const Recovered& recovered, std::string_view program);
 
-// Does `image` hold exactly what `live` says?  `written`: what compact() made of it, if that is at hand.
-Status verify(std::string_view image, const Live& live, const Take& take = {}, std::string_view written = {});
+// Is `image`, as it is on its file, what compact() has `written` of `live`, and does it read as that?
+Status verify(std::string_view image, std::string_view written, const Live& live, const Take& take = {});
 
 // When to: the past has outgrown the present.
 constexpr bool should_compact(std::size_t journal_bytes, std::size_t live_bytes) {

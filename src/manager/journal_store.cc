@@ -211,7 +211,7 @@ Status JournalStore::replace(std::string_view image, const journal::Live& live) 
     if (!file) return std::unexpected(file.error());
     const Result<std::string> again = kernel::read_all(file->get(), kImageBytes);
     if (!again) return std::unexpected(again.error());
-    if (Status same = journal::verify(*again, live, not_poisonous(), image); !same) return same;
+    if (Status same = journal::verify(*again, image, live, not_poisonous()); !same) return same;
     file_ = std::move(*file);
     size_ = live_size_ = again->size();
     unmirrored_ = {};

@@ -31,8 +31,8 @@ Result<std::string> program_at(const std::string& named, bool anchor) {
     const auto status = kernel::file_status(*real);
     if (!status) return std::unexpected(status.error());
     const std::string wanted = anchor ? "abide" : "abide-manager";
-    const std::string folder = status->is_directory ? *real : real->substr(0, real->rfind('/'));
-    const std::string name = real->substr(real->rfind('/') + 1);
+    const std::string folder = status->is_directory ? *real : folder_of(*real);
+    const std::string_view name = last_component(*real);
     if (!status->is_directory && (anchor || name != "abide")) return *real;
     for (const std::string& place : {folder + "/" + wanted, folder + "/../libexec/abide/" + wanted}) {
         if (const auto found = kernel::real_path(place)) return *found;

@@ -14,7 +14,7 @@ namespace {
 constexpr std::size_t kFileBytes = 4u << 20;
 
 std::string folder_of(const Places& places) {
-    return places.apps.substr(0, places.apps.rfind('/'));
+    return abide::folder_of(places.apps);
 }
 
 }  // namespace

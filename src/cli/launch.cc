@@ -143,7 +143,7 @@ std::vector<std::string> first_services(const Wishes& wishes, const EnabledMap& 
 // The leaf for the anchor, and for the manager the folder that the tree lies in.  Where we may not write there is none;
 // the manager finds out for itself and says why.
 Status prepare_cgroup(const Places& places, const std::vector<std::string>& services, Prepared& out) {
-    auto tree = kernel::CgroupTree::create(places.runtime.substr(places.runtime.rfind('/') + 1));
+    auto tree = kernel::CgroupTree::create(std::string(last_component(places.runtime)));
     if (!tree || !kernel::open_beneath(tree->home().get(), "cgroup.procs", O_WRONLY)) return {};
     auto home = tree->home().duplicate();
     if (!home) return std::unexpected(home.error());

@@ -38,7 +38,7 @@ std::string hash_of(std::string_view text) {
 // The last part of a path, with what a name can't have as '-'.
 std::string name_of_folder(const std::string& directory) {
     std::string out;
-    for (const char c : directory.substr(directory.rfind('/') + 1)) {
+    for (const char c : last_component(directory)) {
         const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
         const bool inner = !out.empty() && (c == '_' || c == '.' || c == '-');
         out += letter || inner ? c : '-';

@@ -201,7 +201,7 @@ Status Loop::take_runtime() {
     if (!notify) return std::unexpected(notify.error());
     const Result<std::string> path = kernel::real_path("/proc/self/fd/" + std::to_string(notify->get()));
     if (!path) return std::unexpected(path.error());
-    runs_.set_runtime_folder(path->substr(0, path->rfind('/')));
+    runs_.set_runtime_folder(folder_of(*path));
     runs_.set_notify_directory(*path, std::move(*notify));
     take_event_log();
     auto control = kept_.extract(key(anchor::Key::control));

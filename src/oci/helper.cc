@@ -8,6 +8,7 @@
 #include <span>
 #include <utility>
 
+#include "base/text.hpp"
 #include "kernel/clock.hpp"
 #include "kernel/file_writing.hpp"
 #include "kernel/files.hpp"
@@ -190,9 +191,8 @@ int create(const std::string& program, const std::vector<std::string>& words) {
 int take_away(const std::string& program, const std::vector<std::string>& words) {
     const std::string &runtime = words[2], &id = words[3], &folder = words[4];
     if (clear(program, runtime, id, folder) == Cleared::no) return kFailed;
-    const std::size_t slash = folder.rfind('/');
-    if (const Result<kernel::Fd> parent = kernel::open_directory(folder.substr(0, slash)))
-        static_cast<void>(kernel::remove_tree_beneath(parent->get(), folder.substr(slash + 1)));
+    if (const Result<kernel::Fd> parent = kernel::open_directory(folder_of(folder)))
+        static_cast<void>(kernel::remove_tree_beneath(parent->get(), std::string(last_component(folder))));
     return 0;
 }
 

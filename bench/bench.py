@@ -245,6 +245,13 @@ def section_status(bench):
                                          ("50 clients, one service", 50, 40, "s7"), ("50 clients, all services", 50, 2, "-")):
         cells[title] = ask(clients, rounds, name)
         bench.row(title, *(f"{value:.2f} ms" for value in cells[title]))
+    title = "one client, all, after a change"  # no answer is at hand
+    firsts = []
+    for index in range(20):
+        kill_and_wait(subject, index)
+        firsts.append(ask(1, 1, "-")[0])
+    cells[title] = (statistics.median(firsts), percentile(firsts, 0.99), max(firsts))
+    bench.row(title, *(f"{value:.2f} ms" for value in cells[title]))
     began = time.monotonic()
     for _ in range(5):
         subject.abide("status", "s7")
@@ -252,6 +259,7 @@ def section_status(bench):
     subject.stop()
     bench.judge("status, one client, ms", cells["one client, one service"][0], 2)
     bench.judge("status of all, one client, ms", cells["one client, all services"][0], 2)
+    bench.judge("status of all after a change, one client, ms", cells[title][0], 2)
     bench.judge("status, 50 clients at once, 99 % ms", cells["50 clients, one service"][1], 20)
 
 

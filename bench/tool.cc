@@ -177,9 +177,9 @@ int ask(const char* socket_path, int clients, int rounds, std::string_view name)
         if (client.fd < 0 || connect(client.fd, reinterpret_cast<sockaddr*>(&to), sizeof to) != 0) die(socket_path);
         polled.push_back({client.fd, POLLIN, 0});
     }
-    for (Client& client : all) send_question(client, question);
     std::vector<std::int64_t> times_ns;
     std::vector<char> buffer(4u << 20);
+    for (Client& client : all) send_question(client, question);
     for (int open_clients = clients; open_clients > 0;) {
         if (poll(polled.data(), polled.size(), 10'000) <= 0) die("no answer in 10 s");
         for (std::size_t i = 0; i < all.size(); ++i) {

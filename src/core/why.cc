@@ -74,11 +74,9 @@ std::string stage_text(const Run& run) {
 
 std::vector<std::string> Engine::waiting_for(const Service& service) const {
     std::vector<std::string> reasons;
-    const std::optional<Slot> found = slot_of(service.name);
-    if (!found) return reasons;
-    const Slot slot = *found;
     if (service.runs.empty()) {
-        if (service.state == State::waiting) Machine::start_gate(*this, slot, &reasons);
+        const auto slot = service.state == State::waiting ? slot_of(service.name) : std::nullopt;
+        if (slot) Machine::start_gate(*this, *slot, &reasons);
         if (service.state == State::backoff)
             reasons.push_back("its restart delay of " + seconds_text(service.backoff_delay));
         return reasons;
@@ -86,8 +84,10 @@ std::vector<std::string> Engine::waiting_for(const Service& service) const {
     const Run& run = service.runs.back();
     const bool leaving = run.state != State::stopping && (service.want == Want::down || run.restart_after);
     if (leaving) {
-        const Slot blocker = Machine::stop_blocker(*this, slot);
-        if (blocker != slot) reasons.push_back(nodes_[blocker].service.name + " to stop first");
+        const std::optional<Slot> slot = slot_of(service.name);
+        if (!slot) return reasons;
+        const Slot blocker = Machine::stop_blocker(*this, *slot);
+        if (blocker != *slot) reasons.push_back(nodes_[blocker].service.name + " to stop first");
         return reasons;
     }
     if (spec_of(run).kind == Kind::task && run.stage == Stage::ready_wait) {

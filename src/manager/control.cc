@@ -28,6 +28,13 @@ bool is_in_journal(std::string_view method) {
     return std::ranges::any_of(kMethods, [&](control::Method one) { return control::info(one).name == method; });
 }
 
+// The status of every service, without their detail: what whoever watches asks for again and again.
+bool asks_for_all(const varlink::Call& call) {
+    if (call.method != control::info(control::Method::status).name) return false;
+    const auto request = control::read<control::StatusRequest>(call.parameters);
+    return request && request->names.empty() && !request->detail;
+}
+
 std::size_t message_limit(model::Permission permission) {
     switch (permission) {
         case model::Permission::administer: return limits::kMessageBytes;
@@ -193,10 +200,8 @@ void Control::take(std::uint64_t id, Connection& connection, std::string_view me
     }
     permissions_.configure(engine_.instance().spec);
     const model::Requester requester = permissions_.requester(connection.caller);
-    const bool is_plain_status =
-        call->method == control::info(control::Method::status).name && call->parameters.empty();
-    if (is_plain_status && !call->oneway) {
-        connection.out += status_from_cache(*call, requester, now);
+    if (requester.permission >= model::Permission::read && asks_for_all(*call) && !call->oneway) {
+        connection.out += status_of_all(*call, requester, now);
         return;
     }
     Answer given = answer(*call, requester, engine_, places_, now);
@@ -223,8 +228,8 @@ void Control::take(std::uint64_t id, Connection& connection, std::string_view me
     }
 }
 
-std::string Control::status_from_cache(const varlink::Call& call, const model::Requester& requester, const Now& now) {
-    if (requester.permission < model::Permission::read) return answer(call, requester, engine_, places_, now).message;
+const std::string& Control::status_of_all(const varlink::Call& call, const model::Requester& requester,
+                                          const Now& now) {
     if (cached_version_ != version_) {
         cached_status_ = answer(call, requester, engine_, places_, now).message;
         cached_version_ = version_;

@@ -102,7 +102,7 @@ class Control {
     [[nodiscard]] std::uint32_t greediest() const;  // the user with the most connections
     bool close_idle(std::uint32_t uid);
     void accept_again();
-    std::string status_from_cache(const varlink::Call& call, const model::Requester& requester, const Now& now);
+    const std::string& status_of_all(const varlink::Call& call, const model::Requester& requester, const Now& now);
 
     kernel::Epoll& epoll_;
     const core::Engine& engine_;
@@ -117,7 +117,7 @@ class Control {
     std::uint64_t version_ = 1;           // of the engine's state
     std::uint64_t progress_version_ = 0;  // last told
     std::uint64_t cached_version_ = 0;
-    std::string cached_status_;  // the reply to Status without names and detail
+    std::string cached_status_;  // the status of all, as long as nothing changed
     bool comparing_ = false;
     bool accepting_ = true;
     Mono accept_again_ = kNever;

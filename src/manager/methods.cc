@@ -96,21 +96,20 @@ Answer ask(const Asked& asked, model::in::Requested input, std::string ticket, b
 Answer status(const Asked& asked) {
     const auto request = control::read<control::StatusRequest>(asked.call.parameters);
     if (!request) return say(varlink::invalid_parameter(request.error()));
-    control::StatusReply reply;
-    const auto add = [&](const model::Service& service) {
-        const model::ServiceSpec& spec = asked.engine.spec_of(service);
-        reply.services.push_back(control::status_of(service, spec, asked.engine.waiting_for(service)));
-        if (request->detail) reply.services.back().detail = control::detail_of(service, spec);
-    };
-    if (request->names.empty()) {
-        for (const model::Service* service : asked.engine.services()) add(*service);
-    }
+    std::vector<const model::Service*> services;
+    if (request->names.empty()) services = asked.engine.services();
     for (const std::string& name : request->names) {
-        const model::Service* service = asked.engine.find(name);
-        if (service == nullptr) return say_error(ErrorKind::not_found, "no service '" + name + "'");
-        add(*service);
+        services.push_back(asked.engine.find(name));
+        if (services.back() == nullptr) return say_error(ErrorKind::not_found, "no service '" + name + "'");
     }
-    return say_value(reply);
+    control::StatusMessage message(services.size());
+    for (const model::Service* service : services) {
+        const model::ServiceSpec& spec = asked.engine.spec_of(*service);
+        control::ServiceStatus status = control::status_of(*service, spec, asked.engine.waiting_for(*service));
+        if (request->detail) status.detail = control::detail_of(*service, spec);
+        message.add(status);
+    }
+    return say(std::move(message).finish());
 }
 
 Answer why(const Asked& asked) {

@@ -229,6 +229,24 @@ std::expected<T, std::string> read(const boost::json::object& object) {
     return value;
 }
 
+StatusMessage::StatusMessage(std::size_t services) {
+    constexpr std::size_t kUsualBytes = 280;  // of one
+    text_.reserve(services * kUsualBytes + 64);
+    text_ = R"({"parameters":{"services":[)";
+}
+
+void StatusMessage::add(const ServiceStatus& service) {
+    if (!first_) text_ += ',';
+    first_ = false;
+    write_value(text_, service);
+}
+
+std::string StatusMessage::finish() && {
+    text_ += "]}}";
+    text_ += '\0';
+    return std::move(text_);
+}
+
 #define ABIDE_CONTROL_STRUCT(T)                  \
     template void write(std::string&, const T&); \
     template std::expected<T, std::string> read(const boost::json::object&);

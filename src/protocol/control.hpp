@@ -399,6 +399,19 @@ std::string write(const T& value) {
 template <class T>
 std::expected<T, std::string> read(const boost::json::object& object);
 
+// The message that answers Status, written a service at a time: a StatusReply of a thousand services is a megabyte that
+// would be made only to be copied.
+class StatusMessage {
+  public:
+    explicit StatusMessage(std::size_t services);  // about as many
+    void add(const ServiceStatus& service);
+    std::string finish() &&;
+
+  private:
+    std::string text_;
+    bool first_ = true;
+};
+
 // ---- errors
 // ------------------------------------------------------------------------------------------------------------------
 

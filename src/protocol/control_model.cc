@@ -1,6 +1,6 @@
 // protocol/control_model.cc -- the model as scripts see it: what `status --json` and operation replies say of it, and
 // times as text.  Knows the meaning of no state: it only shows.  See control.hpp.
-#include <array>
+#include <span>
 
 #include "model/signal.hpp"
 #include "model/text.hpp"
@@ -38,10 +38,10 @@ constexpr Date date_of(std::int64_t days) {
     return {static_cast<std::int64_t>(yoe) + era * 400 + (month <= 2), month, doy - (153 * mp + 2) / 5 + 1};
 }
 
-void append_digits(std::string& out, std::int64_t value, int width) {
-    std::array<char, 20> digits{};
-    for (int i = width; i-- > 0; value /= 10) digits[static_cast<std::size_t>(i)] = static_cast<char>('0' + value % 10);
-    out.append(digits.data(), static_cast<std::size_t>(width));
+// Fills `place` with the last digits of `value`.
+void put_digits(std::span<char> place, std::uint64_t value) {
+    for (auto digit = place.rbegin(); digit != place.rend(); ++digit, value /= 10)
+        *digit = static_cast<char>('0' + value % 10);
 }
 
 // Takes a number of exactly `width` digits from the front.
@@ -240,21 +240,17 @@ std::string time_text(Wall time) {
         --days;
     }
     const Date date = date_of(days);
-    std::string out;
-    append_digits(out, date.year, 4);
-    out += '-';
-    append_digits(out, date.month, 2);
-    out += '-';
-    append_digits(out, date.day, 2);
-    out += 'T';
-    append_digits(out, second / 3600, 2);
-    out += ':';
-    append_digits(out, second / 60 % 60, 2);
-    out += ':';
-    append_digits(out, second % 60, 2);
-    out += '.';
-    append_digits(out, ns, 9);
-    out += 'Z';
+    std::string out = "0000-00-00T00:00:00.000000000Z";
+    const auto put = [&](std::size_t at, std::size_t width, std::int64_t value) {
+        put_digits(std::span(out).subspan(at, width), static_cast<std::uint64_t>(value));
+    };
+    put(0, 4, date.year);
+    put(5, 2, date.month);
+    put(8, 2, date.day);
+    put(11, 2, second / 3600);
+    put(14, 2, second / 60 % 60);
+    put(17, 2, second % 60);
+    put(20, 9, ns);
     return out;
 }
 

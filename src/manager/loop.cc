@@ -224,6 +224,7 @@ void Loop::look_at_clocks(const Now& now) {
 // What follows at once, as the start of a run from the end of the last one, comes before the answers.
 void Loop::decide_and_act(kernel::Alarm& bound) {
     const auto goes_on = [&] { return !inbox_.empty() && ending_ == Ending::no; };
+    const std::size_t under_way = spawner_->in_flight();
     for (int round = 0; round == 0 || (round < kRounds && goes_on()); ++round) {
         const Now now = kernel::now();
         bound.renew();
@@ -231,6 +232,9 @@ void Loop::decide_and_act(kernel::Alarm& bound) {
         bound.renew();
         act(now);
     }
+    // Who was just cloned needs the processor more than the anchor does, and his start ends the next wait.
+    if (spawner_->in_flight() > under_way) return;
+    for (const std::int32_t pid : processes_.take_acknowledged()) anchor_.reap(pid);
 }
 
 // The engine takes what happened; what changed goes to the journal with one write.
@@ -278,7 +282,6 @@ void Loop::act(const Now& now) {
     launcher_.spawn_prepared();
     launcher_.end_turn();
     processes_.end_turn(spawner_->in_flight() + spawner_->queued() != 0);
-    for (const std::int32_t pid : processes_.take_acknowledged()) anchor_.reap(pid);
     if (const std::optional<std::int32_t> status = executor_.ended(); status && ending_ == Ending::no)
         begin_end(*status, now);
 }

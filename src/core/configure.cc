@@ -147,7 +147,8 @@ void Machine::apply(const in::Configured& in, Operation& op) {
             if (!named.contains(node(slot).service.name) && !node(slot).service.dynamic) forgotten.push_back(slot);
         }
     }
-    // The old edges still say who leans on what is forgotten.
+    // By the new edges: who leaned on what is forgotten and does no longer has nothing to do with it.
+    e_.rebuild_edges();
     for (const Slot slot : forgotten) {
         set_down(slot, Reason::removed, "the configuration", false);
         node(slot).service.removed = true;
@@ -155,7 +156,6 @@ void Machine::apply(const in::Configured& in, Operation& op) {
     }
     e_.instance_.configuration += 1;
     e_.instance_changed_ = true;
-    e_.rebuild_edges();
     for (Slot slot = 0; slot < e_.nodes_.size(); ++slot) {
         if (!node(slot).live) continue;
         queue(slot);

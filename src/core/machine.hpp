@@ -146,6 +146,7 @@ class Machine {
     void reloaded(Slot slot, bool success);
     void set_paused(Slot slot, bool paused);
     void on_deadline(Slot slot);
+    void stop_waiting_for(const std::string& spared);
     void on_stage_deadline(Slot slot);
 
     // stop.cc: from the decision to stop until nobody is left
@@ -188,6 +189,7 @@ class Machine {
     void end_operation(model::Operation& op, model::Outcome outcome, std::string detail = {});
     void forget_old_operations();
 
+    std::string needed_by(Slot slot, const model::Operation& op);
     void await_destroyed(model::Operation& op);
 
     // configure.cc

@@ -114,6 +114,20 @@ void Machine::await_destroyed(Operation& op) {
     }
 }
 
+// In words, who can't be defined without it and is not to be removed by the same operation; empty: nobody.
+std::string Machine::needed_by(Slot slot, const Operation& op) {
+    std::string who;
+    for (const Edge& edge : node(slot).needed_by) {
+        const bool soft = edge.relation == Relation::after || edge.relation == Relation::conflicts ||
+                          edge.relation == Relation::wants;
+        const Service& other = node(edge.other).service;
+        const auto same = [&](const TargetResult& target) { return target.name == other.name; };
+        if (soft || other.removed || std::ranges::any_of(op.targets, same)) continue;
+        who += (who.empty() ? "" : ", ") + other.name + " " + to_text(edge.relation) + " it";
+    }
+    return who;
+}
+
 void Machine::carry_out(Operation& op, TargetResult& target, const in::Requested& in) {
     Slot slot = 0;
     Node* n = find(target.name, &slot);
@@ -137,6 +151,7 @@ void Machine::carry_out(Operation& op, TargetResult& target, const in::Requested
             return restart(slot, Reason::requested, cause);
         case Verb::force_destroy: return force_destroy(slot, cause);
         case Verb::remove:
+            if (std::string who = needed_by(slot, op); !who.empty()) return end(Outcome::refused, std::move(who));
             set_down(slot, Reason::removed, cause, false);
             node(slot).service.removed = true;
             return;

@@ -63,7 +63,7 @@ EventId Machine::cause_of_wish(Reason reason, const std::string& cause, const Se
         }
         const Node* other = find(by);
         if (other == nullptr) return at->last_event;
-        const bool begun = reason == Reason::dependency ? static_cast<bool>(other->service.last_event)
+        const bool begun = reason == Reason::dependency ? other->service.last_event > other->service.wish_event
                                                         : has_begun_to_change(other->service);
         if (begun) return other->service.last_event;
         // It has not begun yet: why it is to be so is why this one is.

@@ -339,12 +339,25 @@ void Machine::on(const in::Ticked&) {
     if (last && *last <= now_.mono) {
         last.reset();
         e_.instance_changed_ = true;
+        std::string spared;
         for (Slot slot = 0; slot < e_.nodes_.size(); ++slot) {
             Run* run = node(slot).live ? run_of(node(slot)) : nullptr;
-            if (run != nullptr && run_spec(*run).stop.or_default().final_ == StopFinal::kill) {
+            if (run == nullptr) continue;
+            if (run_spec(*run).stop.or_default().final_ == StopFinal::kill)
                 destroy_one(slot, "the time to shut down is over");
-            }
+            else
+                spared += (spared.empty() ? "" : ", ") + node(slot).service.name;
         }
+        if (!spared.empty()) stop_waiting_for(spared);
+    }
+}
+
+// Whoever gave the instance so long to end is not kept waiting by what is never killed.
+void Machine::stop_waiting_for(const std::string& spared) {
+    for (auto& [id, op] : e_.operations_) {
+        if (op.verb != Verb::shutdown || op.outcome != Outcome::pending) continue;
+        end_operation(op, Outcome::timed_out,
+                      "still there by stop.final = never: " + spared + "; `abide force-destroy` ends it");
     }
 }
 

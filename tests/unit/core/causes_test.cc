@@ -93,6 +93,16 @@ TEST(Causes, WhatAPersonAskedForHasNone) {
     EXPECT_FALSE(last(driver, EventType::service_starting, "db").cause);
 }
 
+TEST(Causes, WhatIsPulledUpIsNotBecauseOfAnEarlierRunOfWhoPullsIt) {
+    Driver driver({service("db"), api_needs_db()});
+    driver.boot();
+    driver.ask(Verb::stop, {"db"});
+    driver.ask(Verb::start, {"api"});
+    const Event pulled = last(driver, EventType::service_starting, "db");
+    EXPECT_EQ(pulled.reason, Reason::dependency);
+    EXPECT_FALSE(pulled.cause) << "somebody asked for api: no event led to it";
+}
+
 TEST(Causes, ACauseComesBeforeItsEffectAlways) {
     Driver driver({service("db"), api_needs_db()});
     driver.boot();

@@ -349,6 +349,22 @@ TEST(Stop, NeverKillsWhatMustNotBeKilled) {
     EXPECT_TRUE(d.take<out::KillAll>().empty());
 }
 
+TEST(Stop, OfAllInSoLongDoesNotWaitForWhatMustNotBeKilled) {
+    ServiceSpec a = service("a");
+    a.stop.ensure().final_ = StopFinal::never;
+    Driver d({a, service("b")});
+    d.boot();
+    d.dies_of_term = false;
+    const OperationId down = d.ask(Verb::shutdown, {}, seconds(1));
+    d.pass(seconds(2));
+    EXPECT_EQ(d.engine.operation(down)->outcome, Outcome::timed_out);
+    EXPECT_NE(d.engine.operation(down)->detail.find("stop.final = never: a"), std::string::npos);
+    EXPECT_EQ(d.state("a"), "stopping");
+    EXPECT_EQ(d.state("b"), "inactive");
+    d.ask(Verb::force_destroy, {"a"});
+    EXPECT_TRUE(d.engine.instance().ended);
+}
+
 TEST(Stop, OfARestartingServiceEndsItsBackoff) {
     Driver d({service("a")});
     d.boot();

@@ -196,6 +196,37 @@ TEST(Reconfigure, TouchesOnlyWhatChanged) {
     EXPECT_EQ(d.state("fresh"), "running");
 }
 
+TEST(Reconfigure, WhoLeansOnItNoLongerStaysWhenItIsRemoved) {
+    ServiceSpec a = service("a"), b = service("b"), c = service("c");
+    b.dependencies = {needs("a")};
+    c.dependencies = {needs("b")};
+    Driver d({a, b, c});
+    d.boot();
+    b.dependencies = {needs("x")};
+    d.give(configuration({b, c, service("x")}));
+    EXPECT_EQ(d.state("a"), "gone");
+    b.dependencies = {};
+    d.give(configuration({b, c}));
+    EXPECT_EQ(d.state("x"), "gone");
+    EXPECT_EQ(d.state("b"), "running");
+    EXPECT_EQ(d.engine.find("b")->last_run.value, 1u);
+    EXPECT_EQ(d.engine.find("c")->last_run.value, 1u);
+}
+
+TEST(Remove, IsRefusedForWhatSomebodyNeeds) {
+    ServiceSpec a = service("a"), b = service("b");
+    b.dependencies = {needs("a")};
+    Driver d({a, b});
+    d.boot();
+    d.ask(Verb::remove, {"a"});
+    EXPECT_EQ(d.engine.operation(d.engine.instance().last_operation)->detail, "a: b requires it");
+    EXPECT_EQ(d.state("a"), "running");
+    EXPECT_EQ(d.state("b"), "running");
+    d.ask(Verb::remove, {"a", "b"});
+    EXPECT_EQ(d.state("a"), "gone");
+    EXPECT_EQ(d.state("b"), "gone");
+}
+
 TEST(Reconfigure, IsAllOrNothing) {
     ServiceSpec a = service("a"), b = service("b");
     Driver d({a, b});

@@ -75,13 +75,15 @@ std::uint32_t signal_all(Anchor& a, Found& found, int signal, bool spare) {
     return signalled;
 }
 
-// Reaps what ended; false when no child is left.
-bool reap_all() {
+// Reaps what ended; false when no child is left.  The pid of what was reaped is nobody's: it must not be signalled
+// again.
+bool reap_all(Anchor& a) {
     for (;;) {
         sys::WaitInfo info{};
         const long err = sys::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | __WALL);
         if (err == -ECHILD) return false;
         if (err < 0 || info.pid == 0) return true;
+        if (Child* child = a.children.find(std::uint64_t(info.pid))) a.children.remove(child);
     }
 }
 
@@ -104,20 +106,20 @@ bool wait_signal(Anchor& a, std::int64_t until) {
 void finish(Anchor& a, const End& end) {
     static Found found;
     std::int64_t kill_ns = sys::monotonic_ns() + std::int64_t(end.grace_ms) * kMs;
-    bool any = reap_all();
+    bool any = reap_all(a);
     if (any) signal_all(a, found, SIGTERM, false);
     while (any && sys::monotonic_ns() < kill_ns) {
         if (wait_signal(a, kill_ns)) {
             const std::int64_t sooner = sys::monotonic_ns() + kShortenedNs;
             kill_ns = sooner < kill_ns ? sooner : 0;
         }
-        any = reap_all();
+        any = reap_all(a);
     }
     const std::int64_t give_up_ns = sys::monotonic_ns() + kKillWaitNs;
     while (any && sys::monotonic_ns() < give_up_ns) {
         if (signal_all(a, found, SIGKILL, true) == 0) break;  // none but those marked never
         wait_signal(a, sys::monotonic_ns() + kPassNs);
-        any = reap_all();
+        any = reap_all(a);
     }
     sys::exit(end.status & 0xff);
 }

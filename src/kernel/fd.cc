@@ -3,10 +3,14 @@
 
 #include <fcntl.h>
 #include <linux/kcmp.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <string>
+#include <string_view>
 
 #include "base/check.hpp"
 
@@ -31,6 +35,21 @@ Result<Fd> Fd::duplicate(int lowest) const {
 bool is_same_file(int a, int b) {
     const auto self = static_cast<long>(::getpid());
     return ::syscall(SYS_kcmp, self, self, KCMP_FILE, a, b) == 0;
+}
+
+bool is_pipe(int fd) {
+    return ::fcntl(fd, F_GETPIPE_SZ) >= 0;
+}
+
+bool may_hang_up(int fd) {
+    int type = 0;
+    socklen_t size = sizeof type;
+    if (is_pipe(fd) || ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0) return true;
+    std::array<char, 64> name{};
+    const std::string link = "/proc/self/fd/" + std::to_string(fd);
+    const ssize_t length = ::readlink(link.c_str(), name.data(), name.size());
+    const std::string_view target(name.data(), length > 0 ? static_cast<std::size_t>(length) : 0);
+    return target.starts_with("/dev/pts/") || target == "/dev/ptmx";
 }
 
 Status raise_above_staging(Fd& fd) {

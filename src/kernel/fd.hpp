@@ -39,6 +39,10 @@ class Fd {
 
 // Whether two descriptors are of one open file (kcmp(2)); false as well where the kernel does not tell.
 bool is_same_file(int a, int b);
+// Is it a pipe's end?  Asks no file system, which could take its time (fstat(2) on a FUSE file does).
+bool is_pipe(int fd);
+// May its other end hang up?  Pipes, sockets and terminals; others are not asked, for the same reason.
+bool may_hang_up(int fd);
 
 // Moves a descriptor to a number of 64 or more, below which the Spawner stages what its children need.  With a Spawner
 // in place all those numbers are taken, so descriptors that are created later lie above by themselves.

@@ -234,7 +234,6 @@ FileStatus convert(const struct stat& info) {
     out.links = info.st_nlink;
     out.is_pipe = S_ISFIFO(info.st_mode);
     out.is_symlink = S_ISLNK(info.st_mode);
-    out.is_pipe = S_ISFIFO(info.st_mode);
     return out;
 }
 

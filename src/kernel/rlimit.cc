@@ -11,8 +11,6 @@
 
 #include "kernel/fd.hpp"
 
-#include "kernel/fd.hpp"
-
 namespace abide::kernel {
 
 // RLIM_INFINITY is all ones, like "unlimited" in the model.

@@ -1,6 +1,7 @@
 // kernel/socket.cc -- making sockets and speaking through them; see socket.hpp.
 #include "kernel/socket.hpp"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/stat.h>
@@ -51,6 +52,20 @@ Status clear_stale(const Address& address, int type) {
     return {};
 }
 
+// The rest of the mode, which the umask took away.  The folder may be somebody else's, who puts another thing in its
+// place: only a socket of ours that has no second name is touched.
+Status open_up(const std::string& path, int mode) {
+    const Fd file(::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+    struct stat info{};
+    if (!file || ::fstat(file.get(), &info) != 0) return cannot("look at", path);
+    if ((info.st_mode & 07777) == static_cast<mode_t>(mode)) return {};
+    const bool ours = S_ISSOCK(info.st_mode) && info.st_nlink == 1 && info.st_uid == ::geteuid();
+    if (!ours) return fail(ErrorKind::refused, path + " is not the socket that was just made");
+    const std::string by_number = "/proc/self/fd/" + std::to_string(file.get());
+    if (::chmod(by_number.c_str(), static_cast<mode_t>(mode)) != 0) return cannot("protect", path);
+    return {};
+}
+
 Result<Fd> bind_socket(const Address& address, int type, int mode) {
     Fd fd(::socket(address.family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!fd) return cannot("make", "a socket");
@@ -63,9 +78,8 @@ Result<Fd> bind_socket(const Address& address, int type, int mode) {
         ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
     }
     if (::bind(fd.get(), raw(address), address.size) != 0) return cannot("bind", address.text);
-    if (address.family == AF_UNIX && mode >= 0) {
-        const std::string path = unix_path(address);
-        if (!path.empty() && ::chmod(path.c_str(), static_cast<mode_t>(mode)) != 0) return cannot("protect", path);
+    if (address.family == AF_UNIX && mode >= 0 && !unix_path(address).empty()) {
+        if (Status open = open_up(unix_path(address), mode); !open) return std::unexpected(open.error());
     }
     return fd;
 }
@@ -302,7 +316,7 @@ Result<bool> send(int fd, std::span<const std::byte> data, std::span<const int> 
 }
 
 bool peer_gone(const Error& error) {
-    return error.err == EPIPE || error.err == ECONNRESET || error.err == ENOTCONN || error.err == EBADF;
+    return error.err == EPIPE || error.err == ECONNRESET || error.err == ENOTCONN;
 }
 
 }  // namespace abide::kernel

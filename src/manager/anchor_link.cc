@@ -73,7 +73,7 @@ void AnchorLink::hold(std::uint64_t key, SharedFd fd, bool ours) {
         outputs_.insert_or_assign(key, std::move(fd));
 }
 
-void AnchorLink::get(std::vector<std::uint64_t> keys, std::function<void(Kept)> done) {
+void AnchorLink::get(std::vector<std::uint64_t> keys, GotKept done) {
     CHECK(keys.size() <= anchor::kBatch, "too many keys in one question to the anchor");
     const std::uint32_t tag = ++last_tag_;
     questions_.emplace(tag, std::move(done));
@@ -169,7 +169,7 @@ AnchorLink::News AnchorLink::read() {
 
 bool AnchorLink::take_frame(News& news) {
     std::array<std::byte, anchor::kMaxFrameBytes> buffer;
-    Result<kernel::Received> got = kernel::receive(socket_.get(), buffer);
+    Result<kernel::Received> got = kernel::receive_even_cut(socket_.get(), buffer);
     if (!got) {
         complain("anchor: " + describe(got.error()));
         news.closed = got.error().err == ECONNRESET || got.error().err == ENOTCONN;
@@ -182,11 +182,23 @@ bool AnchorLink::take_frame(News& news) {
     std::memcpy(&header, buffer.data(), sizeof header);
     const std::string_view body(reinterpret_cast<const char*>(buffer.data()) + sizeof header,
                                 got->size - sizeof header);
-    dispatch(header, body, std::move(got->fds), news);
+    dispatch(header, body, *got, news);
     return true;
 }
 
-void AnchorLink::dispatch(const Header& header, std::string_view body, std::vector<kernel::Fd> fds, News& news) {
+// A key that is missing is not kept; where not all descriptors came along nothing is known of any.
+Result<AnchorLink::Kept> AnchorLink::kept_of(const Header& header, std::string_view body, kernel::Received& got) {
+    if (header.status != 0) {
+        return fail_errno(static_cast<int>(header.status), "the anchor can't pass what it keeps");
+    }
+    const auto keys = items_of<std::uint64_t>(body, header.count);
+    if (got.cut || got.fds.size() < keys.size()) return fail_errno(EMFILE, "no room for what the anchor keeps");
+    Kept kept;
+    for (std::size_t i = 0; i < keys.size(); ++i) kept.insert_or_assign(keys[i], std::move(got.fds[i]));
+    return kept;
+}
+
+void AnchorLink::dispatch(const Header& header, std::string_view body, kernel::Received& got, News& news) {
     const auto verb = static_cast<Verb>(header.verb);
     const bool answer = (header.flags & anchor::kAnswer) != 0;
     if (answer && asked_.contains(header.tag)) {
@@ -199,19 +211,15 @@ void AnchorLink::dispatch(const Header& header, std::string_view body, std::vect
     } else if (verb == Verb::peek && answer) {
         for (const anchor::Exit& exit : items_of<anchor::Exit>(body, header.count)) news.peeked.push_back(exit);
     } else if (verb == Verb::get && answer) {
-        const auto keys = items_of<std::uint64_t>(body, header.count);
-        Kept kept;
-        for (std::size_t i = 0; i < keys.size() && i < fds.size(); ++i)
-            kept.insert_or_assign(keys[i], std::move(fds[i]));
-        if (auto question = questions_.extract(header.tag)) question.mapped()(std::move(kept));
+        if (auto question = questions_.extract(header.tag)) question.mapped()(kept_of(header, body, got));
     } else if ((verb == Verb::hello || verb == Verb::list) && answer) {
         if (now_done_) now_done_(header, body);
     } else if (answer && header.status != 0) {
         complain("anchor: verb " + std::to_string(header.verb) +
                  " was refused: " + std::strerror(static_cast<int>(header.status)));
-        if (auto question = questions_.extract(header.tag)) question.mapped()({});
+        if (auto question = questions_.extract(header.tag)) question.mapped()(Kept{});
     } else if (auto question = questions_.extract(header.tag)) {
-        question.mapped()({});
+        question.mapped()(Kept{});
     }
 }
 
@@ -282,12 +290,17 @@ Result<AnchorLink::Kept> AnchorLink::get_now(const std::vector<std::uint64_t>& k
     for (std::size_t begin = 0; begin < keys.size(); begin += anchor::kBatch) {
         const std::size_t end = std::min(keys.size(), begin + anchor::kBatch);
         bool done = false;
+        Status passed;
         get({keys.begin() + static_cast<std::ptrdiff_t>(begin), keys.begin() + static_cast<std::ptrdiff_t>(end)},
-            [&](Kept kept) {
-                all.merge(kept);
+            [&](Result<Kept> kept) {
+                if (kept)
+                    all.merge(*kept);
+                else
+                    passed = std::unexpected(kept.error());
                 done = true;
             });
         if (const Status pumped = pump_until(done); !pumped) return std::unexpected(pumped.error());
+        if (!passed) return std::unexpected(passed.error());
     }
     return all;
 }
@@ -296,7 +309,7 @@ Status AnchorLink::put_now(std::uint64_t key, SharedFd fd) {
     put(key, std::move(fd), true);
     queue_.back().alone = true;  // a frame has one answer, under the tag of its first item
     bool done = false;
-    questions_.emplace(last_tag_, [&](Kept) { done = true; });
+    questions_.emplace(last_tag_, [&](const Result<Kept>&) { done = true; });
     return pump_until(done);
 }
 

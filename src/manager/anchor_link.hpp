@@ -19,6 +19,7 @@
 #include "base/result.hpp"
 #include "kernel/epoll.hpp"
 #include "kernel/fd.hpp"
+#include "kernel/socket.hpp"
 #include "protocol/anchor.hpp"
 
 namespace abide::manager {
@@ -58,7 +59,9 @@ class AnchorLink {
     // Queued; flush() sends them.  `ours`: closing it can't block (memfd, pipe, pidfd).
     void put(std::uint64_t key, SharedFd fd, bool ours);
     void drop(std::uint64_t key, bool ours);
-    void get(std::vector<std::uint64_t> keys, std::function<void(Kept)> done);
+    // An error: they are kept, and can't be passed at the moment (too many descriptors, here or on their way).
+    using GotKept = std::function<void(Result<Kept>)>;
+    void get(std::vector<std::uint64_t> keys, GotKept done);
     // Any verb: `done` gets the answer's status and body.
     void ask(anchor::Verb verb, std::uint32_t count, std::string body,
              std::function<void(std::uint32_t, std::string_view)> done);
@@ -102,12 +105,13 @@ class AnchorLink {
     void hold(std::uint64_t key, SharedFd fd, bool ours);
     bool send_front();
     bool take_frame(News& news);
-    void dispatch(const anchor::Header& header, std::string_view body, std::vector<kernel::Fd> fds, News& news);
+    void dispatch(const anchor::Header& header, std::string_view body, kernel::Received& got, News& news);
+    static Result<Kept> kept_of(const anchor::Header& header, std::string_view body, kernel::Received& got);
     Status pump_until(const bool& done);
 
     kernel::Fd socket_;
     std::deque<Entry> queue_;
-    std::map<std::uint32_t, std::function<void(Kept)>> questions_;
+    std::map<std::uint32_t, GotKept> questions_;
     std::map<std::uint32_t, std::function<void(std::uint32_t, std::string_view)>> asked_;
     // The answer to hello or list, for the *_now call that waits for it.
     std::function<void(const anchor::Header&, std::string_view)> now_done_;

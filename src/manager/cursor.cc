@@ -200,4 +200,20 @@ std::uint64_t subject_of(const model::Input& input) {
     return std::visit([](const auto& one) { return subject(one); }, input);
 }
 
+// 0: it is about nothing in particular.
+std::uint64_t subject_of(const model::Effect& effect) {
+    return std::visit(
+        [](const auto& one) -> std::uint64_t {
+            if constexpr (requires { one.run.value; })
+                return run_key(one.service, one.run);
+            else if constexpr (requires { one.spawn.value; })
+                return one.spawn.value;
+            else if constexpr (requires { one.operation.value; })
+                return one.operation.value;
+            else
+                return 0;
+        },
+        effect);
+}
+
 }  // namespace abide::manager

@@ -1,6 +1,7 @@
 // manager/cursor.hpp -- what a manager is at, written before it does it, so that the next one knows what it died of.
 //
-// Theory.  A record or an input that makes the manager crash will make the next one crash in the same way.  So before
+// Theory.  A record, an input or an effect that makes the manager crash will make the next one crash in the same way.
+// So before
 // each of them its name is stored in a page that the anchor keeps; a manager that finds such a name, and a predecessor
 // that crashed, counts one death for it.  After kDeaths of them that one thing is left out, quarantined, and all else
 // goes on.  Deaths that can't be put down to one thing are counted together; after kUnplaced of them in a row without
@@ -19,6 +20,7 @@
 
 #include "kernel/shared_page.hpp"
 #include "manager/anchor_link.hpp"
+#include "model/effect.hpp"
 #include "model/input.hpp"
 
 namespace abide::manager {
@@ -29,6 +31,8 @@ enum class Phase : std::uint32_t {
     building = 2,   // the engine, out of all records
     comparing = 3,  // with the kernel
     stepping = 4,   // an input
+    hearing = 5,    // what is ready to be read
+    acting = 6,     // an effect
 };
 
 class Cursor {
@@ -75,5 +79,7 @@ class Cursor {
 
 // What an input is about: the same for the same thing that happened, whichever manager hears of it.
 std::uint64_t subject_of(const model::Input& input);
+// And an effect.
+std::uint64_t subject_of(const model::Effect& effect);
 
 }  // namespace abide::manager

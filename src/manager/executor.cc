@@ -22,15 +22,42 @@ constexpr int kKill = 9;
 constexpr std::size_t kPidFileBytes = 64;
 constexpr int kAskAgain = 200;  // a millisecond apart
 
+// For whoever asks what was quarantined.
+std::string words_of(const Effect& effect) {
+    return std::visit(
+        [](const auto& one) {
+            if constexpr (requires { one.service; }) return "what was done for " + one.service;
+            return std::string("something that was done for the instance");
+        },
+        effect);
+}
+
 }  // namespace
 
 void Executor::carry_out(const std::vector<Effect>& effects, const Now& now) {
     now_ = &now;
     for (const Effect& effect : effects) {
+        const auto kind = static_cast<std::uint32_t>(effect.index());
+        const std::uint64_t subject = subject_of(effect);
+        if (uses_.cursor.poisonous(Phase::acting, kind, subject)) {
+            refuse(effect);
+            continue;
+        }
+        uses_.cursor.enter(Phase::acting, kind, subject, words_of(effect));
         std::visit([this](const auto& one) { run(one); }, effect);
     }
     for (const out::Signal* effect : std::exchange(half_sent_, {})) signal_others(*effect);
     now_ = nullptr;
+}
+
+// Managers died of it.  Who waits for an answer to it gets one.
+void Executor::refuse(const Effect& effect) {
+    if (const auto* spawn = std::get_if<out::Spawn>(&effect)) return uses_.launcher.refuse(*spawn);
+    if (const auto* probe = std::get_if<out::Probe>(&effect)) {
+        uses_.inbox.push(InputClass::notification,
+                         in::Probed{probe->service, probe->run, probe->probe, false, std::string(kManagersDied)});
+    }
+    complain("left out, since managers died of it: " + words_of(effect));
 }
 
 const Run* Executor::run_of(const std::string& service, RunNumber number) const {

@@ -70,6 +70,7 @@ class Executor {
     void run(const model::out::Upgrade& effect);
     void run(const model::out::EndInstance& effect);
 
+    void refuse(const model::Effect& effect);
     const model::Run* run_of(const std::string& service, RunNumber run) const;
     bool ask_the_kernel(anchor::Exit& exit);
     void signal_known(const model::out::Signal& effect, const model::Run& run);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <boost/mp11.hpp>
 #include <cerrno>
 #include <cstring>
 
@@ -81,7 +82,10 @@ void Launcher::launch(const model::out::Spawn& effect, const Now& now) {
         if (launching_.size() >= at_once()) spawn_prepared();
         return;
     }
-    uses_.anchor.get(std::move(keys), [this, effect](AnchorLink::Kept kept) { launch_with(effect, std::move(kept)); });
+    uses_.anchor.get(std::move(keys), [this, effect](Result<AnchorLink::Kept> kept) {
+        if (!kept) return fail(effect, "descriptors", kept.error());
+        launch_with(effect, std::move(*kept));
+    });
 }
 
 // Every process of a run writes into the same pipe; only its read end is kept, so later writers reopen it.
@@ -186,7 +190,14 @@ Result<kernel::Fd> Launcher::console_way(const model::out::Spawn& effect, RunThi
     return uses_.runs.make_console(things, uses_.engine.spec_of(*owner.run), owner.run->started_at);
 }
 
+void Launcher::refuse(const model::out::Spawn& effect) {
+    fail(effect, "quarantine",
+         {ErrorKind::refused, std::string(kManagersDied), 0, "`abide generation` says what is quarantined"});
+}
+
 void Launcher::launch_with(const model::out::Spawn& effect, AnchorLink::Kept kept) {
+    constexpr auto kKind = static_cast<std::uint32_t>(boost::mp11::mp_find<model::Effect, model::out::Spawn>::value);
+    uses_.cursor.enter(Phase::acting, kKind, run_key(effect.service, effect.run), "a start of " + effect.service);
     const core::Engine::Owner owner = uses_.engine.owner_of(effect.spawn);
     RunThings* things = uses_.runs.find(effect.service, effect.run);
     if (owner.run == nullptr || things == nullptr) return;  // stopped while the anchor was asked

@@ -13,6 +13,7 @@
 #include "core/engine.hpp"
 #include "kernel/spawn.hpp"
 #include "manager/anchor_link.hpp"
+#include "manager/cursor.hpp"
 #include "manager/inbox.hpp"
 #include "manager/journal_store.hpp"
 #include "manager/launch_request.hpp"
@@ -24,6 +25,8 @@
 #include "model/effect.hpp"
 
 namespace abide::manager {
+
+inline constexpr std::string_view kManagersDied = "managers have died of it";
 
 class Launcher {
   public:
@@ -39,6 +42,7 @@ class Launcher {
         LoggerKeeper& logger;
         JournalStore& journal;
         Upgrader& upgrader;
+        Cursor& cursor;
     };
     explicit Launcher(Uses uses) : uses_(uses) {}
     // /dev/null, the inherited environment, and the descriptor limit that children get back.
@@ -46,9 +50,13 @@ class Launcher {
 
     // Makes what the anchor must have before the child is there; spawn_prepared() starts it.
     void launch(const model::out::Spawn& effect, const Now& now);
+    // Not again: managers died of it.
+    void refuse(const model::out::Spawn& effect);
     // Starts what is prepared, after what it needs is with the anchor.  Also called by launch(), when the anchor needs
     // nothing or much.
     void spawn_prepared();
+    // Something is prepared and not started: it has the descriptors that it will need by their numbers.
+    [[nodiscard]] bool prepares() const { return !prepared_.empty(); }
     // The Spawner's descriptor is readable.
     void on_spawner(const Now& now);
     void end_turn() { identities_.forget(); }

@@ -62,6 +62,11 @@ void LoggerKeeper::ensure(Mono now) {
         silent_until_ = kNever;
         if (pidfd_ && kernel::has_ended(pidfd_.get())) on_exit(now);
     }
+    if (open_again_at_ <= now) {
+        open_again_at_ = kNever;
+        const std::set<std::uint64_t> keys = std::exchange(unopened_, {});
+        if (running() && !keys.empty()) open_from_anchor({keys.begin(), keys.end()});
+    }
     if (running() || ending_ || pipes_.empty()) return;
     if (restart_at_ != kNever && now < restart_at_) return;
     restart_at_ = kNever;
@@ -128,8 +133,10 @@ void LoggerKeeper::tell_all() {
     }
 }
 
-void LoggerKeeper::open_from_anchor(std::vector<std::uint64_t> keys) {
-    anchor_.get(std::move(keys), [this](AnchorLink::Kept kept) {
+void LoggerKeeper::open_from_anchor(const std::vector<std::uint64_t>& keys) {
+    anchor_.get(keys, [this, keys](Result<AnchorLink::Kept> passed) {
+        if (!passed) return open_later(keys, passed.error());
+        AnchorLink::Kept& kept = *passed;
         for (auto& [key, fd] : kept) {
             const auto pipe = pipes_.find(key);
             if (pipe == pipes_.end()) continue;
@@ -143,6 +150,18 @@ void LoggerKeeper::open_from_anchor(std::vector<std::uint64_t> keys) {
                 say(wire::encode(wire::ToLogger{*pipe->second.pattern}), {});
         }
     });
+}
+
+// By halves, as far as there is room; the last one when there is some again.  Meanwhile a pipe keeps what is written.
+void LoggerKeeper::open_later(const std::vector<std::uint64_t>& keys, const Error& why) {
+    if (keys.size() > 1) {
+        const auto middle = keys.begin() + static_cast<std::ptrdiff_t>(keys.size() / 2);
+        open_from_anchor({keys.begin(), middle});
+        return open_from_anchor({middle, keys.end()});
+    }
+    if (unopened_.empty()) complain("logs wait: " + describe(why));
+    unopened_.insert(keys.begin(), keys.end());
+    open_again_at_ = kernel::mono_now() + kRestartDelay;
 }
 
 LoggerKeeper::Pipe LoggerKeeper::pipe_of(const wire::OpenItem& item) {
@@ -206,6 +225,7 @@ void LoggerKeeper::flush() {
         closing_.clear();
         return drop_closed();
     }
+    if (has_hung_up()) return;  // the next one is told all
     for (std::size_t begin = 0; begin < opening_.size(); begin += wire::kItems) {
         const std::size_t end = std::min(opening_.size(), begin + wire::kItems);
         std::vector<wire::OpenItem> items;
@@ -243,7 +263,7 @@ void LoggerKeeper::flush() {
 }
 
 bool LoggerKeeper::ring(int doorbell, bool another) {
-    return pid_ != 0 && queue_.empty() && doorbell_.ring(socket_.get(), doorbell, another);
+    return pid_ != 0 && !has_hung_up() && queue_.empty() && doorbell_.ring(socket_.get(), doorbell, another);
 }
 
 void LoggerKeeper::hang_up() {
@@ -257,6 +277,8 @@ void LoggerKeeper::hang_up() {
     doorbell_.take_back();
     queue_.clear();
     opening_.clear();
+    unopened_.clear();
+    open_again_at_ = kNever;
     closed_.insert(closed_.end(), closing_.begin(), closing_.end());
     closing_.clear();
     drop_closed();

@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -69,18 +70,21 @@ class LoggerKeeper {
     void drain();
     [[nodiscard]] bool running() const { return pid_ != 0 || starting_; }
     [[nodiscard]] std::int32_t pid() const { return pid_; }
-    [[nodiscard]] Mono next_deadline() const { return std::min(restart_at_, silent_until_); }
+    [[nodiscard]] Mono next_deadline() const { return std::min({restart_at_, silent_until_, open_again_at_}); }
     // What a burst has made large.
     void release_memory() { opening_.shrink_to_fit(); }
 
   private:
     void start();
     void tell_all();
-    void open_from_anchor(std::vector<std::uint64_t> keys);
+    void open_from_anchor(const std::vector<std::uint64_t>& keys);
+    void open_later(const std::vector<std::uint64_t>& keys, const Error& why);
     void say(std::string packet, std::vector<SharedFd> fds);
     void say_closed();
     void drop_closed();
     void hang_up();
+    // Its socket has ended and is watched no longer; that it has ended is not told yet.
+    [[nodiscard]] bool has_hung_up() const { return silent_until_ != kNever; }
 
     struct Packet {
         std::string bytes;
@@ -111,6 +115,8 @@ class LoggerKeeper {
     Mono silent_until_ = kNever;           // its socket has ended; when to look whether it has, too
     std::map<std::uint64_t, Pipe> pipes_;  // by key
     std::vector<std::pair<protocol::log::OpenItem, SharedFd>> opening_;
+    std::set<std::uint64_t> unopened_;  // what the anchor could not pass, and when to ask again
+    Mono open_again_at_ = kNever;
     std::vector<std::uint64_t> closing_, closed_;  // to be told to the logger; told to it, and still with the anchor
     std::deque<Packet> queue_;
 };

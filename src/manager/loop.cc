@@ -46,8 +46,8 @@ Loop::Loop(kernel::Epoll epoll, kernel::Epoll ends, std::unique_ptr<kernel::Spaw
       stored_(epoll_, anchor_, inbox_),
       notify_(engine_, inbox_, tracking_, runs_, anchor_, stored_),
       upgrader_({engine_, epoll_, *spawner_, anchor_, inbox_, journal_}),
-      launcher_(
-          {engine_, ends_, *spawner_, anchor_, inbox_, processes_, runs_, tracking_, logger_, journal_, upgrader_}),
+      launcher_({engine_, ends_, *spawner_, anchor_, inbox_, processes_, runs_, tracking_, logger_, journal_, upgrader_,
+                 cursor_}),
       executor_({engine_, epoll_, anchor_, inbox_, processes_, runs_, tracking_, launcher_, probes_, stored_, upgrader_,
                  cursor_, hello_.anchor_pid}),
       control_(epoll_, engine_, inbox_) {}
@@ -109,9 +109,11 @@ void Loop::turn() {
     kernel::Alarm bound(kStepPatience);
     const Now now = kernel::now();
     if (!ready) return complain(describe(ready.error()));
-    // Copied: handlers may wait for nothing, but the span is the epoll object's.
+    cursor_.enter(Phase::hearing);
+    // The span is the epoll object's: no handler waits on it.
     for (const kernel::Ready& one : *ready) on_ready(one, now);
     look_at_clocks(now);
+    cursor_.leave();
     decide_and_act(bound);
     bound.renew();
     speak(now);
@@ -280,6 +282,7 @@ void Loop::act(const Now& now) {
     executor_.carry_out(effects_, now);
     effects_.clear();
     launcher_.spawn_prepared();
+    cursor_.leave();
     launcher_.end_turn();
     processes_.end_turn(spawner_->in_flight() + spawner_->queued() != 0);
     if (const std::optional<std::int32_t> status = executor_.ended(); status && ending_ == Ending::no)
@@ -310,7 +313,8 @@ void Loop::speak(const Now& now) {
     begin_mirror();
     // A compaction copies all that there is.  What that took is given back when it is quiet: to map memory and code
     // again in the middle of work costs as much as the compaction.
-    if (journal_.compact_when_due(engine_, anchor_, spawner_->in_flight() + spawner_->queued() != 0, now.mono))
+    const bool children_writing = launcher_.prepares() || spawner_->in_flight() + spawner_->queued() != 0;
+    if (journal_.compact_when_due(engine_, anchor_, children_writing, now.mono))
         trim_at_ = worked_at_ == now.mono ? now.mono + kQuiet : now.mono;
     watch_anchor_room();
     if (trim_at_ <= now.mono) give_back_memory();

@@ -48,12 +48,13 @@ bool is_held(const model::Run& run) {
 
 // Of the pipe that a process has under this number.
 Result<kernel::Fd> read_end_of(std::int32_t pid, int number) {
-    Result<kernel::Fd> pipe = kernel::open_file("/proc/" + std::to_string(pid) + "/fd/" + std::to_string(number),
-                                                O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    const std::string link = "/proc/" + std::to_string(pid) + "/fd/" + std::to_string(number);
+    // By its name first: what else it may be could take its time to open.
+    const Result<std::string> name = kernel::read_link(link);
+    if (!name) return std::unexpected(name.error());
+    if (!name->starts_with("pipe:[")) return fail(ErrorKind::not_found, "no pipe");
+    Result<kernel::Fd> pipe = kernel::open_file(link, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     if (!pipe) return pipe;
-    const auto status = kernel::fd_status(pipe->get());
-    if (!status) return std::unexpected(status.error());
-    if (!status->is_pipe) return fail(ErrorKind::not_found, "no pipe");
     if (Status blocking = kernel::set_nonblocking(pipe->get(), false); !blocking)
         return std::unexpected(blocking.error());
     return pipe;
@@ -217,10 +218,12 @@ void Runs::recover(const model::Service& service, const model::Run& run, const m
 // its standard output, or its standard error where it has put the former elsewhere.
 bool Runs::find_log_again(const model::Run& run, std::uint64_t key) {
     for (const model::Process& process : run.processes) {
-        if (process.pid <= 0 || !kernel::open_checked(process.pid, process.start_ticks)) continue;
+        if (process.pid <= 0) continue;
+        const Result<kernel::Fd> held = kernel::open_checked(process.pid, process.start_ticks);
+        if (!held) continue;
         Result<kernel::Fd> pipe = read_end_of(process.pid, 1);
         if (!pipe) pipe = read_end_of(process.pid, 2);
-        if (!pipe) continue;
+        if (!pipe || kernel::has_ended(held->get())) continue;  // else the number may be a stranger's by now
         anchor_.put(anchor_key(Keep::log_pipe, key), share(std::move(*pipe)), true);
         return true;
     }

@@ -250,9 +250,10 @@ void Loop::hold_outputs(const std::vector<std::uint64_t>& keys) {
     for (std::size_t begin = 0; begin < wanted.size(); begin += anchor::kBatch) {
         const auto first = wanted.begin() + static_cast<std::ptrdiff_t>(begin);
         const auto last = wanted.begin() + static_cast<std::ptrdiff_t>(std::min(wanted.size(), begin + anchor::kBatch));
-        anchor_.get({first, last}, [this](AnchorLink::Kept kept) {
-            std::erase_if(kept, [this](const auto& one) { return runs_.find(one.first & kTokenIdMask) == nullptr; });
-            anchor_.hold(std::move(kept));
+        anchor_.get({first, last}, [this](Result<AnchorLink::Kept> kept) {
+            if (!kept) return complain("not held for the day on which the anchor is killed: " + describe(kept.error()));
+            std::erase_if(*kept, [this](const auto& one) { return runs_.find(one.first & kTokenIdMask) == nullptr; });
+            anchor_.hold(std::move(*kept));
         });
     }
 }

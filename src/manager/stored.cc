@@ -24,8 +24,8 @@ std::uint64_t Stored::put(SharedFd fd) {
 }
 
 void Stored::watch(std::uint64_t key, const std::string& service, SharedFd fd, bool poll) {
-    // EPERM: a regular file, which never hangs up.
-    const bool polled = poll && epoll_.add(fd->get(), 0, token_of(Watched::stored, key)).has_value();
+    const bool polled =
+        poll && kernel::may_hang_up(fd->get()) && epoll_.add(fd->get(), 0, token_of(Watched::stored, key)).has_value();
     watched_.insert_or_assign(key, Entry{service, std::move(fd), polled});
 }
 
@@ -53,8 +53,7 @@ std::vector<FdKey> Stored::keep(const std::string& service, std::vector<kernel::
 void Stored::discard(std::vector<kernel::Fd> fds) {
     for (kernel::Fd& fd : fds) {
         // A pipe's end, as a barrier has it, is closed at once: its owner waits for that.
-        const Result<kernel::FileStatus> status = kernel::fd_status(fd.get());
-        if (status && status->is_pipe) continue;
+        if (kernel::is_pipe(fd.get())) continue;
         anchor_.drop(put(share(std::move(fd))), false);
     }
 }

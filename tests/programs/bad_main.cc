@@ -4,9 +4,9 @@
 //   as the manager:       at-replay  quits-N  hang-live  eat-live  first-event  after-MS  garbage  stateless
 //
 //   always:               what the file named by ABIDE_TEST_POISON says: `record NAME` dies of reading that service,
-//                         `input WORDS` of an input that is described so, `build` of the state as a whole; `spin WORDS`
-//                         never
-//             comes to an end with such an input
+//                         `input WORDS` of an input that is described so, `effect WORDS` of an effect, `build` of the
+//                         state as a whole, `hear` of whatever it hears; `spin WORDS` never comes to an end with such
+//                         an input
 //
 // What the name says of the manager, it does as the manager only: its rehearsal is the real one.
 #include <poll.h>
@@ -54,6 +54,8 @@ bool is_poison(manager::Phase phase, std::uint32_t kind, std::uint64_t key, std:
     if (!(poison >> sort)) return false;
     std::getline(poison >> std::ws, subject);
     if (sort == "build") return phase == manager::Phase::building;
+    if (sort == "hear") return phase == manager::Phase::hearing;
+    if (sort == "effect") return phase == manager::Phase::acting && what.find(subject) != std::string_view::npos;
     if (sort == "input" || sort == "spin")
         return phase == manager::Phase::stepping && what.find(subject) != std::string_view::npos;
     return phase == manager::Phase::reading && kind == static_cast<std::uint32_t>(journal::RecordType::service) &&

@@ -89,6 +89,27 @@ def test_a_request_is_refused():
         assert any("idle" in line for line in generation(one)["quarantined"])
 
 
+def test_a_start_is_given_up():
+    with poisoned() as (one, poison):
+        before = pids(one)
+        poison.write_text("effect a start of idle")
+        failed = one.run("start", "idle", timeout=60)
+        assert failed.returncode == 1 and "managers have died of it" in failed.stderr, failed
+        assert all(pids(one)[name] == before[name] for name in ("plain", "child"))
+        assert any("idle" in line for line in generation(one)["quarantined"])
+        one.ok("restart", "child")
+
+
+def test_who_dies_of_what_he_hears_is_rescued():
+    """Nobody can say what it was; but it is not tried for ever."""
+    with poisoned() as (one, poison):
+        before = pids(one)
+        poison.write_text("hear")
+        kill_manager(one)
+        until(lambda: generation(one)["rescue"], 20)
+        assert alive(before["plain"][0]) and alive(before["child"][0])
+
+
 def test_rescue_and_the_way_out():
     with rescued() as (one, poison, before):
         seen = {s["name"]: s["pid"] for s in json.loads(one.ok("status", "--json"))}

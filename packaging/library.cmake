@@ -1,7 +1,7 @@
 # libabide as others see it: libabide.a and libabide.so of the process monitor and the reader of events, with the parts of
 # the kernel layer that they stand on, position-independent, with nothing visible but the public classes; headers, a CMake package, pkg-config.
 file(GLOB monitor_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/monitor/*.cc)
-set(event_sources base/pattern base/text events/filter events/line events/reader events/tail)
+set(event_sources base/pattern base/text events/current events/filter events/line events/reader events/tail)
 list(TRANSFORM event_sources PREPEND ${CMAKE_SOURCE_DIR}/src/)
 list(TRANSFORM event_sources APPEND .cc)
 set(kernel_parts cgroup cgroup_leaf check clock epoll event_watch exit fd files folders_ahead hold log_files process program rlimit side_child spawn spawn_child

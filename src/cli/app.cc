@@ -125,7 +125,7 @@ void add_oci(CLI::App& app, CommandLine& line) {
                                   [&line](Context& context) { return oci_event_command(context, line.oci_event); });
     event->add_option("ID", line.oci_event.id, "a container, or its service")->required();
     event->add_option("--event,-e", line.oci_event.types, "end at the first created, started, paused, resumed, stopped")
-        ->expected(1);
+        ->allow_extra_args(false);
     event->add_flag("--no-history,-H", line.oci_event.no_history, "only what happens from now on");
     event->add_option("--timeout", line.oci_event.timeout, "give up after this (10s)");
 }
@@ -137,8 +137,9 @@ void add_events(CLI::App& app, CommandLine& line) {
     events->add_option("--since", line.events.since, "start, the id of an event, or so long ago (10m)");
     events->add_flag("--snapshot", line.events.snapshot, "first the last event of each service");
     events->add_option("--type", line.events.types, "only these (service, process.exited, ready); may be repeated")
-        ->expected(1);
-    events->add_option("--service", line.events.services, "only of these, with * and ?; may be repeated")->expected(1);
+        ->allow_extra_args(false);
+    events->add_option("--service", line.events.services, "only of these, with * and ?; may be repeated")
+        ->allow_extra_args(false);
     CLI::App* emit = add_command(app, line, "emit", "make an event of your own",
                                  [&line](Context& context) { return emit_command(context, line.emit); });
     emit->add_option("EVENT", line.emit.name, "its name: abide.user.EVENT")->required();

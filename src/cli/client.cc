@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include "kernel/clock.hpp"
+#include "kernel/files.hpp"
 #include "kernel/program.hpp"
 #include "kernel/socket.hpp"
 #include "kernel/users.hpp"
@@ -190,6 +191,12 @@ Result<control::OperationReply> Client::operate(control::Method method, const st
                                           control::write(control::OperationRequest{operation, {}}), true);
         }
     }
+}
+
+bool is_supervised(const Places& places) {
+    if (places.forced_socket) return true;
+    const auto locked = kernel::is_locked(places.lock_file());
+    return locked ? *locked : answers(places.control);
 }
 
 bool answers(const std::string& socket_path) {

@@ -12,6 +12,7 @@
 
 #include "base/result.hpp"
 #include "base/time.hpp"
+#include "cli/places.hpp"
 #include "kernel/fd.hpp"
 #include "protocol/control.hpp"
 
@@ -70,5 +71,7 @@ class Client {
 
 // Somebody listens there and answers Ping.
 bool answers(const std::string& socket_path);
+// There is a supervisor of that instance, even one that does not answer just now.
+bool is_supervised(const Places& places);
 
 }  // namespace abide::cli

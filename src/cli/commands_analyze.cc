@@ -21,6 +21,8 @@ CommandResult analyze_command(Context& context, const AnalyzeOptions& options) {
     auto reader = events::Reader::open(*folder, wanted);
     if (!reader) return std::unexpected(error_of(reader.error()));
     StartReport report;
+    const auto see = [&](events::Event event) { report.see(std::move(event)); };
+    if (const Status begun = each_current(*places, see); !begun) return std::unexpected(begun.error());
     for (;;) {
         auto event = reader->next();
         if (!event) return std::unexpected(error_of(event.error()));

@@ -4,11 +4,13 @@
 //
 // Reads the event log and asks nobody.  The past that is told is that of the container's current life: an id is used
 // again.
+#include <algorithm>
 #include <array>
 #include <boost/json.hpp>
 
 #include "abide/events.hpp"
 #include "base/text.hpp"
+#include "cli/client.hpp"
 #include "cli/commands.hpp"
 #include "cli/event_view.hpp"
 #include "events/line.hpp"
@@ -21,7 +23,8 @@ namespace abide::cli {
 namespace {
 
 constexpr std::string_view kService = "abide.service.";
-constexpr std::chrono::hours kIdle{1};
+constexpr Duration kLook = seconds(1);    // whether there is a supervisor at all
+constexpr Duration kReturn = seconds(3);  // for one to come (back)
 
 struct Word {
     std::string_view ours, theirs;
@@ -51,6 +54,7 @@ class Follower {
     // What was said before we came: only the last life of the container counts.
     void past(const events::Event& event) {
         if (!is_ours(event)) return;
+        known_ = true;
         if (event.type == "abide.service.starting") past_.clear();
         if (!word_of(event).empty()) past_.push_back(event);
     }
@@ -59,13 +63,16 @@ class Follower {
         if (options_.no_history) return false;
         return std::ranges::any_of(past_, [&](const events::Event& event) { return tell(event); });
     }
+    // Nothing was ever heard of it.
+    [[nodiscard]] bool is_new() const { return !known_; }
+    // Is this the service whose container is meant?
+    [[nodiscard]] bool is_named(const std::string& service) const {
+        return service == options_.id || oci::container_id(runtime_, service) == options_.id;
+    }
     bool present(const events::Event& event) { return is_ours(event) && !word_of(event).empty() && tell(event); }
 
   private:
-    bool is_ours(const events::Event& event) {
-        if (event.subject.empty()) return false;
-        return event.subject == options_.id || oci::container_id(runtime_, event.subject) == options_.id;
-    }
+    bool is_ours(const events::Event& event) { return !event.subject.empty() && is_named(event.subject); }
     bool tell(const events::Event& event) {
         const std::string_view word = word_of(event);
         const bool all = options_.types.empty();
@@ -84,7 +91,41 @@ class Follower {
     const OciEventOptions& options_;
     std::string runtime_;
     std::vector<events::Event> past_;
+    bool known_ = false;
 };
+
+// What nobody knows will never be a container.
+Status check_id(const Follower& follower, const Places& places, const std::string& id) {
+    if (!follower.is_new()) return {};
+    Client client(places.control);
+    const auto status = client.call<control::StatusReply>(control::Method::status, control::StatusRequest{});
+    if (!status) return {};
+    const bool known = std::ranges::any_of(
+        status->services, [&](const control::ServiceStatus& one) { return follower.is_named(one.name); });
+    return known ? Status{} : fail(ErrorKind::not_found, "no container \"" + printable(id, 80) + "\" here");
+}
+
+// What happens from now on, until all that was asked for is told.
+CommandResult follow(Context& context, Follower& follower, events::Reader& reader, const Places& places,
+                     const std::string& id, Mono deadline) {
+    Mono seen = kernel::mono_now();
+    bool told = false;
+    for (;;) {
+        const Duration left = deadline == kNever ? kLook : deadline - kernel::mono_now();
+        const auto event = reader.wait(std::chrono::nanoseconds(std::clamp<std::int64_t>(left.ns, 0, kLook.ns)));
+        if (!event) return std::unexpected(error_of(event.error()));
+        if (*event && (*event)->is_gap()) context.note("abide: " + event_remark(**event) + " in the event log");
+        if (*event && follower.present(**event)) return 0;
+        const Mono now = kernel::mono_now();
+        if (now >= deadline) return fail(ErrorKind::timed_out, "no such event of " + id + " in time");
+        if (*event) continue;
+        if (const std::string why = reader.polling(); !why.empty() && !std::exchange(told, true))
+            context.note("abide: events are looked for four times a second: " + why);
+        if (is_supervised(places)) seen = now;
+        if (now - seen > kReturn)
+            return fail(ErrorKind::unreachable, "no supervisor is there to make it true", "start it with `abide up`");
+    }
+}
 
 Result<void> check_types(const OciEventOptions& options) {
     for (const std::string& type : options.types) {
@@ -116,6 +157,8 @@ CommandResult oci_event_command(Context& context, const OciEventOptions& options
     wanted.prompt = true;
     auto reader = events::Reader::open(*folder, wanted);
     if (!reader) return std::unexpected(error_of(reader.error()));
+    if (const Status begun = each_current(*places, [&](events::Event event) { follower.past(event); }); !begun)
+        return std::unexpected(begun.error());
     for (;;) {
         const auto event = reader->next();
         if (!event) return std::unexpected(error_of(event.error()));
@@ -123,13 +166,8 @@ CommandResult oci_event_command(Context& context, const OciEventOptions& options
         follower.past(**event);
     }
     if (follower.tell_past()) return 0;
-    while (kernel::mono_now() < deadline) {
-        const std::chrono::nanoseconds left{deadline == kNever ? 0 : (deadline - kernel::mono_now()).ns};
-        const auto event = reader->wait(deadline == kNever ? std::chrono::nanoseconds(kIdle) : left);
-        if (!event) return std::unexpected(error_of(event.error()));
-        if (*event && follower.present(**event)) return 0;
-    }
-    return fail(ErrorKind::timed_out, "no such event of " + options.id + " in time");
+    if (const Status known = check_id(follower, *places, options.id); !known) return std::unexpected(known.error());
+    return follow(context, follower, *reader, *places, options.id, deadline);
 }
 
 }  // namespace abide::cli

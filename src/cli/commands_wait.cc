@@ -9,6 +9,7 @@
 #include "cli/event_view.hpp"
 #include "events/filter.hpp"
 #include "events/history.hpp"
+#include "events/tail.hpp"
 #include "kernel/clock.hpp"
 #include "kernel/files.hpp"
 
@@ -18,7 +19,7 @@ namespace {
 
 constexpr Duration kLook = seconds(1);    // whether there is a supervisor at all
 constexpr Duration kReturn = seconds(3);  // for one to come (back)
-constexpr std::string_view kService = "abide.service.", kUser = "abide.user.";
+constexpr std::string_view kService = "abide.service.", kProcess = "abide.process.";
 
 struct Goal {
     std::string_view name;
@@ -72,13 +73,16 @@ class Wait {
         out.prompt = true;
         out.start = events::Start::after;
         out.after.id = after;
-        // An event of a user belongs to no service.
-        if (goal_ == nullptr && type_.starts_with(kUser))
-            out.types = {type_};
-        else
+        // Not every event belongs to a service: those of users and of the supervisor do not.
+        const bool of_service = goal_ != nullptr || type_.starts_with(kService) || type_.starts_with(kProcess);
+        if (of_service)
             out.services = {service_};
+        else
+            out.types = {type_};
         return out;
     }
+    // Of a service that has never run.
+    [[nodiscard]] bool holds_without_a_run() const { return goal_ != nullptr && goal_->name == "stopped"; }
 
   private:
     std::string service_;
@@ -102,7 +106,9 @@ class Waiter {
         if (const Status known = since.empty() ? look_back() : open_since(since); !known)
             return std::unexpected(known.error());
         if (wait_.held()) return tell();
-        if (const Status exists = check_name(); !exists) return std::unexpected(exists.error());
+        const Result<bool> runs = has_run();
+        if (!runs) return std::unexpected(runs.error());
+        if (!*runs && since.empty() && wait_.holds_without_a_run()) return 0;
         return follow();
     }
 
@@ -150,22 +156,21 @@ class Waiter {
     }
 
     // A name that nobody knows can't become anything.
-    Status check_name() const {
-        if (known_) return {};
+    Result<bool> has_run() const {
+        if (known_) return true;
         Client client(places_.control);
         const auto status =
             client.call<control::StatusReply>(control::Method::status, control::StatusRequest{{name_}, false});
-        if (status || status.error().kind != ErrorKind::not_found) return {};
+        if (status) return status->services.empty() || status->services.front().run.has_value();
+        if (status.error().kind != ErrorKind::not_found) return true;
         return std::unexpected(status.error());
     }
 
-    bool supervised() const {
-        if (places_.forced_socket) return true;
-        const auto locked = kernel::is_locked(places_.lock_file());
-        return !locked ? answers(places_.control) : *locked;
-    }
-
+    // All that was in the log when we came is looked at, however little time there is.
     CommandResult follow() {
+        const auto folder = kernel::open_directory(folder_);
+        const auto end = folder ? events::find_log_end(folder->get()) : std::unexpected(folder.error());
+        const std::uint64_t there = end ? end->last_id : 0;
         Mono seen = kernel::mono_now();
         for (;;) {
             const Mono now = kernel::mono_now();
@@ -180,10 +185,10 @@ class Waiter {
                 (void)wait_.see(**event);
             }
             if (wait_.held()) return tell();
-            if (*event && (!deadline_ || kernel::mono_now() < *deadline_)) continue;
+            if (*event && ((*event)->id <= there || !deadline_ || kernel::mono_now() < *deadline_)) continue;
             if (const std::string why = reader_->polling(); !why.empty() && !std::exchange(told_, true))
                 context_.note("abide: events are looked for four times a second: " + why);
-            const bool supervisor = supervised();
+            const bool supervisor = is_supervised(places_);
             const Mono later = kernel::mono_now();
             if (supervisor) seen = later;
             const bool late = deadline_ && later >= *deadline_;
@@ -217,6 +222,9 @@ CommandResult wait_command(Context& context, const WaitOptions& options) {
     if (goal == nullptr) {
         Result<std::string> full = events::full_type(options.goal);
         if (!full) return std::unexpected(full.error());
+        if (*full == events::kGapType)
+            return fail(ErrorKind::usage, "a gap in the event log is nothing to wait for",
+                        "`abide events -f` tells it");
         type = std::move(*full);
     }
     auto places = context.places();

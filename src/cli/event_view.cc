@@ -4,6 +4,8 @@
 #include <cerrno>
 
 #include "base/text.hpp"
+#include "events/current.hpp"
+#include "events/event.hpp"
 #include "events/line.hpp"
 #include "kernel/files.hpp"
 
@@ -99,6 +101,17 @@ Result<kernel::Fd> open_events(const Places& places) {
     auto opened = kernel::open_directory(*folder);
     if (opened || opened.error().err != ENOENT) return opened;
     return fail(ErrorKind::not_found, "there are no events in " + *folder, "has this instance been started?");
+}
+
+Status each_current(const Places& places, const std::function<void(events::Event)>& visit) {
+    const auto folder = events_folder(places);
+    const auto opened = folder ? kernel::open_directory(*folder) : std::unexpected(folder.error());
+    if (!opened) return opened.error().err == ENOENT ? Status{} : std::unexpected(opened.error());
+    const Result<std::string> current = events::read_current(opened->get());
+    if (!current) return std::unexpected(current.error());
+    events::each_line(*current,
+                      [&](const events::Line& line, std::string_view text) { visit(events::event_of(line, text)); });
+    return {};
 }
 
 Error error_of(const events::ReadError& error) {

@@ -1,6 +1,7 @@
 // cli/event_view.hpp -- events as people read them, and where the log of an instance lies.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,10 @@ std::string event_time(const events::Event& event);
 Result<std::string> events_folder(const Places& places);
 // Opened; not_found when there is none.
 Result<kernel::Fd> open_events(const Places& places);
+
+// What is so of services and has been forgotten by the segments (events/current.hpp), oldest first; it comes before
+// what a reader gives from the beginning.
+Status each_current(const Places& places, const std::function<void(events::Event)>& visit);
 
 // An error of the reader as one of a command.
 Error error_of(const events::ReadError& error);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "events/current.hpp"
 #include "events/tail.hpp"
 #include "kernel/files.hpp"
 
@@ -29,13 +30,26 @@ std::string_view line_around(std::string_view bytes, std::size_t at, std::size_t
     return end == std::string_view::npos ? std::string_view{} : bytes.substr(begin, end - begin);
 }
 
+// False: `visit` has seen enough.
+bool each_backward_in(std::string_view bytes, std::string_view service, std::uint64_t up_to,
+                      const std::function<bool(Event&&)>& visit) {
+    const std::string needle = needle_of(service);
+    for (std::size_t at = bytes.rfind(needle); at != std::string_view::npos;) {
+        std::size_t begin = 0;
+        const std::string_view text = line_around(bytes, at, begin);
+        const std::optional<Line> line = parse_line(text);
+        if (line && line->id <= up_to && line->subject == service && !visit(event_of(*line, text))) return false;
+        at = begin == 0 ? std::string_view::npos : bytes.substr(0, begin - 1).rfind(needle);
+    }
+    return true;
+}
+
 }  // namespace
 
 Status each_backward(int folder, std::string_view service, std::uint64_t up_to,
                      const std::function<bool(Event&&)>& visit) {
     const Result<std::vector<std::uint64_t>> segments = list_segments(folder);
     if (!segments) return std::unexpected(segments.error());
-    const std::string needle = needle_of(service);
     for (auto first = segments->rbegin(); first != segments->rend(); ++first) {
         if (*first > up_to) continue;
         const Result<kernel::Fd> segment = open_segment(folder, *first);
@@ -43,15 +57,11 @@ Status each_backward(int folder, std::string_view service, std::uint64_t up_to,
         const Result<std::string> read =
             segment ? kernel::read_all(segment->get(), kSegmentBytes) : std::unexpected(segment.error());
         if (!read) return std::unexpected(read.error());
-        const std::string_view bytes = *read;
-        for (std::size_t at = bytes.rfind(needle); at != std::string_view::npos;) {
-            std::size_t begin = 0;
-            const std::string_view text = line_around(bytes, at, begin);
-            const std::optional<Line> line = parse_line(text);
-            if (line && line->id <= up_to && line->subject == service && !visit(event_of(*line, text))) return {};
-            at = begin == 0 ? std::string_view::npos : bytes.substr(0, begin - 1).rfind(needle);
-        }
+        if (!each_backward_in(*read, service, up_to, visit)) return {};
     }
+    const Result<std::string> current = read_current(folder);
+    if (!current) return std::unexpected(current.error());
+    each_backward_in(*current, service, up_to, visit);
     return {};
 }
 
@@ -96,8 +106,14 @@ Result<std::optional<Event>> find_event(int folder, std::uint64_t id) {
     if (Status sought = tail.seek_after(id - 1); !sought) return std::unexpected(sought.error());
     const auto item = tail.next();
     if (!item) return std::unexpected(item.error());
-    if (!*item || (*item)->line.id != id || (*item)->line.gap_from != 0) return std::nullopt;
-    return event_of((*item)->line, (*item)->text);
+    if (*item && (*item)->line.id == id && (*item)->line.gap_from == 0) return event_of((*item)->line, (*item)->text);
+    const Result<std::string> current = read_current(folder);
+    if (!current) return std::unexpected(current.error());
+    std::optional<Event> found;
+    each_line(*current, [&](const Line& line, std::string_view text) {
+        if (line.id == id) found = event_of(line, text);
+    });
+    return found;
 }
 
 Result<std::vector<Event>> causes(int folder, std::uint64_t id, std::size_t count) {

@@ -5,6 +5,7 @@
 
 #include "abide/events.hpp"
 #include "base/text.hpp"
+#include "events/current.hpp"
 #include "events/event.hpp"
 #include "events/filter.hpp"
 #include "events/tail.hpp"
@@ -123,15 +124,20 @@ struct Reader::Impl {
         if (!end) return unreadable(end.error());
         if (Status done = tail->seek_beginning(); !done) return unreadable(done.error());
         std::map<std::string, std::pair<std::uint64_t, std::string>, std::less<>> last;
+        const auto see = [&](const Line& line, std::string_view text) {
+            if (line.subject.empty() || !filter.passes(line)) return;
+            auto at = last.find(line.subject);
+            if (at == last.end()) at = last.emplace(line.subject, std::pair<std::uint64_t, std::string>{}).first;
+            at->second = {line.id, std::string(text)};
+        };
+        const Result<std::string> current = read_current(tail->folder());
+        if (!current) return unreadable(current.error());
+        each_line(*current, see);
         while (end->last_id != 0 && tail->expected() <= end->last_id) {
             const auto item = tail->next();
             if (!item) return unreadable(item.error());
             if (!*item) break;
-            const Line& line = (*item)->line;
-            if (line.subject.empty() || !filter.passes(line)) continue;
-            auto at = last.find(line.subject);
-            if (at == last.end()) at = last.emplace(line.subject, std::pair<std::uint64_t, std::string>{}).first;
-            at->second = {line.id, std::string((*item)->text)};
+            see((*item)->line, (*item)->text);
         }
         std::map<std::uint64_t, std::string> in_order;
         for (auto& [subject, one] : last) in_order.emplace(one.first, std::move(one.second));

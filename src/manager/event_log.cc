@@ -228,16 +228,40 @@ void EventLog::forget_old_segments(const Now& now) {
     }
     if (known.empty()) return;
     known.pop_back();
+    std::vector<std::uint64_t> forgotten;
     for (const auto& [first, status] : known) {
         const bool old = max_age_.ns > 0 && now.wall.ns - status.modified_ns > max_age_.ns;
         if (!old && total <= max_size_) break;
+        forgotten.push_back(first);
+        total -= status.size;
+    }
+    if (!forgotten.empty()) keep_current(forgotten);
+    for (const std::uint64_t first : forgotten) {
         const std::string name = events::segment_name(first);
         if (const Result<kernel::Fd> segment = kernel::open_beneath(directory_.get(), name, kAppend)) {
             static_cast<void>(kernel::truncate_file(segment->get(), 0));
         }
         static_cast<void>(kernel::unlink_beneath(directory_.get(), name));
-        total -= status.size;
     }
+}
+
+// Where that fails there is no room: the segments go all the same, and with them what they tell.
+void EventLog::keep_current(const std::vector<std::uint64_t>& forgotten) {
+    if (!is_current_) return;
+    events::Current current(is_current_);
+    const auto add = [&](const Result<std::string>& lines) {
+        if (lines) current.add(*lines);
+        return lines.has_value();
+    };
+    bool all = add(events::read_current(directory_.get()));
+    for (const std::uint64_t first : forgotten) {
+        const Result<kernel::Fd> segment = events::open_segment(directory_.get(), first);
+        all = segment && add(kernel::read_all(segment->get(), 2 * kLargestSegment)) && all;
+    }
+    const auto made =
+        kernel::replace_beneath(directory_.get(), std::string(events::kCurrentFile), current.text(), kFileMode);
+    if (made) static_cast<void>(kernel::set_group_and_mode(made->get(), group_, kFileMode));
+    if (!made || !all) complain("events: what is so of services that have not changed for long is forgotten with them");
 }
 
 // So many bytes of lines_ are in the log; they end with a line.

@@ -15,6 +15,7 @@
 #include "base/ids.hpp"
 #include "base/result.hpp"
 #include "base/time.hpp"
+#include "events/current.hpp"
 #include "kernel/event_watch.hpp"
 #include "kernel/fd.hpp"
 #include "model/event.hpp"
@@ -38,6 +39,8 @@ class EventLog {
         ringer_ = std::move(ringer);
         dear_ring_ = dear;
     }
+    // Whose lines are not to be forgotten (events/current.hpp).
+    void set_current(events::IsCurrent is_current) { is_current_ = std::move(is_current); }
     // Who is told as the source of the events: "shop" and, if ids had to begin anew, a stream.
     void set_source(const std::string& instance, const std::string& stream);
     // What is kept, and which group may read.  Cheap when nothing changed.
@@ -85,12 +88,14 @@ class EventLog {
     void wrote(std::size_t bytes);
     void add_gap(EventId from, EventId to, const Now& now);
     void forget_old_segments(const Now& now);
+    void keep_current(const std::vector<std::uint64_t>& forgotten);
     void bound_waiting();
     void put_off(const Error& why, const Now& now);
     void ring();
 
     Folder folder_;
     Ringer ringer_;
+    events::IsCurrent is_current_;
     kernel::Fd directory_, segment_, doorbell_;
     std::string source_, log_folder_, stream_;
     EventId reserved_;

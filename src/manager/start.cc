@@ -218,6 +218,10 @@ void Loop::begin_mirror() {
 void Loop::take_event_log() {
     events_.set_folder([this] { return kernel::make_directory_beneath(runtime_.get(), "events", 0750); });
     events_.set_ringer([this](int doorbell, bool another) { return logger_.ring(doorbell, another); });
+    events_.set_current([this](std::string_view service, std::uint64_t run) {
+        const model::Service* known = engine_.find(service);
+        return known != nullptr && known->last_run.value == run;
+    });
     events_.set_source(engine_.instance().spec.name, engine_.instance().stream);
     events_.reserve(places_.where.log, engine_.instance().stream, engine_.instance().reserved_events);
     events_.configure(engine_.instance().spec);

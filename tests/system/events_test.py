@@ -94,6 +94,9 @@ def test_events_and_its_filters():
         assert one.ok("--json", "events", "--since", "10m").splitlines() == lines
         assert one.ok("--json", "events", "--since", "4@/abide/shop").splitlines() == lines[4:]
         assert "service.ready db run 1" in one.ok("events", "--type", "service.ready")
+        both = one.ok("--json", "events", "--since", "start", "--service", "d*", "--service", "api", "--type", "service.ready",
+                      "--type", "process").splitlines()
+        assert [json.loads(line)["subject"] for line in both] == ["db", "api"], both
         snapshot = [json.loads(line) for line in one.ok("--json", "events", "--snapshot").splitlines()]
         assert sorted(e["subject"] for e in snapshot) == ["api", "db"]
         for words, status, told in ((("--type", "service.redy"), 3, "service.ready"), (("--since", "99999"), 2, "beyond"),
@@ -193,6 +196,39 @@ def test_wait_is_true_before_and_after():
         one.ok("start", "job")
         for goal in ("started", "completed", "process.exited"):
             assert "job" in one.ok("wait", "job", "--for", goal, "--timeout", "0")
+
+
+def test_what_is_so_is_known_when_the_log_has_forgotten_how_it_began():
+    with instance(TOML + '\n[events]\nmax-size = "256K"\n') as one:
+        began = one.events()
+        for number in range(60):
+            one.ok("emit", f"fill{number}", "text=" + "x" * 8000)
+        kept = one.events()
+        assert kept[0]["id"] > began[-1]["id"], "nothing was forgotten"
+        os.kill(one.where()["manager_pid"], signal.SIGKILL)
+        for goal in ("started", "ready"):
+            assert f"service.{goal} db" in one.ok("wait", "db", "--for", goal, "--timeout", "0"), goal
+        snapshot = [json.loads(line) for line in one.ok("--json", "events", "--snapshot").splitlines()]
+        assert sorted(e["subject"] for e in snapshot if "subject" in e) == ["api", "db"]
+        assert "service.ready" in one.ok("status", "db")
+        assert "db" in one.ok("analyze")
+        assert one.ok("why", "api").count("service.") >= 2
+        one.ok("stop", "api")
+        assert one.run("wait", "api", "--for", "ready", "--timeout", "0").returncode == 6
+        for number in range(60):
+            one.ok("emit", f"fill{number}", "text=" + "x" * 8000)
+        snapshot = [json.loads(line) for line in one.ok("--json", "events", "--snapshot").splitlines()]
+        assert [e["type"] for e in snapshot if e.get("subject") == "api"] == ["abide.service.stopped"]
+
+
+def test_wait_looks_at_all_that_is_there():
+    """Whatever the time that it has."""
+    with instance(TOML) as one:
+        assert "service.ready api" in one.ok("wait", "api", "--for", "ready", "--since", "start", "--timeout", "0")
+        assert "service.ready api" in one.ok("wait", "api", "--for", "ready", "--since", "10m", "--timeout", "0")
+        assert "supervisor.started" in one.ok("wait", "api", "--for", "supervisor.started", "--since", "start", "--timeout", "0")
+        assert one.run("wait", "api", "--for", "stream.gap").returncode == 2
+        assert one.ok("wait", "idle", "--for", "stopped", "--timeout", "0") == "", "it has never run"
 
 
 def test_wait_without_a_supervisor():

@@ -141,13 +141,13 @@ result<void> group::stop(stop_ladder ladder) {
     if (!core_) return {};
     return core_->stop_group(id_, std::move(ladder));
 }
-result<void> group::freeze() {
+result<void> group::freeze(deadline until) {
     detail::group_record* g = core_ ? core_->find_group(id_) : nullptr;
-    return g == nullptr ? result<void>{} : core_->freeze_group(*g, true);
+    return g == nullptr ? result<void>{} : core_->freeze_group(*g, until);
 }
 result<void> group::thaw() {
     detail::group_record* g = core_ ? core_->find_group(id_) : nullptr;
-    return g == nullptr ? result<void>{} : core_->freeze_group(*g, false);
+    return g == nullptr ? result<void>{} : core_->thaw_group(*g);
 }
 result<void> group::set(std::string_view file, std::string_view value) {
     detail::group_record* g = core_ ? core_->find_group(id_) : nullptr;

@@ -70,7 +70,7 @@ struct record {
     bool leads_session = false;
     bool only_hangup = false;   // ended, but not reaped by its parent yet
     bool policy_due = false;    // its owner went before it was started
-    bool asked_to_end = false;  // by stop(), or a signal that means it
+    bool asked_to_end = false;  // see exit_cause::asked
     bool sync = false;          // spawn() waits for its outcome
     exit_handler handler;
     start_handler started;
@@ -100,6 +100,7 @@ struct group_record {
     std::size_t running = 0;  // of our own records in it
     bool watched = false, had_members = false;
     bool was_killed = false;  // see SpawnRequest::joins_cgroup
+    bool dropped = false;     // its handle has gone, and it goes when it is empty
     std::function<void()> on_empty;
     ladder_state ladder;
     timer_id look = 0;
@@ -168,8 +169,9 @@ class core : public std::enable_shared_from_this<core> {
     [[nodiscard]] std::string group_path(const group_record& g) const;
     result<std::vector<int>> members(const group_record& g) const;
     bool group_empty(const group_record& g) const;
-    result<std::size_t> signal_group(group_record& g, int number);
-    result<void> freeze_group(group_record& g, bool frozen);
+    result<std::size_t> signal_group(group_record& g, int number, bool stops = false);
+    result<void> freeze_group(group_record& g, deadline until);
+    result<void> thaw_group(group_record& g);
     result<void> set_group(group_record& g, std::string_view file, std::string_view value);
     result<void> stop_group(std::uint64_t id, stop_ladder ladder);
     void on_group_empty(std::uint64_t id, std::function<void()> handler);
@@ -226,6 +228,7 @@ class core : public std::enable_shared_from_this<core> {
     void tell_orphan(const kernel::ExitReport& report);
     void wait_a_moment(record& r, Mono until, Duration& pause);
 
+    static void note_signal(record& r, int number, bool stops);
     void climb(process_id id);
     void apply_policy(record& r);
 
@@ -234,7 +237,13 @@ class core : public std::enable_shared_from_this<core> {
     void watch_stream(record& r, stream& s, bool on);
     void end_stream(record& r, int number);
 
+    result<std::size_t> signal_members(group_record& g, int number);
+    std::size_t signal_sessions(const group_record& g, int number);
+    result<bool> stands_still(const group_record& g) const;
     void climb_group(std::uint64_t id);
+    void finish_group(std::uint64_t id);
+    void remove_group(std::uint64_t id);
+    void end_if_late(record& r);
     void member_joined(record& r);
     void member_started(record& r);
     void member_left(std::uint64_t group);

@@ -113,6 +113,7 @@ void core::took_off(record& r, kernel::SpawnEvent event) {
     }
     if (!r.pidfd) look_later();
     if (std::exchange(r.policy_due, false)) apply_policy(r);
+    end_if_late(r);
     if (r.ladder.next < r.ladder.steps.size() && r.ladder.timer == 0) climb(r.id);
 }
 

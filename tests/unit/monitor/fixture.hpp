@@ -47,6 +47,14 @@ bool until(monitor& m, Condition holds, std::chrono::nanoseconds bound = 20s) {
     return true;
 }
 
+// Starts a script that says a word when its traps are set, and waits for the word.
+inline result<process> start_ready(monitor& m, command what, leave policy) {
+    result<process> p = m.spawn(what.out(stdio::buffer()), policy);
+    EXPECT_TRUE(p) << (p ? "" : p.error().message());
+    EXPECT_TRUE(p && until(m, [&] { return !p->take_output(1).empty(); }));
+    return p;
+}
+
 inline void nap(std::chrono::nanoseconds time) {
     std::this_thread::sleep_for(time);
 }

@@ -37,6 +37,7 @@ using kernel::Fd;
 
 error from_kernel(const Error& why, std::string what);
 Mono to_mono(deadline when);
+void stamp(exit_event& event);  // with the time of now
 
 // Captured output of one descriptor.  Shared, since a sink may drop the handle that owns it.
 struct stream {
@@ -256,7 +257,8 @@ class core : public std::enable_shared_from_this<core> {
 
     void kept_ended(std::uint64_t keeper, const exit_event& event);
     void start_kept(std::uint64_t keeper);
-    void follow_decision(keep_record& k, const restart_decision& decision);
+    void kept_failed(std::uint64_t keeper, const error& why);
+    void follow(keep_record& k, const exit_event& event, const restart_decision& decision);
 
     monitor_options options_;
     abide::tier tier_ = abide::tier::sigchld;

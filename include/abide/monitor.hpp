@@ -72,7 +72,7 @@ struct monitor_options {
     bool reserve_low_descriptors = false;
     /// At most so many children between clone and exec at a time, and so many starts that wait for one of these.
     std::size_t in_flight = 256, queued = 20'000;
-    /// The helper for command::oom_score() and private_tmp(); empty: where this library's package puts it.
+    /// The helper for command::oom_score(), private_tmp() and held(); empty: where this library's package puts it.
     std::string hold_program;
     /// Control groups are made below HOME/abide-NAME; empty: a name made of our pid.
     std::string name;

@@ -59,6 +59,14 @@ void process::on_exit(exit_handler handler) {
     detail::record* r = core_ ? core_->find(id_) : nullptr;
     if (r != nullptr && !r->told) r->handler = std::move(handler);
 }
+bool process::held() const {
+    const detail::record* r = core_ ? core_->find(id_) : nullptr;
+    return r != nullptr && r->now == detail::phase::running && r->holding == detail::hold::held;
+}
+result<void> process::release_hold() {
+    if (!core_) return error{start_stage::none, ESRCH, "no process"};
+    return core_->release_hold(id_);
+}
 process_id process::release() {
     if (const std::shared_ptr<core> mine = std::move(core_)) mine->release(id_);
     return id_;

@@ -312,6 +312,7 @@ std::size_t core::close(bool silently) {
     for (std::size_t i = 0; i < slots_.size(); ++i) {
         record* r = slots_[i].get();
         if (r == nullptr || r->now == phase::over || r->muted || r->failed) continue;
+        r->release.reset();
         forever_for_some |= r->policy == leave::wait;
         if (r->policy == leave::detach) {
             r->muted = true;

@@ -56,10 +56,13 @@ struct ladder_state {
 };
 
 enum class phase : std::uint8_t { starting, running, over };
+// Of a process that is held before its exec; then it is `running` for everybody.
+enum class hold : std::uint8_t { none, held, let_go, executed, failed };
 
 struct record {
     process_id id{};
     phase now = phase::starting;
+    hold holding = hold::none;
     pid_t pid = 0;
     Fd pidfd;
     leave policy = leave::kill;
@@ -83,6 +86,7 @@ struct record {
     timer_id patience = 0;
     std::array<std::shared_ptr<stream>, 3> streams;
     std::array<Fd, 3> pipes;
+    Fd release;  // a byte here ends the hold; its closing ends the process
     std::uint64_t group = 0, keeper = 0;
     std::int64_t oom_kills_before = -1;  // of its control group; -1: not counted
 };
@@ -146,6 +150,7 @@ class core : public std::enable_shared_from_this<core> {
     // ---- starting.cc
     result<process> spawn(const command& what, leave policy, exit_handler handler, std::uint64_t keeper = 0);
     void spawn_async(const command& what, leave policy, start_handler started, exit_handler handler);
+    result<void> release_hold(process_id id);
     result<process> adopt(int pidfd, leave policy, exit_handler handler, std::string_view label);
 
     // ---- ending.cc
@@ -213,6 +218,8 @@ class core : public std::enable_shared_from_this<core> {
     void pump_spawner();
     void took_off(record& r, kernel::SpawnEvent event);
     void settle(record& r, const kernel::SpawnEvent& event);
+    void start_failed(record& r);
+    void start_done(record& r);
     void lost_number(pid_t pid);
 
     bool collect(record& r);

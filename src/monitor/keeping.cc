@@ -8,6 +8,9 @@
 namespace abide::detail {
 
 result<std::uint64_t> core::keep(const command& what, const restart_rules& rules, leave policy, keep_handler handler) {
+    if (command_access::parts_of(what).held) {
+        return error{start_stage::none, EINVAL, "what is kept can't be held: nobody could let it go"};
+    }
     const std::uint64_t id = ++last_keeper_;
     result<process> first = spawn(what, policy, {}, id);
     if (!first) return first.error();

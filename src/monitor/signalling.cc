@@ -81,6 +81,7 @@ void core::drop(process_id id) {
     record* r = find(id);
     if (r == nullptr) return;
     r->owned = false;
+    r->release.reset();  // nobody else could end its hold
     if (r->now == phase::over) return free_if_done(id);
     switch (r->policy) {
         case leave::kill:
@@ -97,6 +98,7 @@ process_id core::release(process_id id) {
     record* r = find(id);
     if (r == nullptr) return id;
     r->owned = false;
+    r->release.reset();
     free_if_done(id);
     return id;
 }

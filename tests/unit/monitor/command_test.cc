@@ -90,6 +90,11 @@ TEST(Command, ThroughTheHoldProgram) {
     monitor m = make(options);
     EXPECT_EQ(output_of(m, shell("cat /proc/self/oom_score_adj").oom_score(321)), "321\n");
     EXPECT_EQ(output_of(m, shell("ls -A /tmp").private_tmp()), "");
+    EXPECT_EQ(output_of(m, shell("[ $LISTEN_PID = $$ ] && cat /proc/self/oom_score_adj")
+                               .env_own_pid("LISTEN_PID")
+                               .oom_score(100)
+                               .private_tmp()),
+              "100\n");
     options.hold_program = "/nonexistent";
     monitor without = make(options);
     EXPECT_FALSE(without.spawn(shell("true").oom_score(1), leave::kill));

@@ -67,6 +67,14 @@ inline char state_of(int pid) {
     const std::size_t close = text.rfind(')');
     return close == std::string::npos || close + 2 >= text.size() ? '\0' : text[close + 2];
 }
+// 0: no such process.
+inline int parent_of(int pid) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/status");
+    for (std::string line; std::getline(file, line);) {
+        if (line.starts_with("PPid:")) return std::stoi(line.substr(5));
+    }
+    return 0;
+}
 inline bool is_gone(int pid) {
     const char state = state_of(pid);
     return state == '\0' || state == 'Z' || state == 'X';

@@ -4,8 +4,8 @@ file(GLOB monitor_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/monitor/*.cc
 set(event_sources base/pattern base/text events/current events/filter events/line events/reader events/tail)
 list(TRANSFORM event_sources PREPEND ${CMAKE_SOURCE_DIR}/src/)
 list(TRANSFORM event_sources APPEND .cc)
-set(kernel_parts cgroup cgroup_leaf check clock epoll event_watch exit fd files folders_ahead hold log_files process program rlimit side_child spawn spawn_child
-    spawn_clone spawn_flight spawn_outcome spawn_pool stream tree users wake)
+set(kernel_parts address cgroup cgroup_leaf check clock epoll event_watch exit fd files folders_ahead hold log_files process program
+    rlimit side_child socket spawn spawn_child spawn_clone spawn_flight spawn_outcome spawn_pool stream tree users wake)
 list(TRANSFORM kernel_parts PREPEND ${CMAKE_SOURCE_DIR}/src/kernel/)
 list(TRANSFORM kernel_parts APPEND .cc)
 

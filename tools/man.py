@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Makes man pages from the pages in docs/, so that there is one source.
+"""Makes man pages from the pages in docs/ and from the public headers, so that there is one source.
 
-    tools/man.py FOLDER        writes abide.1, abide.toml.5 and libabide.3
+    tools/man.py FOLDER        writes abide.1, abide.toml.5, libabide.3, and abide_monitor.3 and its like of the headers
 
 Understands the Markdown that docs/ uses: headings, paragraphs, lists, tables, indented and fenced code, bold, italics, links.
 """
@@ -9,10 +9,15 @@ import re
 import sys
 from pathlib import Path
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+import man_headers
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
 PAGES = {"abide.1": ("reference.md", "run services, and keep them running"),
          "abide.toml.5": ("abide.toml.md", "what an abide.toml may contain"),
          "libabide.3": ("libabide.md", "start processes, and be told of each end exactly once")}
+HEADERS = {"abide_monitor.3": "abide/monitor.hpp", "abide_command.3": "abide/monitor/command.hpp",
+           "abide_process.3": "abide/monitor/process.hpp", "abide_group.3": "abide/monitor/group.hpp"}
 
 
 def escape(text):
@@ -90,6 +95,10 @@ def main():
         if (DOCS / source).exists():
             (folder / name).write_text(convert(name, brief, (DOCS / source).read_text()))
             print(folder / name)
+    for name, header in HEADERS.items():
+        source = (ROOT / "include" / header).read_text()
+        (folder / name).write_text(man_headers.page(name, header, source, (escape, inline, code_block)))
+        print(folder / name)
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ struct monitor_options {
     bool reserve_low_descriptors = false;
     /// At most so many children between clone and exec at a time, and so many starts that wait for one of these.
     std::size_t in_flight = 256, queued = 20'000;
-    /// The helper for command::oom_score() and private_tmp(); empty: where this library's package puts it.
+    /// The helper for command::oom_score(), private_tmp() and held(); empty: where this library's package puts it.
     std::string hold_program;
     /// Control groups are made below HOME/abide-NAME; empty: a name made of our pid.
     std::string name;
@@ -113,7 +113,8 @@ class [[nodiscard]] keeper {
     std::uint64_t id_ = 0;
 };
 
-/// Told for each end of a kept process, with what happens next.
+/// Told for each end of a kept process, and for each start after the first that failed, with what happens next.  For a
+/// failed start restart_decision::failure says why; there was no end then, and the event has only label and times.
 using keep_handler = std::function<void(const exit_event&, const restart_decision&)>;
 
 /// A loop over processes.  Movable (not while it dispatches), not copyable.  All functions on one thread at a time;
@@ -165,7 +166,8 @@ class monitor {
     /// Its status is told where the kernel has exit info, else `unknown`, never a guess.  ENOTSUP in the tier sigchld.
     /// leave::kill and terminate_then_kill signal it like any other.
     ABIDE_API result<process> adopt(int pidfd, leave policy, exit_handler handler = {}, std::string_view label = {});
-    /// Starts, and starts again, as the rules say.  An error is one of the first start; later ones count as failures.
+    /// Starts, and starts again, as the rules say.  An error is one of the first start; later ones count as failures
+    /// and are told to the handler.
     ABIDE_API result<keeper> keep(const command& what, const restart_rules& rules, leave policy,
                                   keep_handler handler = {});
     /// Handlers for all processes that have none of their own.

@@ -176,11 +176,13 @@ void Spawner::Impl::sweep_unwatched(bool going_to_sleep) {
             return true;
         }
         if (!going_to_sleep && !flight.through_hold) return false;
-        const Status added = epoll_.add(flight.outcome.get(), EPOLLIN, serial * 2);
-        CHECK(added.has_value(), "an outcome pipe can't be watched");
-        flight.outcome_watched = true;
-        return true;
+        flight.outcome_watched = epoll_.add(flight.outcome.get(), EPOLLIN, serial * 2).has_value();
+        if (flight.outcome_watched) return true;
+        // ENOSPC (fs.epoll.max_user_watches) or ENOMEM, and no fault of this child's: it is looked at by the clock.
+        read_outcome(serial);
+        return !flights_.contains(serial);
     });
+    if (going_to_sleep && !unwatched_.empty()) be_patient(true);
 }
 
 void Spawner::Impl::collect() {
@@ -194,8 +196,8 @@ void Spawner::Impl::collect() {
             static_cast<void>(::read(wake_, &count, sizeof(count)));
             poked_ = false;
         } else if (r.token == kPatienceToken) {
-            patient_ = false;
-            out_of_patience_ = true;
+            be_patient(false);                   // takes back the expiry
+            out_of_patience_ = !queue_.empty();  // else it was set for sweep_unwatched()
         } else if (r.token % 2 == 1) {
             child_died(r.token / 2);
         } else {

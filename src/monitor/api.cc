@@ -59,6 +59,14 @@ void process::on_exit(exit_handler handler) {
     detail::record* r = core_ ? core_->find(id_) : nullptr;
     if (r != nullptr && !r->told) r->handler = std::move(handler);
 }
+bool process::held() const {
+    const detail::record* r = core_ ? core_->find(id_) : nullptr;
+    return r != nullptr && r->now == detail::phase::running && r->holding == detail::hold::held;
+}
+result<void> process::release_hold() {
+    if (!core_) return error{start_stage::none, ESRCH, "no process"};
+    return core_->release_hold(id_);
+}
 process_id process::release() {
     if (const std::shared_ptr<core> mine = std::move(core_)) mine->release(id_);
     return id_;
@@ -141,13 +149,13 @@ result<void> group::stop(stop_ladder ladder) {
     if (!core_) return {};
     return core_->stop_group(id_, std::move(ladder));
 }
-result<void> group::freeze() {
+result<void> group::freeze(deadline until) {
     detail::group_record* g = core_ ? core_->find_group(id_) : nullptr;
-    return g == nullptr ? result<void>{} : core_->freeze_group(*g, true);
+    return g == nullptr ? result<void>{} : core_->freeze_group(*g, until);
 }
 result<void> group::thaw() {
     detail::group_record* g = core_ ? core_->find_group(id_) : nullptr;
-    return g == nullptr ? result<void>{} : core_->freeze_group(*g, false);
+    return g == nullptr ? result<void>{} : core_->thaw_group(*g);
 }
 result<void> group::set(std::string_view file, std::string_view value) {
     detail::group_record* g = core_ ? core_->find_group(id_) : nullptr;

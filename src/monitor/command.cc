@@ -175,5 +175,9 @@ command& command::as_sibling(bool on) {
     parts_->as_sibling = on;
     return *this;
 }
+command& command::held(bool on) {
+    parts_->held = on;
+    return *this;
+}
 
 }  // namespace abide

@@ -283,7 +283,8 @@ bool core::has_work() const {
     if (watched_ > 0 || starting_ > 0 || failed_ > 0 || user_timers_ > 0 || !outcomes_.empty() || !lost_.empty())
         return true;
     if (std::ranges::any_of(keepers_, [](const auto& k) { return k.second.timer != 0; })) return true;
-    return std::ranges::any_of(groups_, [](const auto& g) { return g.second.watched || g.second.look != 0; });
+    return std::ranges::any_of(
+        groups_, [](const auto& g) { return g.second.watched || g.second.dropped || g.second.look != 0; });
 }
 
 void core::run() {
@@ -311,6 +312,7 @@ std::size_t core::close(bool silently) {
     for (std::size_t i = 0; i < slots_.size(); ++i) {
         record* r = slots_[i].get();
         if (r == nullptr || r->now == phase::over || r->muted || r->failed) continue;
+        r->release.reset();
         forever_for_some |= r->policy == leave::wait;
         if (r->policy == leave::detach) {
             r->muted = true;
@@ -321,7 +323,7 @@ std::size_t core::close(bool silently) {
     }
     const deadline until = forever_for_some ? forever : within(options_.grace + options_.parting);
     while ((watched_ > 0 || starting_ > 0 || failed_ > 0) && deadline::clock::now() < until) run_once(until);
-    while (!groups_.empty()) drop_group(groups_.begin()->first);
+    while (!groups_.empty()) finish_group(groups_.begin()->first);
     // What was detached and has ended meanwhile leaves no zombie.
     for (const auto& slot : slots_) {
         if (slot && slot->muted) collect(*slot);

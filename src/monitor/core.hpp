@@ -37,6 +37,7 @@ using kernel::Fd;
 
 error from_kernel(const Error& why, std::string what);
 Mono to_mono(deadline when);
+void stamp(exit_event& event);  // with the time of now
 
 // Captured output of one descriptor.  Shared, since a sink may drop the handle that owns it.
 struct stream {
@@ -55,10 +56,13 @@ struct ladder_state {
 };
 
 enum class phase : std::uint8_t { starting, running, over };
+// Of a process that is held before its exec; then it is `running` for everybody.
+enum class hold : std::uint8_t { none, held, let_go, executed, failed };
 
 struct record {
     process_id id{};
     phase now = phase::starting;
+    hold holding = hold::none;
     pid_t pid = 0;
     Fd pidfd;
     leave policy = leave::kill;
@@ -70,7 +74,7 @@ struct record {
     bool leads_session = false;
     bool only_hangup = false;   // ended, but not reaped by its parent yet
     bool policy_due = false;    // its owner went before it was started
-    bool asked_to_end = false;  // by stop(), or a signal that means it
+    bool asked_to_end = false;  // see exit_cause::asked
     bool sync = false;          // spawn() waits for its outcome
     exit_handler handler;
     start_handler started;
@@ -82,6 +86,7 @@ struct record {
     timer_id patience = 0;
     std::array<std::shared_ptr<stream>, 3> streams;
     std::array<Fd, 3> pipes;
+    Fd release;  // a byte here ends the hold; its closing ends the process
     std::uint64_t group = 0, keeper = 0;
     std::int64_t oom_kills_before = -1;  // of its control group; -1: not counted
 };
@@ -100,6 +105,7 @@ struct group_record {
     std::size_t running = 0;  // of our own records in it
     bool watched = false, had_members = false;
     bool was_killed = false;  // see SpawnRequest::joins_cgroup
+    bool dropped = false;     // its handle has gone, and it goes when it is empty
     std::function<void()> on_empty;
     ladder_state ladder;
     timer_id look = 0;
@@ -144,6 +150,7 @@ class core : public std::enable_shared_from_this<core> {
     // ---- starting.cc
     result<process> spawn(const command& what, leave policy, exit_handler handler, std::uint64_t keeper = 0);
     void spawn_async(const command& what, leave policy, start_handler started, exit_handler handler);
+    result<void> release_hold(process_id id);
     result<process> adopt(int pidfd, leave policy, exit_handler handler, std::string_view label);
 
     // ---- ending.cc
@@ -168,8 +175,9 @@ class core : public std::enable_shared_from_this<core> {
     [[nodiscard]] std::string group_path(const group_record& g) const;
     result<std::vector<int>> members(const group_record& g) const;
     bool group_empty(const group_record& g) const;
-    result<std::size_t> signal_group(group_record& g, int number);
-    result<void> freeze_group(group_record& g, bool frozen);
+    result<std::size_t> signal_group(group_record& g, int number, bool stops = false);
+    result<void> freeze_group(group_record& g, deadline until);
+    result<void> thaw_group(group_record& g);
     result<void> set_group(group_record& g, std::string_view file, std::string_view value);
     result<void> stop_group(std::uint64_t id, stop_ladder ladder);
     void on_group_empty(std::uint64_t id, std::function<void()> handler);
@@ -210,6 +218,8 @@ class core : public std::enable_shared_from_this<core> {
     void pump_spawner();
     void took_off(record& r, kernel::SpawnEvent event);
     void settle(record& r, const kernel::SpawnEvent& event);
+    void start_failed(record& r);
+    void start_done(record& r);
     void lost_number(pid_t pid);
 
     bool collect(record& r);
@@ -226,6 +236,7 @@ class core : public std::enable_shared_from_this<core> {
     void tell_orphan(const kernel::ExitReport& report);
     void wait_a_moment(record& r, Mono until, Duration& pause);
 
+    static void note_signal(record& r, int number, bool stops);
     void climb(process_id id);
     void apply_policy(record& r);
 
@@ -234,7 +245,13 @@ class core : public std::enable_shared_from_this<core> {
     void watch_stream(record& r, stream& s, bool on);
     void end_stream(record& r, int number);
 
+    result<std::size_t> signal_members(group_record& g, int number);
+    std::size_t signal_sessions(const group_record& g, int number);
+    result<bool> stands_still(const group_record& g) const;
     void climb_group(std::uint64_t id);
+    void finish_group(std::uint64_t id);
+    void remove_group(std::uint64_t id);
+    void end_if_late(record& r);
     void member_joined(record& r);
     void member_started(record& r);
     void member_left(std::uint64_t group);
@@ -247,7 +264,8 @@ class core : public std::enable_shared_from_this<core> {
 
     void kept_ended(std::uint64_t keeper, const exit_event& event);
     void start_kept(std::uint64_t keeper);
-    void follow_decision(keep_record& k, const restart_decision& decision);
+    void kept_failed(std::uint64_t keeper, const error& why);
+    void follow(keep_record& k, const exit_event& event, const restart_decision& decision);
 
     monitor_options options_;
     abide::tier tier_ = abide::tier::sigchld;

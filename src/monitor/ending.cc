@@ -27,18 +27,18 @@ exit_status status_of(const kernel::ExitReport& report, exit_source source) {
     return status;
 }
 
-void stamp(exit_event& event) {
-    event.seen = std::chrono::steady_clock::now();
-    event.time = std::chrono::time_point<std::chrono::system_clock, std::chrono::nanoseconds>(
-        std::chrono::nanoseconds(kernel::now().wall.ns));
-}
-
 void set_resources(exit_event& event, const kernel::ExitReport& report) {
     event.used = exit_resources{std::chrono::microseconds(report.user_us), std::chrono::microseconds(report.system_us),
                                 report.max_rss_kib};
 }
 
 }  // namespace
+
+void stamp(exit_event& event) {
+    event.seen = std::chrono::steady_clock::now();
+    event.time = std::chrono::time_point<std::chrono::system_clock, std::chrono::nanoseconds>(
+        std::chrono::nanoseconds(kernel::now().wall.ns));
+}
 
 // True when the record has just come to its end; the caller tells.
 bool core::collect(record& r) {

@@ -16,6 +16,7 @@ namespace {
 
 constexpr const char* kLeaf = "all";
 constexpr Duration kLookEvery = milliseconds(20);
+constexpr Duration kFirstLook{50'000};
 constexpr int kKillRounds = 50;
 
 error gone() {
@@ -66,7 +67,7 @@ std::string core::group_path(const group_record& g) const {
 result<void> core::begin_in_group(const command_parts& parts, record& r, kernel::SpawnRequest& request) {
     if (parts.group_id == 0) return {};
     group_record* g = find_group(parts.group_id);
-    if (g == nullptr || parts.group_core.lock().get() != this) return gone();
+    if (g == nullptr || g->dropped || parts.group_core.lock().get() != this) return gone();
     if (g->tier == group_tier::cgroup) {
         // A duplicate: the start may have to wait, and the group may go meanwhile.
         Result<Fd> leaf = g->leaf.duplicate();
@@ -130,6 +131,9 @@ void core::look_at_group(std::uint64_t id) {
     if (g->tier == group_tier::cgroup) {
         watch_group(*g);
     } else if (g->running == 0) {
+        // What forks faster than it is killed in one go.
+        const bool to_be_killed = g->dropped && !g->ladder.steps.empty() && g->ladder.next == g->ladder.steps.size();
+        if (to_be_killed) static_cast<void>(signal_group(*g, SIGKILL));
         look_soon(*g, kLookEvery);
     }
 }
@@ -140,6 +144,7 @@ void core::group_emptied(group_record& g) {
     if (g.ladder.timer != 0) cancel(std::exchange(g.ladder.timer, 0));
     if (g.watched) tree_->forget_watch(g.id);
     g.watched = false;
+    if (g.dropped) return remove_group(g.id);
     const std::function<void()> handler = g.on_empty;
     if (handler && !silent_) handler();
 }
@@ -177,25 +182,7 @@ bool core::group_empty(const group_record& g) const {
                                [](const auto& s) { return kernel::living_of_session(s.id, s.start_ticks).empty(); });
 }
 
-// Our own records are marked, so that their ends are known to have been asked for.
-result<std::size_t> core::signal_group(group_record& g, int number) {
-    for (const auto& slot : slots_) {
-        if (!slot || slot->group != g.id || slot->now == phase::over || number < 1 || number > 64) continue;
-        slot->sent_signals |= std::uint64_t{1} << (number - 1);
-        slot->event.asked_signal = number;
-        slot->asked_to_end |= number == SIGTERM || number == SIGINT || number == SIGQUIT || number == SIGKILL;
-    }
-    if (g.tier == group_tier::cgroup) {
-        if (number == SIGKILL) {
-            const Result<std::vector<pid_t>> before = kernel::cgroup_processes(g.leaf.get());
-            g.was_killed = true;
-            if (Status s = kernel::cgroup_kill_all(g.leaf.get()); !s) return from_kernel(s.error(), {});
-            return before ? before->size() : std::size_t{0};
-        }
-        const Result<std::size_t> sent = kernel::cgroup_signal_all(g.leaf.get(), number);
-        if (!sent) return from_kernel(sent.error(), {});
-        return *sent;
-    }
+std::size_t core::signal_sessions(const group_record& g, int number) {
     std::size_t sent = 0;
     for (int round = 0; round < kKillRounds; ++round) {
         bool any = false;
@@ -215,12 +202,71 @@ result<std::size_t> core::signal_group(group_record& g, int number) {
     return sent;
 }
 
-result<void> core::freeze_group(group_record& g, bool frozen) {
+result<std::size_t> core::signal_members(group_record& g, int number) {
+    if (g.tier == group_tier::session) return signal_sessions(g, number);
+    if (number != SIGKILL) {
+        const Result<std::size_t> sent = kernel::cgroup_signal_all(g.leaf.get(), number);
+        if (!sent) return from_kernel(sent.error(), {});
+        return *sent;
+    }
+    const Result<std::vector<pid_t>> before = kernel::cgroup_processes(g.leaf.get());
+    g.was_killed = true;
+    if (Status s = kernel::cgroup_kill_all(g.leaf.get()); !s) return from_kernel(s.error(), {});
+    return before ? before->size() : std::size_t{0};
+}
+
+// Our own records are marked, so that their ends are known to have been asked for; those that wait for their start
+// were not reached.
+result<std::size_t> core::signal_group(group_record& g, int number, bool stops) {
+    const result<std::size_t> sent = signal_members(g, number);
+    if (!sent) return sent;
+    for (const auto& slot : slots_) {
+        if (slot && slot->group == g.id && slot->now != phase::over && slot->pid != 0)
+            note_signal(*slot, number, stops);
+    }
+    return sent;
+}
+
+// Nobody of it runs any more, until it is thawed.
+result<bool> core::stands_still(const group_record& g) const {
     if (g.tier == group_tier::cgroup) {
-        if (Status s = kernel::cgroup_freeze(g.leaf.get(), frozen); !s) return from_kernel(s.error(), {});
+        const Result<std::string> events = kernel::cgroup_get(g.leaf.get(), "cgroup.events");
+        if (!events) return from_kernel(events.error(), {});
+        return events->find("frozen 1") != std::string::npos;
+    }
+    for (const group_record::session& s : g.sessions) {
+        for (const pid_t pid : kernel::living_of_session(s.id, s.start_ticks)) {
+            const Result<kernel::ProcessStat> seen = kernel::process_stat(pid);
+            // T: stopped; t: by a tracer.
+            if (seen && std::string_view("TtZX").find(seen->state) == std::string_view::npos) return false;
+        }
+    }
+    return true;
+}
+
+// Both ways only ask (cgroups(7): cgroup.events tells when it is done), so we look, and ask sessions again: what forked
+// meanwhile got no signal.
+result<void> core::freeze_group(group_record& g, deadline until) {
+    if (g.tier == group_tier::cgroup) {
+        if (Status s = kernel::cgroup_freeze(g.leaf.get(), true); !s) return from_kernel(s.error(), {});
+    }
+    const Mono end = to_mono(until);
+    for (Duration pause = kFirstLook;; pause.ns = std::min(pause.ns * 2, kLookEvery.ns)) {
+        if (g.tier == group_tier::session) static_cast<void>(signal_group(g, SIGSTOP));
+        const result<bool> still = stands_still(g);
+        if (!still) return still.error();
+        if (*still) return {};
+        if (kernel::mono_now() >= end) return error{start_stage::none, ETIMEDOUT, "not all members stand still yet"};
+        kernel::sleep_for(pause);
+    }
+}
+
+result<void> core::thaw_group(group_record& g) {
+    if (g.tier == group_tier::cgroup) {
+        if (Status s = kernel::cgroup_freeze(g.leaf.get(), false); !s) return from_kernel(s.error(), {});
         return {};
     }
-    const result<std::size_t> sent = signal_group(g, frozen ? SIGSTOP : SIGCONT);
+    const result<std::size_t> sent = signal_group(g, SIGCONT);
     return sent ? result<void>{} : result<void>(sent.error());
 }
 
@@ -245,7 +291,7 @@ void core::climb_group(std::uint64_t id) {
     if (g == nullptr || g->ladder.next >= g->ladder.steps.size()) return;
     g->ladder.timer = 0;
     const stop_step step = g->ladder.steps[g->ladder.next++];
-    static_cast<void>(signal_group(*g, step.signal));
+    static_cast<void>(signal_group(*g, step.signal, true));
     if (g->ladder.next < g->ladder.steps.size()) {
         g->ladder.timer = after(Duration{step.wait.count()}, [this, id] { climb_group(id); }, false);
     }
@@ -270,18 +316,42 @@ bool core::wait_group_empty(std::uint64_t id, deadline until) {
     }
 }
 
+// The handle has gone.  What it wanted is begun here, and dispatch() goes on with it until the group is empty.
 void core::drop_group(std::uint64_t id) {
     group_record* g = find_group(id);
     if (g == nullptr) return;
+    g->on_empty = {};
+    if (g->policy == leave::detach || !g->had_members) return remove_group(id);
+    switch (g->policy) {
+        case leave::kill: static_cast<void>(stop_group(id, {stop_step{SIGKILL, {}, {}}})); break;
+        case leave::terminate_then_kill:
+            static_cast<void>(stop_group(id, {{SIGTERM, options_.grace, {}}, {SIGKILL, {}, {}}}));
+            break;
+        case leave::wait: wait_group_empty(id, forever); break;
+        case leave::detach: break;
+    }
+    g->dropped = true;
+    if (g->look != 0) cancel(g->look);
+    look_at_group(id);
+}
+
+// The monitor goes: what dispatch() would have done is waited for.
+void core::finish_group(std::uint64_t id) {
+    group_record* g = find_group(id);
     if (g->policy == leave::wait) wait_group_empty(id, forever);
     if (g->policy == leave::terminate_then_kill && !group_empty(*g)) {
-        static_cast<void>(signal_group(*g, SIGTERM));
+        if (!g->dropped) static_cast<void>(signal_group(*g, SIGTERM, true));
         wait_group_empty(id, within(options_.grace));
     }
     if (g->policy != leave::detach && !group_empty(*g)) {
-        static_cast<void>(signal_group(*g, SIGKILL));
+        static_cast<void>(signal_group(*g, SIGKILL, true));
         wait_group_empty(id, within(options_.parting));
     }
+    remove_group(id);
+}
+
+void core::remove_group(std::uint64_t id) {
+    group_record* g = find_group(id);
     for (const auto& slot : slots_) {
         if (slot && slot->group == id) slot->group = 0;
     }
@@ -293,6 +363,12 @@ void core::drop_group(std::uint64_t id) {
         static_cast<void>(tree_->remove_leaf(folder_of(*g), kLeaf));
     }
     groups_.erase(id);
+}
+
+// Its group went while it waited for its start.
+void core::end_if_late(record& r) {
+    const group_record* g = find_group(r.group);
+    if (g != nullptr && g->dropped) static_cast<void>(signal(r.id, SIGKILL, scope::process));
 }
 
 // -1: its group counts no such thing.

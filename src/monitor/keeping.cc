@@ -3,10 +3,14 @@
 
 #include "kernel/clock.hpp"
 #include "monitor/core.hpp"
+#include "monitor/parts.hpp"
 
 namespace abide::detail {
 
 result<std::uint64_t> core::keep(const command& what, const restart_rules& rules, leave policy, keep_handler handler) {
+    if (command_access::parts_of(what).held) {
+        return error{start_stage::none, EINVAL, "what is kept can't be held: nobody could let it go"};
+    }
     const std::uint64_t id = ++last_keeper_;
     result<process> first = spawn(what, policy, {}, id);
     if (!first) return first.error();
@@ -26,43 +30,48 @@ void core::kept_ended(std::uint64_t keeper, const exit_event& event) {
     keep_record* k = find_keeper(keeper);
     if (k == nullptr || k->current != event.id) return;
     k->current = process_id{};
-    const restart_decision decision =
-        k->resting ? restart_decision{} : k->rules.next(event.status, event.started, event.seen);
-    follow_decision(*k, decision);
-    const keep_handler handler = k->handler;
-    if (handler && !silent_) handler(event, decision);
+    follow(*k, event, k->resting ? restart_decision{} : k->rules.next(event.status, event.started, event.seen));
 }
 
-void core::follow_decision(keep_record& k, const restart_decision& decision) {
-    if (decision.what != restart_decision::action::restart) {
-        k.resting = true;
-        return;
-    }
+void core::kept_failed(std::uint64_t keeper, const error& why) {
+    keep_record* k = find_keeper(keeper);
+    if (k == nullptr) return;
+    k->current = process_id{};
+    exit_event event;
+    event.label = intern(command_access::parts_of(k->what).label);
+    stamp(event);
+    event.started = event.seen;
+    restart_decision decision = k->resting ? restart_decision{} : k->rules.next_after_failed_start(event.seen);
+    decision.failure = why;
+    follow(*k, event, decision);
+}
+
+// Whoever has a handler hears of every decision: what gave up in silence would be missed by nobody.
+void core::follow(keep_record& k, const exit_event& event, const restart_decision& decision) {
     const std::uint64_t id = k.id;
-    k.timer = after(Duration{decision.delay.count()}, [this, id] { start_kept(id); }, false);
+    if (decision.what == restart_decision::action::restart) {
+        k.timer = after(Duration{decision.delay.count()}, [this, id] { start_kept(id); }, false);
+    } else {
+        k.resting = true;
+    }
+    const keep_handler handler = k.handler;
+    if (handler && !silent_) handler(event, decision);
 }
 
 void core::start_kept(std::uint64_t keeper) {
     keep_record* k = find_keeper(keeper);
     if (k == nullptr) return;
     k->timer = 0;
-    const auto failed = [this, keeper] {
-        if (keep_record* kept = find_keeper(keeper)) {
-            kept->current = process_id{};
-            if (kept->resting) return;
-            follow_decision(*kept, kept->rules.next_after_failed_start(std::chrono::steady_clock::now()));
-        }
-    };
     const result<process_id> begun = begin(k->what, k->policy, {}, false);
-    if (!begun) return failed();
+    if (!begun) return kept_failed(keeper, begun.error());
     k->current = *begun;
     record* r = find(*begun);
     r->keeper = keeper;
-    r->started = [failed](result<process> outcome) {
+    r->started = [this, keeper](result<process> outcome) {
         if (outcome) {
             outcome->release();
         } else {
-            failed();
+            kept_failed(keeper, outcome.error());
         }
     };
 }

@@ -30,7 +30,7 @@ struct command_parts {
     std::optional<int> nice, oom_score;
     std::optional<std::uint32_t> umask;
     bool no_new_privileges = false, new_session = true, controlling_terminal = false;
-    bool private_tmp = false, as_sibling = false;
+    bool private_tmp = false, as_sibling = false, held = false;
     std::weak_ptr<core> group_core;
     std::uint64_t group_id = 0;  // 0: none
 };

@@ -8,6 +8,7 @@
 
 #include "kernel/files.hpp"
 #include "kernel/program.hpp"
+#include "kernel/socket.hpp"
 #include "kernel/users.hpp"
 
 namespace abide::detail {
@@ -137,6 +138,16 @@ result<void> connect(const command_parts& parts, prepared& out) {
     return {};
 }
 
+// A socket and no pipe: a byte for a reader that has died raises no signal in the program that we are a guest of.
+result<void> make_release(prepared& out) {
+    Result<std::pair<Fd, Fd>> ends = kernel::make_socket_pair(SOCK_STREAM);
+    if (!ends) return from_kernel(ends.error(), {});
+    out.request.hold.release_fd = ends->first.get();
+    out.request.owned.push_back(std::move(ends->first));
+    out.release = std::move(ends->second);
+    return {};
+}
+
 }  // namespace
 
 result<prepared> prepare(const command_parts& parts) {
@@ -167,8 +178,8 @@ result<prepared> prepare(const command_parts& parts) {
     request.hold.private_tmp = parts.private_tmp;
     request.hold.has_oom_score = parts.oom_score.has_value();
     request.hold.oom_score_adjust = parts.oom_score.value_or(0);
-    if (request.pid_variable && request.hold.needed()) {
-        return refused(ENOTSUP, "env_own_pid can't be had together with oom_score or private_tmp");
+    if (parts.held) {
+        if (result<void> made = make_release(out); !made) return made.error();
     }
     if (result<void> connected = connect(parts, out); !connected) return connected.error();
     return out;

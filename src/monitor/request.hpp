@@ -11,11 +11,12 @@
 
 namespace abide::detail {
 
-// What a command becomes: the request, and our ends of its pipes.
+// What a command becomes: the request, our ends of its pipes, and what lets it go when it is held.
 struct prepared {
     kernel::SpawnRequest request;
     std::array<std::shared_ptr<stream>, 3> streams;
     std::array<kernel::Fd, 3> pipes;
+    kernel::Fd release;
 };
 result<prepared> prepare(const command_parts& parts);
 

@@ -7,6 +7,14 @@
 
 namespace abide::detail {
 
+// The rule of exit_cause::asked, for every way in which a signal of ours gets to a process.
+void core::note_signal(record& r, int number, bool stops) {
+    if (number < 1 || number > 64) return;
+    r.sent_signals |= std::uint64_t{1} << (number - 1);
+    r.event.asked_signal = number;
+    r.asked_to_end |= stops || number == SIGTERM || number == SIGINT || number == SIGQUIT || number == SIGKILL;
+}
+
 result<void> core::signal(process_id id, int number, scope whom) {
     record* r = find(id);
     if (r == nullptr || r->now == phase::over || r->pid == 0) {
@@ -22,11 +30,7 @@ result<void> core::signal(process_id id, int number, scope whom) {
         sent = kernel::send_signal(r->pidfd.get(), number);
     }
     if (!sent) return from_kernel(sent.error(), {});
-    if (number >= 1 && number <= 64) {
-        r->sent_signals |= std::uint64_t{1} << (number - 1);
-        r->event.asked_signal = number;
-        r->asked_to_end |= number == SIGTERM || number == SIGINT || number == SIGQUIT || number == SIGKILL;
-    }
+    note_signal(*r, number, false);
     return {};
 }
 
@@ -77,6 +81,7 @@ void core::drop(process_id id) {
     record* r = find(id);
     if (r == nullptr) return;
     r->owned = false;
+    r->release.reset();  // nobody else could end its hold
     if (r->now == phase::over) return free_if_done(id);
     switch (r->policy) {
         case leave::kill:
@@ -93,6 +98,7 @@ process_id core::release(process_id id) {
     record* r = find(id);
     if (r == nullptr) return id;
     r->owned = false;
+    r->release.reset();
     free_if_done(id);
     return id;
 }

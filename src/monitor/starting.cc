@@ -4,6 +4,7 @@
 #include "kernel/clock.hpp"
 #include "kernel/process.hpp"
 #include "kernel/program.hpp"
+#include "kernel/socket.hpp"
 #include "monitor/core.hpp"
 #include "monitor/request.hpp"
 
@@ -26,6 +27,7 @@ result<process_id> core::begin(const command& what, leave policy, exit_handler h
     r.leads_session = parts.new_session;
     r.streams = std::move(ready->streams);
     r.pipes = std::move(ready->pipes);
+    r.release = std::move(ready->release);
     // What a failure will be called.
     r.failure.what = parts.executable.empty() ? parts.argv[0] : parts.executable;
     if (result<void> joined = begin_in_group(parts, r, ready->request); !joined) {
@@ -90,7 +92,10 @@ void core::pump_spawner() {
         if (r == nullptr) continue;
         switch (event.kind) {
             case kernel::SpawnEventKind::started: took_off(*r, std::move(event)); break;
-            case kernel::SpawnEventKind::held: break;
+            case kernel::SpawnEventKind::held:
+                r->holding = hold::held;
+                start_done(*r);
+                break;
             case kernel::SpawnEventKind::executed:
             case kernel::SpawnEventKind::failed: settle(*r, event); break;
         }
@@ -113,6 +118,7 @@ void core::took_off(record& r, kernel::SpawnEvent event) {
     }
     if (!r.pidfd) look_later();
     if (std::exchange(r.policy_due, false)) apply_policy(r);
+    end_if_late(r);
     if (r.ladder.next < r.ladder.steps.size() && r.ladder.timer == 0) climb(r.id);
 }
 
@@ -129,25 +135,40 @@ void core::lost_number(pid_t pid) {
 }
 
 void core::settle(record& r, const kernel::SpawnEvent& event) {
-    --starting_;
-    if (event.kind == kernel::SpawnEventKind::failed) {
-        r.failed = true;
+    const bool failed = event.kind == kernel::SpawnEventKind::failed;
+    if (failed) {
         r.failure.what = "can't start " + r.failure.what;
         r.failure.stage = static_cast<start_stage>(static_cast<int>(event.stage) + 1);
         r.failure.number = event.err;
-        const bool counted = r.now != phase::over;
-        if (counted && !r.muted) --watched_;
-        for (auto& stream : r.streams) stream.reset();
-        // A child that came to be is reaped like any other, but nobody is told.
-        if (event.pid != 0) {
-            failed_ += counted ? 1 : 0;
-        } else {
-            r.now = phase::over;
-            r.told = true;
-            const std::uint64_t group = std::exchange(r.group, 0);
-            if (group != 0) member_left(group);
-        }
-    } else if (r.now == phase::starting) {
+    }
+    if (r.holding != hold::none) {
+        // Its start was told when it was held, so its end will be, too.
+        r.holding = failed ? hold::failed : hold::executed;
+        return;
+    }
+    if (failed) start_failed(r);
+    start_done(r);
+}
+
+void core::start_failed(record& r) {
+    r.failed = true;
+    const bool counted = r.now != phase::over;
+    if (counted && !r.muted) --watched_;
+    for (auto& stream : r.streams) stream.reset();
+    // A child that came to be is reaped like any other, but nobody is told.
+    if (r.pid != 0) {
+        failed_ += counted ? 1 : 0;
+        return;
+    }
+    r.now = phase::over;
+    r.told = true;
+    const std::uint64_t group = std::exchange(r.group, 0);
+    if (group != 0) member_left(group);
+}
+
+void core::start_done(record& r) {
+    --starting_;
+    if (!r.failed && r.now == phase::starting) {
         r.now = phase::running;
         attach_streams(r);
     }
@@ -155,6 +176,24 @@ void core::settle(record& r, const kernel::SpawnEvent& event) {
         outcomes_.push_back(r.id);
         bell_.ring();
     }
+}
+
+result<void> core::release_hold(process_id id) {
+    record* r = find(id);
+    const error ended{start_stage::none, ESRCH, "the process has ended"};
+    if (r == nullptr || r->now == phase::over) return ended;
+    if (r->holding == hold::none || r->holding == hold::executed) {
+        return error{start_stage::none, EINVAL, "the process is not held"};
+    }
+    if (r->holding == hold::held) {
+        if (!kernel::send_some(r->release.get(), &kernel::kHoldGo, 1)) return ended;
+        r->holding = hold::let_go;
+    }
+    for (pump_spawner(); r->holding == hold::let_go; pump_spawner()) {
+        const std::array<int, 1> outcome{spawner_->fd()};
+        static_cast<void>(kernel::wait_readable(outcome, kNever));
+    }
+    return r->holding == hold::executed ? result<void>{} : result<void>(r->failure);
 }
 
 result<process> core::adopt(int pidfd, leave policy, exit_handler handler, std::string_view label) {

@@ -125,14 +125,17 @@ class command {
     /// Member of this group from its first instruction.  The group must belong to the same monitor.
     ABIDE_API command& member_of(const class group& where);
 
-    /// -1000 to 1000.  This and private_tmp() need the helper program abide-hold (monitor_options::hold_program),
-    /// since a process that still shares its parent's memory may not do them.
+    /// -1000 to 1000.  This, private_tmp() and held() need the helper program abide-hold
+    /// (monitor_options::hold_program), since a process that still shares its parent's memory may not do them.
     ABIDE_API command& oom_score(int adjust);
     /// A mount namespace with its own /tmp and /var/tmp.
     ABIDE_API command& private_tmp(bool on = true);
     /// Child of our parent instead of ours (CLONE_PARENT): our own death changes nothing for it.  Its end is then told
     /// as for an adopted process.
     ABIDE_API command& as_sibling(bool on = true);
+    /// Sets up everything and then waits before the exec: that is when spawn() returns, and when spawn_async() tells.
+    /// process::release_hold() executes the program; it never runs when the handle goes before.  Not with keep().
+    ABIDE_API command& held(bool on = true);
 
   private:
     friend struct command_access;

@@ -57,7 +57,10 @@ ABIDE_API std::string to_string(const exit_status& status);
 enum class exit_cause : std::uint8_t {
     unknown,  ///< the status is unknown and nobody here asked
     itself,   ///< it returned or called exit, or a fault of its own (SIGSEGV, SIGABRT, ...) ended it
-    asked,    ///< this monitor had sent a signal: signal(), kill(), stop(), its group, or a destructor policy
+    asked,    ///< this monitor wanted it: it died of a signal that this monitor sent to it or to its group; or it
+              ///< exited after a stop() or leave policy, its own or its group's, whatever the signals of that, or after
+              ///< a signal() of SIGTERM, SIGINT, SIGQUIT or SIGKILL, which mean an end.  Others don't: what exits after
+              ///< a signal(SIGHUP) does so by `itself`
     oom,      ///< SIGKILL, and its control group counted an out-of-memory kill meanwhile
     outside,  ///< a signal that this monitor did not send
 };

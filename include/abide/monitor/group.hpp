@@ -23,8 +23,9 @@ enum class group_tier : std::uint8_t {
 ABIDE_API const char* to_string(group_tier tier) noexcept;
 
 /// Made by monitor::make_group(); processes join it by command::member_of().  Move-only, on the monitor's thread.  When
-/// it is destroyed, `kill` and `terminate_then_kill` end all members, `wait` blocks until nobody is left, `detach`
-/// leaves them (and a control group, then, behind).
+/// it is destroyed, `kill` and `terminate_then_kill` end all members without blocking as long as the monitor lives,
+/// whose dispatch() goes on with it; `wait` blocks until nobody is left, `detach` leaves them (and a control group,
+/// then, behind).  on_empty() is not called any more.
 class [[nodiscard]] group {
   public:
     group() noexcept = default;
@@ -49,8 +50,10 @@ class [[nodiscard]] group {
     /// Begins to climb down a ladder for all members; dispatch() goes on with it, and stops when the group is empty.
     /// stop_step::whom does not matter.
     ABIDE_API result<void> stop(stop_ladder ladder = default_ladder());
-    /// Stops all members where they are, or lets them go on.  In the tier `session` by SIGSTOP and SIGCONT.
-    ABIDE_API result<void> freeze();
+    /// Stops all members where they are, and returns when they stand still, or at the deadline: then ETIMEDOUT, which
+    /// takes nothing back (one in an uninterruptible sleep stops when it wakes).  In the tier `session` by SIGSTOP.
+    ABIDE_API result<void> freeze(deadline until = within(std::chrono::seconds(1)));
+    /// Lets them go on.  In the tier `session` by SIGCONT.
     ABIDE_API result<void> thaw();
     /// Writes a file of the control group, such as {"pids.max", "100"}.  ENOTSUP in the tier `session`, ENOENT when the
     /// controller is not there.

@@ -119,6 +119,12 @@ class [[nodiscard]] process {
     [[nodiscard]] ABIDE_API exit_awaiter exited();
     /// Replaces the handler of a process that runs.
     ABIDE_API void on_exit(exit_handler handler);
+    /// It was started by a command that is held(), and waits for release_hold().
+    [[nodiscard]] ABIDE_API bool held() const;
+    /// Executes the program of a process that is held, and returns when that has succeeded or failed, as spawn() does;
+    /// the error has the stage and errno.  Since its start was told, its end is told in any case: 125 after a failed
+    /// exec.  EINVAL: it is not held; ESRCH: it has ended.
+    ABIDE_API result<void> release_hold();
     /// Gives the process to the monitor, which keeps the leave policy until its own end.
     ABIDE_API process_id release();
 

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include <abide/monitor/exit.hpp>
@@ -35,6 +36,8 @@ struct restart_decision {
     };
     action what = action::rest;
     std::chrono::nanoseconds delay{};
+    /// monitor::keep() only: it could not be started, and why.  A restart_policy leaves it empty.
+    std::optional<error> failure{};
 };
 
 /// Rules and what happened so far.  A value without clocks, descriptors or threads: the same calls give the same

@@ -213,6 +213,27 @@ TEST_F(CgroupTest, ChildrenOfAFrozenGroupBlockNobody) {
     EXPECT_TRUE(bench.outcomes[frozen.back()].executed);
 }
 
+// Born frozen, it still shares our table, and nothing but its death tells that it won't any more.
+TEST_F(CgroupTest, ADeathBeforeTheFirstCallIsFoundWithoutWatches) {
+    Result<Fd> leaf = tree_->make_leaf("api", "r1.main");
+    if (!cgroup_freeze(leaf->get(), true)) GTEST_SKIP() << "no freezer";
+    const pid_t tester = ::fork();
+    if (tester == 0) {
+        SpawnBench bench;
+        if (!take_all_watches()) ::_exit(2);
+        SpawnRequest request = command({"true"});
+        request.cgroup_fd = leaf->get();
+        Outcome& o = bench.outcomes[bench.start(std::move(request))];
+        if (!bench.until_polling([&] { return o.started; })) ::_exit(3);
+        bench.until_polling([&] { return o.settled(); }, milliseconds(100));
+        if (o.settled() || !send_signal(o.pidfd.get(), SIGKILL)) ::_exit(4);
+        ::_exit(bench.until_polling([&] { return o.settled(); }, seconds(5)) && o.failed ? 0 : 5);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(tester, &status, 0), tester);
+    EXPECT_EQ(status, 0) << WEXITSTATUS(status);
+}
+
 TEST_F(CgroupTest, ListsLeavesAndIsFoundAgain) {
     ASSERT_TRUE(tree_->make_leaf("app/web@1", "r1.main"));
     ASSERT_TRUE(tree_->make_leaf("app/web@1", "r2.main"));

@@ -4,9 +4,17 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <array>
+#include <cerrno>
+#include <cstddef>
 #include <cstdlib>
+#include <iterator>
 #include <map>
 #include <string>
 #include <vector>
@@ -14,6 +22,7 @@
 #include "kernel/clock.hpp"
 #include "kernel/files.hpp"
 #include "kernel/process.hpp"
+#include "kernel/program.hpp"
 #include "kernel/spawn.hpp"
 
 namespace abide::kernel {
@@ -74,6 +83,17 @@ class SpawnBench {
             if (mono_now() >= deadline) return false;
             const auto ready = epoll->wait(deadline);
             if (ready && !ready->empty()) take(spawner->drain());
+        }
+        return true;
+    }
+    // The same without an epoll of our own, where no watch can be had.
+    template <class Condition>
+    bool until_polling(Condition done, Duration bound = seconds(10)) {
+        const std::array<int, 1> news{spawner->fd()};
+        const Mono deadline = mono_now() + bound;
+        while (!done()) {
+            if (mono_now() >= deadline) return false;
+            if (wait_readable(news, deadline).value_or(false)) take(spawner->drain());
         }
         return true;
     }
@@ -149,6 +169,18 @@ inline std::vector<Way> all_ways() {
               .without_close_range = true,
               .without_into_cgroup = true,
               .without_clone_pidfd = true}}};
+}
+
+// From now on epoll_ctl(2) says ENOSPC in this process, as it does when all watches of its user are taken.
+inline bool take_all_watches() {
+    sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_epoll_ctl, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSPC),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const sock_fprog program{static_cast<unsigned short>(std::size(filter)), filter};
+    return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
 // A folder that is removed at the end.

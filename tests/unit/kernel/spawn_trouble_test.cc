@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -272,6 +273,41 @@ TEST(SpawnAlone, NoLeakOverManySpawns) {
         EXPECT_EQ(count(), with_spawner);
     }
     EXPECT_EQ(count(), before);
+}
+
+// In a process of its own.  0: all outcomes were told.
+int outcomes_without_watches(SpawnerOptions options) {
+    const Result<Fd> program = open_file(ABIDE_BIN_DIR "/abide-hold", O_PATH);
+    if (!program) return 2;
+    options.hold_program = program->get();
+    Result<Pipe> release = make_pipe();
+    SpawnBench bench(options);
+    if (!take_all_watches()) return 3;
+    for (int i = 0; i < 20; ++i) bench.start(command({i % 2 == 0 ? "/nonexistent" : "true"}));
+    SpawnRequest held = command({"true"});
+    held.hold.release_fd = release->read.get();
+    const std::uint64_t last = bench.start(std::move(held));
+    if (!bench.until_polling([&] { return bench.outcomes[last].held; })) return 4;
+    if (!write_all(release->write.get(), &kHoldGo, 1)) return 5;
+    const auto settled = [](const auto& o) { return o.second.settled(); };
+    if (!bench.until_polling([&] { return std::ranges::all_of(bench.outcomes, settled); })) return 6;
+    for (const auto& [token, o] : bench.outcomes) {
+        if (token % 2 == 1 && token != last ? o.err != ENOENT : !o.executed) return 7;
+    }
+    // And then there is nothing to look at any more.
+    bench.take(bench.spawner->drain());
+    const std::array<int, 1> news{bench.spawner->fd()};
+    return wait_readable(news, mono_now() + milliseconds(100)).value_or(true) ? 8 : 0;
+}
+
+TEST(SpawnAlone, OutcomesAreKnownWithoutWatches) {
+    for (const Way& way : all_ways()) {
+        const pid_t tester = ::fork();
+        if (tester == 0) ::_exit(outcomes_without_watches(way.options));
+        int status = 0;
+        ASSERT_EQ(::waitpid(tester, &status, 0), tester);
+        EXPECT_EQ(status, 0) << way.name << " " << (WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+    }
 }
 
 TEST(SpawnAlone, NoProcessToBeHadIsAFailureOfTheClone) {

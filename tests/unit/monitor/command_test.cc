@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <new>
+#include <optional>
 
 #include "fixture.hpp"
 
@@ -30,6 +31,9 @@ __attribute__((noinline)) void operator delete(void* memory, std::size_t) noexce
 namespace abide {
 namespace {
 
+class Command : public EachTier {};
+INSTANTIATE_TEST_SUITE_P(Tier, Command, kTiers, tier_name);
+
 // Standard output and error of a command that is run to its end.
 std::string output_of(monitor& m, command what) {
     auto p = m.spawn(what.out(stdio::buffer()).err(stdio::to_output()), leave::kill);
@@ -39,8 +43,7 @@ std::string output_of(monitor& m, command what) {
     return p->take_output(1);
 }
 
-TEST(Command, Arguments) {
-    monitor m = make();
+TEST_P(Command, Arguments) {
     EXPECT_EQ(output_of(m, command("printf").arg("%s|").args({"a b", "", "c"})), "a b||c|");
     EXPECT_EQ(output_of(m, command("other-name", {"-c", "echo $0"}).executable("/bin/sh")), "other-name\n");
     const command once = shell("echo same");
@@ -49,8 +52,7 @@ TEST(Command, Arguments) {
     EXPECT_EQ(output_of(m, once) + output_of(m, copy), "same\nsame\n");
 }
 
-TEST(Command, Environment) {
-    monitor m = make();
+TEST_P(Command, Environment) {
     ::setenv("ABIDE_TEST_INHERITED", "yes", 1);
     EXPECT_EQ(output_of(m, shell("echo $ABIDE_TEST_INHERITED").env("OTHER", "x")), "yes\n");
     EXPECT_EQ(output_of(m, shell("echo $ABIDE_TEST_INHERITED.").env_remove("ABIDE_TEST_INHERITED")), ".\n");
@@ -58,8 +60,7 @@ TEST(Command, Environment) {
     EXPECT_EQ(output_of(m, shell("[ $LISTEN_PID = $$ ] && echo same").env_own_pid("LISTEN_PID")), "same\n");
 }
 
-TEST(Command, TaskAttributes) {
-    monitor m = make();
+TEST_P(Command, TaskAttributes) {
     EXPECT_EQ(output_of(m, command("/bin/pwd").directory("/usr/bin")), "/usr/bin\n");
     EXPECT_EQ(output_of(m, shell("umask").umask(027)), "0027\n");
     EXPECT_EQ(output_of(m, shell("ulimit -n").limit(RLIMIT_NOFILE, 77, 88)), "77\n");
@@ -71,9 +72,8 @@ TEST(Command, TaskAttributes) {
     EXPECT_EQ(signals, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
 }
 
-TEST(Command, UsersAndCapabilities) {
+TEST_P(Command, UsersAndCapabilities) {
     if (::geteuid() != 0) GTEST_SKIP() << "needs root";
-    monitor m = make();
     EXPECT_EQ(output_of(m, shell("id -u; id -g; id -G").user("daemon").supplementary_groups({5, 6})), "1\n1\n1 5 6\n");
     EXPECT_EQ(output_of(m, shell("id -g").user("12345").with_group("6")), "6\n");
     EXPECT_EQ(output_of(m, shell("grep CapEff /proc/self/status").user("daemon").capabilities({"net_bind_service"})),
@@ -83,20 +83,66 @@ TEST(Command, UsersAndCapabilities) {
     EXPECT_NE(p.error().message().find("no-such-user"), std::string::npos);
 }
 
-TEST(Command, ThroughTheHoldProgram) {
+TEST_P(Command, ThroughTheHoldProgram) {
     if (::geteuid() != 0) GTEST_SKIP() << "needs root";
-    monitor_options options;
+    monitor_options options = with_tier(GetParam());
     options.hold_program = ABIDE_BIN_DIR "/abide-hold";
-    monitor m = make(options);
+    m = make(options);
     EXPECT_EQ(output_of(m, shell("cat /proc/self/oom_score_adj").oom_score(321)), "321\n");
     EXPECT_EQ(output_of(m, shell("ls -A /tmp").private_tmp()), "");
+    EXPECT_EQ(output_of(m, shell("[ $LISTEN_PID = $$ ] && cat /proc/self/oom_score_adj")
+                               .env_own_pid("LISTEN_PID")
+                               .oom_score(100)
+                               .private_tmp()),
+              "100\n");
     options.hold_program = "/nonexistent";
     monitor without = make(options);
     EXPECT_FALSE(without.spawn(shell("true").oom_score(1), leave::kill));
 }
 
-TEST(Command, DescriptorsAreExactlyThoseNamed) {
-    monitor m = make();
+TEST_P(Command, ControllingTerminal) {
+    const int ours = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    ASSERT_GE(ours, 0);
+    ASSERT_EQ(::grantpt(ours) + ::unlockpt(ours), 0);
+    const int theirs = ::open(::ptsname(ours), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    ASSERT_GE(theirs, 0);
+    const command what = shell("(: </dev/tty) 2>/dev/null && echo has || echo lacks").in(stdio::descriptor(theirs));
+    EXPECT_EQ(output_of(m, command(what).controlling_terminal()), "has\n");
+    EXPECT_EQ(output_of(m, what), "lacks\n");
+    EXPECT_FALSE(m.spawn(command(what).controlling_terminal().new_session(false), leave::kill));
+    ::close(ours);
+    ::close(theirs);
+}
+
+// The monitor lives in a process of its own, so that its parent is us: we reap what it starts as its sibling.
+int monitor_of_a_sibling(tier which) {
+    ::alarm(20);
+    monitor m = make(with_tier(which));
+    auto p = m.spawn(shell("sleep 0.2; exit 7").as_sibling(), leave::kill);
+    if (m.tier() == tier::sigchld) return !p && p.error().number == ENOTSUP ? 0 : 1;
+    if (!p) return 2;
+    if (parent_of(p->pid()) != ::getppid()) return 3;
+    if (!until(m, [&] { return !p->running(); }, 10s)) return 4;
+    if (m.tier() == tier::pidfd) return p->exit()->status.how == ended::unknown ? 0 : 5;
+    return p->exit()->status.code() == 7 && p->exit()->status.source == exit_source::exit_info ? 0 : 6;
+}
+
+TEST_P(Command, AsSibling) {
+    const pid_t child = ::fork();
+    if (child == 0) ::_exit(monitor_of_a_sibling(GetParam()));
+    std::optional<int> status;
+    bool sibling = m.tier() == tier::sigchld;  // then there is none
+    while (!status || !sibling) {
+        int some = 0;
+        const pid_t pid = ::waitpid(-1, &some, __WALL);
+        ASSERT_GT(pid, 0) << "its sibling was not our child";
+        if (pid == child) status = some;
+        sibling |= pid != child && WIFEXITED(some) && WEXITSTATUS(some) == 7;
+    }
+    EXPECT_EQ(*status, 0) << WEXITSTATUS(*status);
+}
+
+TEST_P(Command, DescriptorsAreExactlyThoseNamed) {
     const int extra = ::open("/etc/passwd", O_RDONLY);  // not close-on-exec
     EXPECT_EQ(output_of(m, shell("ls /proc/$$/fd; true").in(stdio::null())), "0\n1\n2\n");
     EXPECT_EQ(output_of(m, shell("head -c 4 <&7").descriptor(extra, 7)), "root");
@@ -116,23 +162,22 @@ TEST(Command, DescriptorsAreExactlyThoseNamed) {
     EXPECT_TRUE(p->wait(within(5s))->status.success());
 }
 
-TEST(Command, ReservedDescriptorsDoTheSame) {
+TEST_P(Command, ReservedDescriptorsDoTheSame) {
     // In a program of its own: it fills the low numbers.
     const pid_t child = ::fork();
     if (child == 0) {
-        monitor_options options;
+        monitor_options options = with_tier(GetParam());
         options.reserve_low_descriptors = true;
-        result<monitor> m = monitor::create(options);
-        if (!m) ::_exit(1);
-        ::_exit(output_of(*m, shell("ls /proc/$$/fd; true").in(stdio::null())) == "0\n1\n2\n" ? 0 : 2);
+        result<monitor> own = monitor::create(options);
+        if (!own) ::_exit(1);
+        ::_exit(output_of(*own, shell("ls /proc/$$/fd; true").in(stdio::null())) == "0\n1\n2\n" ? 0 : 2);
     }
     int status = -1;
     ::waitpid(child, &status, 0);
     EXPECT_EQ(status, 0);
 }
 
-TEST(Command, FilesAndErrors) {
-    monitor m = make();
+TEST_P(Command, FilesAndErrors) {
     const std::string path = testing::TempDir() + "abide-monitor-output";
     ASSERT_TRUE(m.spawn(shell("echo one").out(stdio::file(path)), leave::wait));
     ASSERT_TRUE(m.spawn(shell("echo two >&2").out(stdio::file(path, true)).err(stdio::to_output()), leave::wait));

@@ -47,6 +47,14 @@ bool until(monitor& m, Condition holds, std::chrono::nanoseconds bound = 20s) {
     return true;
 }
 
+// Starts a script that says a word when its traps are set, and waits for the word.
+inline result<process> start_ready(monitor& m, command what, leave policy) {
+    result<process> p = m.spawn(what.out(stdio::buffer()), policy);
+    EXPECT_TRUE(p) << (p ? "" : p.error().message());
+    EXPECT_TRUE(p && until(m, [&] { return !p->take_output(1).empty(); }));
+    return p;
+}
+
 inline void nap(std::chrono::nanoseconds time) {
     std::this_thread::sleep_for(time);
 }
@@ -58,6 +66,14 @@ inline char state_of(int pid) {
     std::getline(file, text);
     const std::size_t close = text.rfind(')');
     return close == std::string::npos || close + 2 >= text.size() ? '\0' : text[close + 2];
+}
+// 0: no such process.
+inline int parent_of(int pid) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/status");
+    for (std::string line; std::getline(file, line);) {
+        if (line.starts_with("PPid:")) return std::stoi(line.substr(5));
+    }
+    return 0;
 }
 inline bool is_gone(int pid) {
     const char state = state_of(pid);

@@ -143,3 +143,28 @@ def test_a_part_that_is_called_by_hand_says_so():
                                   timeout=20, stdin=subprocess.DEVNULL, check=False)
             assert 0 < done.returncode < 126 and done.stderr.count("\n") == 1, (name, third, done)
             assert done.stderr.startswith("abide"), "the shell's word, not the program's"
+
+
+def test_analyze_for_programs():
+    with instance(CALM) as one:
+        blame = json.loads(one.ok("--json", "analyze"))
+        assert [row["service"] for row in blame] == ["calm"] and blame[0]["took_ns"] > 0 and blame[0]["failed"] is False, blame
+        chain = json.loads(one.ok("--json", "analyze", "critical-chain"))
+        assert (chain[0]["type"], chain[0]["service"]) == ("abide.service.ready", "calm"), chain
+        assert chain[-1]["at_ns"] == 0 and chain[0]["at_ns"] >= chain[0]["took_ns"], chain
+
+
+def test_words_of_logs():
+    toml = '[services.loud]\nkind = "task"\ncommand = ["seq", "9"]\n[services.quiet]\ncommand = ["sleep", "1000"]\nlog = "none"\n'
+    with instance(toml) as one:
+        until(lambda: len(one.ok("logs", "loud").splitlines()) == 9)
+        for number in ("-5", "x", "", "1e3"):
+            wrong = one.run("logs", "-n", number)
+            assert wrong.returncode == 2 and f"--lines {number}" in wrong.stderr and not wrong.stdout, wrong
+        assert one.ok("logs", "-n", "0") == ""
+        later = one.run("logs", "--since", "2999-01-01")
+        assert (later.returncode, later.stdout, later.stderr) == (0, "", ""), later
+        assert one.run("logs", "--since", "2999-13-01").returncode == 2
+        quiet = one.run("logs", "quiet")
+        assert quiet.returncode == 0 and not quiet.stdout and 'quiet has no log: the configuration says log = "none"' in quiet.stderr
+        assert one.run("logs", "loud").stderr == ""

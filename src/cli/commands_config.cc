@@ -165,8 +165,10 @@ CommandResult add_command(Context& context, const std::string& file) {
     auto places = context.places();
     if (!places) return std::unexpected(places.error());
     RealFiles files;
-    auto text = file == "-" ? kernel::read_all(kStandardInput, limits::kConfigFileBytes) : files.read(file);
-    if (!text) return fail(ErrorKind::usage, file + ": " + text.error().what);
+    // Named by the caller, it may as well be a pipe: /dev/fd/63 of a shell's <(...).
+    auto text = file == "-" ? kernel::read_all(kStandardInput, limits::kConfigFileBytes)
+                            : kernel::read_file(file, limits::kConfigFileBytes);
+    if (!text) return std::unexpected(Error{ErrorKind::usage, text.error().what, text.error().err, {}});
     const config::Loaded loaded =
         config::load_text(file == "-" ? "standard input" : file, std::move(*text), files, load_context(*places));
     tell(context, loaded.diagnostics);

@@ -11,11 +11,24 @@
 
 namespace abide::cli {
 
+namespace {
+
+// Only the reason: who shows it names the file.
+Error reason_of(const Error& error, const std::string& path) {
+    std::string what = error.what;
+    if (error.err != 0)
+        what = error_text(error.err);
+    else if (what.starts_with(path))
+        what.erase(0, what.find_first_not_of(": ", path.size()));
+    const bool missing = error.err == ENOENT || error.err == ENOTDIR;
+    return {missing ? ErrorKind::not_found : error.kind, std::move(what), 0, error.advice};
+}
+
+}  // namespace
+
 Result<std::string> RealFiles::read(const std::string& path) {
-    auto text = kernel::read_file(path, limits::kConfigFileBytes);
-    if (!text && (text.error().err == ENOENT || text.error().err == ENOTDIR)) {
-        text.error().kind = ErrorKind::not_found;
-    }
+    auto text = kernel::read_regular_file(path, limits::kConfigFileBytes, kernel::LastLink::follow);
+    if (!text) return std::unexpected(reason_of(text.error(), path));
     return text;
 }
 
@@ -24,10 +37,10 @@ Result<std::vector<std::string>> RealFiles::list(const std::string& directory, s
     const auto folder = kernel::open_directory(directory);
     if (!folder) {
         if (folder.error().err == ENOENT || folder.error().err == ENOTDIR) return out;
-        return std::unexpected(folder.error());
+        return std::unexpected(reason_of(folder.error(), directory));
     }
     auto names = kernel::list_directory(folder->get(), limits::kConfigFiles * 4);
-    if (!names) return std::unexpected(names.error());
+    if (!names) return std::unexpected(reason_of(names.error(), directory));
     for (const std::string& name : *names) {
         if (name.ends_with(suffix) && !name.starts_with('.')) out.push_back(directory + "/" + name);
     }

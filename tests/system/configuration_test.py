@@ -143,3 +143,41 @@ def test_a_running_instance_keeps_what_it_has():
             one.config.write_text(text)
             assert one.run("reload-config").returncode in (2, 7)
             assert one.status("calm")["pid"] == pid
+
+
+def test_what_is_no_file_is_refused_at_once():
+    """A FIFO would be waited for; `check` and `up` say what is wrong with it, and name it once."""
+    cases = (("abide.toml", None), ("a.env", CALM + 'environment-file = ["a.env"]\n'), ("more.toml", 'include = ["more.toml"]\n' + CALM))
+    for name, toml in cases:
+        one = Instance(toml or "")
+        try:
+            fifo = one.folder / name
+            fifo.unlink(missing_ok=True)
+            os.mkfifo(fifo)
+            for words in (("check",), ("up", "--detach")):
+                result = one.run(*words, timeout=10)
+                line = result.stderr.splitlines()[0]
+                assert result.returncode == 2 and "not a regular file" in line and line.count(str(fifo)) == 1, result
+        finally:
+            one.close()
+
+
+def test_the_null_device_is_an_empty_file():
+    one = Instance('include = ["/dev/null"]\n' + CALM + 'environment-file = ["/dev/null"]\n')
+    try:
+        assert "1 service" in one.ok("check")
+    finally:
+        one.close()
+
+
+def test_what_cannot_be_read_says_why():
+    one = Instance(CALM + 'environment-file = ["a.env"]\n')
+    try:
+        loop = one.folder / "a.env"
+        loop.symlink_to("a.env")
+        text = refused(one, "abide.toml:3:", "Too many levels of symbolic links")
+        assert text.count(str(loop)) == 1, text
+        result = one.run("add", str(loop))
+        assert result.returncode == 2 and "Too many levels" in result.stderr and result.stderr.count(str(loop)) == 1, result
+    finally:
+        one.close()

@@ -181,3 +181,14 @@ def test_what_cannot_be_read_says_why():
         assert result.returncode == 2 and "Too many levels" in result.stderr and result.stderr.count(str(loop)) == 1, result
     finally:
         one.close()
+
+
+def test_names_of_our_own_files():
+    with instance(CALM) as one:
+        for name in ("supervisor.log", "event-ids"):
+            toml = f'[services."{name}"]\ncommand = ["true"]\n'
+            added = one.run("add", "-", stdin=toml)
+            assert added.returncode == 2 and name in added.stderr and "Abide's own" in added.stderr, added
+            one.config.write_text(CALM + toml)
+            refused(one, "abide.toml:3:", "Abide's own")
+            assert one.run("reload-config").returncode == 2

@@ -8,6 +8,7 @@
 #include "core/graph.hpp"
 #include "kernel/files.hpp"
 #include "kernel/users.hpp"
+#include "model/codec.hpp"
 
 namespace abide::cli {
 
@@ -67,6 +68,23 @@ config::Loaded load_files(const Places& places, const std::vector<std::string>& 
 
 void tell(Context& context, const std::vector<config::Diagnostic>& diagnostics) {
     for (const config::Diagnostic& one : diagnostics) context.note(config::format(one));
+}
+
+std::vector<control::Change> changes_to_come(Client& client, const Places& places) {
+    if (places.forced_socket) return {};
+    const config::Loaded loaded = load_files(places, {places.configuration});
+    if (!loaded.ok) return {};
+    control::ConfigurationRequest request;
+    model::encode(request.configuration, loaded.configuration);
+    auto reply = client.call<control::ChangesReply>(control::Method::plan, request);
+    return reply ? std::move(reply->changes) : std::vector<control::Change>{};
+}
+
+bool is_in_files(const Places& places, std::string_view name) {
+    if (places.forced_socket) return false;
+    const config::Loaded loaded = load_files(places, {places.configuration});
+    return std::ranges::find(loaded.configuration.services, name, &model::ServiceSpec::name) !=
+           loaded.configuration.services.end();
 }
 
 Result<config::Loaded> load_instance(Context& context, const Places& places) {

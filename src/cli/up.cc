@@ -148,6 +148,8 @@ CommandResult join(Context& context, const Places& places, const UpOptions& opti
     Client client(places.control);
     // The first statuses of a new manager are the journal's; this it answers when it has looked at each process.
     (void)client.call<control::GenerationReply>(control::Method::generation, control::Nothing{});
+    if (!changes_to_come(client, places).empty())
+        context.note("abide: the configuration has changed: see `abide plan`, `abide reload-config`");
     std::vector<std::string> names = options.names;
     if (names.empty()) {
         const auto services = all_services(client);

@@ -192,3 +192,17 @@ def test_names_of_our_own_files():
             one.config.write_text(CALM + toml)
             refused(one, "abide.toml:3:", "Abide's own")
             assert one.run("reload-config").returncode == 2
+
+
+def test_up_tells_of_files_that_have_changed():
+    with instance(CALM) as one:
+        assert "configuration" not in one.up().stderr
+        one.config.write_text(CALM + '[services.new]\ncommand = ["sleep", "1000"]\n')
+        again = one.up()
+        assert again.returncode == 0 and again.stderr.count("abide plan") == 1 and len(again.stderr.splitlines()) == 1, again
+        for words in (("start", "new"), ("up", "--detach", "new")):
+            unknown = one.run(*words)
+            assert unknown.returncode == 3 and "abide reload-config" in unknown.stderr.splitlines()[-1], unknown
+        assert "reload-config" not in one.run("start", "nobody").stderr
+        one.ok("reload-config")
+        assert "configuration" not in one.up().stderr

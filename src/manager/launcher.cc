@@ -32,6 +32,22 @@ constexpr std::size_t kManyUnderWay = 16, kMostAtOnce = 128;
 // Of our own and of clients; and of one service, while it starts.
 constexpr std::size_t kOwnDescriptors = 1024, kDescriptorsAService = 8;
 
+// What the child was about to use when it failed: " /srv/app", " nofile=65536 nproc=100".
+std::string object_of(kernel::SpawnStage stage, const model::ServiceSpec& spec, const model::InstanceSpec& instance) {
+    if (stage == kernel::SpawnStage::directory)
+        return " " + (spec.directory.empty() ? instance.directory : std::string(spec.directory.value()));
+    std::string out;
+    if (stage != kernel::SpawnStage::limits) return out;
+    for (const model::ResourceLimit& limit : spec.limits.or_default().resources) {
+        const Result<kernel::ResourceLimitValue> ours = kernel::get_limit(limit.resource);
+        // The kernel refuses to raise a limit; of several the one at fault is among those.
+        if (ours && limit.hard <= ours->hard) continue;
+        out += " " + std::string(kernel::limit_name(limit.resource)) + "=";
+        out += limit.hard == UINT64_MAX ? std::string("unlimited") : std::to_string(limit.hard);
+    }
+    return out;
+}
+
 bool runs_helper(Role role) {
     return role == Role::container_create || role == Role::container_delete;
 }
@@ -318,7 +334,9 @@ std::string Launcher::failure(SpawnId spawn, const kernel::SpawnEvent& event) co
         command_of(uses_.engine.spec_of(*owner.run), owner.process->role, owner.process->step);
     const std::string program =
         command == nullptr || command->argv.empty() ? std::string{} : " of " + command->argv.front();
-    std::string what = std::string(kernel::spawn_stage_name(event.stage)) + program + ": " + std::strerror(event.err);
+    std::string what = std::string(kernel::spawn_stage_name(event.stage)) +
+                       object_of(event.stage, uses_.engine.spec_of(*owner.run), uses_.engine.instance().spec) +
+                       program + ": " + std::strerror(event.err);
     complain(owner.service->name + ": " + what);
     return what;
 }

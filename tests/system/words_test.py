@@ -168,3 +168,14 @@ def test_words_of_logs():
         quiet = one.run("logs", "quiet")
         assert quiet.returncode == 0 and not quiet.stdout and 'quiet has no log: the configuration says log = "none"' in quiet.stderr
         assert one.run("logs", "loud").stderr == ""
+
+
+def test_a_start_that_fails_names_what_it_failed_of():
+    toml = '[services.there]\ncommand = ["sleep", "1"]\ndirectory = "/nonexistent"\nrestart = "never"\n' \
+           '[services.many]\ncommand = ["sleep", "1"]\nlimits = { nofile = "100T", core = 0 }\nrestart = "never"\n'
+    with instance(toml, up=False) as one:
+        assert one.up().returncode == 1
+        until(lambda: one.state("there") == "failed" and one.state("many") == "failed")
+        assert "directory /nonexistent of sleep: No such file" in one.ok("why", "there"), one.ok("why", "there")
+        why = one.ok("why", "many")
+        assert f"limits nofile={100 << 40} of sleep: Operation not permitted" in why and "core" not in why, why

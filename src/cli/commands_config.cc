@@ -133,8 +133,11 @@ CommandResult check_command(Context& context, const std::vector<std::string>& fi
     auto places = context.places(files.empty());
     if (!places) return std::unexpected(places.error());
     std::vector<std::string> entries = files.empty() ? std::vector{places->configuration} : files;
+    // The configuration of a user or of the system may be in services/*.toml alone, or not be there yet.
+    const bool may_be_missing = files.empty() && places->mode != config::Mode::project;
     for (std::string& entry : entries) {
         auto real = kernel::real_path(entry);
+        if (!real && may_be_missing && real.error().kind == ErrorKind::not_found) continue;
         if (!real && real.error().kind != ErrorKind::not_found)
             return std::unexpected(Error{ErrorKind::usage, real.error().what, real.error().err, {}});
         if (!real) return fail(ErrorKind::usage, entry + ": there is no such file");

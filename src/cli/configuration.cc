@@ -57,6 +57,10 @@ config::Loaded load_files(const Places& places, const std::vector<std::string>& 
     RealFiles files;
     config::Loaded loaded = config::load(entries, files, load_context(places));
     if (!loaded.ok) return loaded;
+    if (loaded.files.empty()) {
+        loaded.diagnostics.push_back({config::Severity::warning, places.configuration, 0, 0,
+                                      "there is no configuration, so no service", "write it, or see `abide add`"});
+    }
     for (core::Problem& problem : core::validate(loaded.configuration)) {
         loaded.cyclic = problem.cycle && (loaded.ok || loaded.cyclic);
         loaded.diagnostics.push_back({config::Severity::error, std::move(problem.where.file), problem.where.line,

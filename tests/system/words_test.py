@@ -4,6 +4,7 @@ import subprocess
 import time
 
 import harness
+import scopes
 from harness import Instance, instance, until
 
 CALM = '[services.calm]\ncommand = ["sleep", "1000"]\n'
@@ -179,3 +180,20 @@ def test_a_start_that_fails_names_what_it_failed_of():
         assert "directory /nonexistent of sleep: No such file" in one.ok("why", "there"), one.ok("why", "there")
         why = one.ok("why", "many")
         assert f"limits nofile={100 << 40} of sleep: Operation not permitted" in why and "core" not in why, why
+
+
+def test_a_user_without_a_configuration():
+    scopes.own_machine()
+    one = scopes.UserInstance()
+    one.give()
+    try:
+        for words in (("check",), ("up", "--detach")):
+            done = one.run(*words)
+            assert done.returncode == 0 and done.stderr.count("there is no configuration") == 1, done
+        folder = one.config.parent / "services"
+        folder.mkdir()
+        (folder / "calm.toml").write_text(CALM)
+        one.give()
+        assert "1 service, no error" in one.ok("check") and "there is no" not in one.run("check").stderr
+    finally:
+        one.close()

@@ -1,8 +1,12 @@
 // cli/commands_config.cc -- check, plan, reload-config, add, graph: the configuration as files, and its way to the
 // supervisor.
+#include <algorithm>
+#include <iterator>
+
 #include "base/limits.hpp"
 #include "cli/commands.hpp"
 #include "cli/configuration.hpp"
+#include "kernel/cgroup.hpp"
 #include "kernel/fd.hpp"
 #include "kernel/files.hpp"
 #include "model/codec.hpp"
@@ -143,7 +147,11 @@ CommandResult check_command(Context& context, const std::vector<std::string>& fi
         if (!real) return fail(ErrorKind::usage, entry + ": there is no such file");
         entry = std::move(*real);
     }
-    const config::Loaded loaded = load_files(*places, entries);
+    config::Loaded loaded = load_files(*places, entries);
+    if (loaded.ok) {
+        std::ranges::move(limits_without_controller(loaded.configuration, kernel::controllers_within_reach(false)),
+                          std::back_inserter(loaded.diagnostics));
+    }
     if (context.json()) {
         context.print(json_of(loaded.diagnostics));
     } else {

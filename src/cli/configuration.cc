@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
 
 #include "base/limits.hpp"
 #include "core/graph.hpp"
@@ -68,6 +69,34 @@ config::Loaded load_files(const Places& places, const std::vector<std::string>& 
         loaded.ok = false;
     }
     return loaded;
+}
+
+std::vector<config::Diagnostic> limits_without_controller(const model::Configuration& configuration,
+                                                          const std::vector<std::string>& controllers) {
+    struct Users {
+        const model::ServiceSpec* first = nullptr;
+        std::size_t count = 0;
+    };
+    std::map<std::string_view, Users> by_key;
+    for (const model::ServiceSpec& spec : configuration.services) {
+        for (const model::CgroupLimit& limit : model::cgroup_limits(spec.limits.or_default())) {
+            if (std::ranges::find(controllers, limit.file.substr(0, limit.file.find('.'))) != controllers.end())
+                continue;
+            Users& users = by_key[limit.key];
+            if (users.count++ == 0) users.first = &spec;
+        }
+    }
+    std::vector<config::Diagnostic> out;
+    for (const auto& [key, users] : by_key) {
+        const model::SourcePosition& where = users.first->source;
+        std::string text = users.first->name + ": limits." + std::string(key) + " would not be in force";
+        if (users.count > 1) text += ", nor that of " + std::to_string(users.count - 1) + " more";
+        const std::string_view controller = key.substr(0, key.find('-'));
+        text += ": no " + std::string(controller) + " controller for control groups made from here";
+        out.push_back({config::Severity::warning, where.file, where.line, where.column, std::move(text),
+                       "see `limits` in abide.toml(5)"});
+    }
+    return out;
 }
 
 void tell(Context& context, const std::vector<config::Diagnostic>& diagnostics) {

@@ -20,6 +20,10 @@ class RealFiles final : public config::FileView {
 config::LoadContext load_context(const Places& places);
 // Loads and validates (cycles, missing names).  All problems are in the diagnostics; `ok` counts both kinds.
 config::Loaded load_files(const Places& places, const std::vector<std::string>& entries);
+// A warning for each kind of limit that services ask for and that would not be in force, since its controller is not
+// among those that there are.
+std::vector<config::Diagnostic> limits_without_controller(const model::Configuration& configuration,
+                                                          const std::vector<std::string>& controllers);
 // Says the diagnostics on standard error, one line each.
 void tell(Context& context, const std::vector<config::Diagnostic>& diagnostics);
 // What of the instance's files the one that is up doesn't have yet; nothing where that can't be known: no permission,

@@ -165,17 +165,14 @@ Result<std::string> Launcher::expanded(const model::ServiceSpec& spec, const std
     return config::expand_from(text, *environment);
 }
 
-void Launcher::set_cgroup_limits(int leaf, const model::ServiceSpec& spec) {
-    const model::Limits& limits = spec.limits.or_default();
-    const auto set = [&](std::string_view file, std::uint64_t value) {
-        if (value == 0) return;
-        const Status done = kernel::cgroup_set(leaf, file, std::to_string(value));
-        if (!done) complain(spec.name + ": " + std::string(file) + " is not in force: " + describe(done.error()));
-    };
-    set("memory.max", limits.memory_max);
-    set("memory.high", limits.memory_high);
-    set("pids.max", limits.pids_max);
-    set("cpu.weight", limits.cpu_weight);
+// Without a leaf there is nothing to set; that is said like any other reason, once a run.
+void Launcher::set_cgroup_limits(int leaf, const model::ServiceSpec& spec, bool tell) {
+    for (const auto& [key, file, value] : model::cgroup_limits(spec.limits.or_default())) {
+        const Status done = leaf >= 0 ? kernel::cgroup_set(leaf, file, std::to_string(value))
+                                      : ::abide::fail(ErrorKind::refused, "services have no control groups here");
+        if (!done && tell)
+            complain(spec.name + ": limits." + std::string(key) + " is not in force: " + describe(done.error()));
+    }
 }
 
 // What the runtime is asked for a run that is a container.
@@ -252,7 +249,7 @@ void Launcher::launch_with(const model::out::Spawn& effect, AnchorLink::Kept kep
     if (runtime) request->hold = {};  // what a process of the container gets is said in its config.json
     Result<kernel::Fd> leaf = uses_.tracking.leaf_for_spawn(effect.service, effect.run);
     if (!leaf) return fail(effect, "cgroup", leaf.error());
-    if (*leaf && spec.limits) set_cgroup_limits(leaf->get(), spec);
+    if (spec.limits) set_cgroup_limits(leaf->get(), spec, is_main || effect.role == Role::container_create);
     if (*leaf && spec.oci) {
         leaf = Tracking::inner_leaf(leaf->get());
         if (!leaf) return fail(effect, "cgroup", leaf.error());

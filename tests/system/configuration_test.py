@@ -206,3 +206,16 @@ def test_up_tells_of_files_that_have_changed():
         assert "reload-config" not in one.run("start", "nobody").stderr
         one.ok("reload-config")
         assert "configuration" not in one.up().stderr
+
+
+def test_a_limit_without_its_controller_is_told():
+    """Whether it can be in force depends on the machine; that `up` and `check` say the same as the supervisor does not."""
+    toml = CALM + 'limits = { memory-max = "64M" }\n[services.other]\ncommand = ["sleep", "1000"]\nlimits = { memory-max = "1G" }\n'
+    with instance(toml, up=False) as one:
+        started = one.up()
+        assert started.returncode == 0, started
+        warned = started.stderr.count("limits.memory-max")
+        told = one.supervisor_log().count("is not in force")
+        assert (warned, told) in ((0, 0), (1, 2)), (started.stderr, one.supervisor_log())
+        if warned:
+            assert "nor that of 1 more" in started.stderr and "abide.toml:1:" in started.stderr, started.stderr

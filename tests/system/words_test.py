@@ -197,3 +197,20 @@ def test_a_user_without_a_configuration():
         assert "1 service, no error" in one.ok("check") and "there is no" not in one.run("check").stderr
     finally:
         one.close()
+
+
+def test_a_user_without_control_groups_hears_of_limits():
+    scopes.own_machine()
+    one = scopes.UserInstance()
+    one.config.write_text(CALM + "limits = { pids-max = 10, cpu-weight = 50 }\n")
+    one.give()
+    try:
+        done = one.up()
+        assert done.returncode == 0, done
+        log = (one.folder / ".local/state/abide/log/supervisor.log").read_text()
+        for key in ("pids-max", "cpu-weight"):
+            assert done.stderr.count(f"limits.{key} would not be in force") == 1, done.stderr
+            assert one.run("check").stderr.count(f"limits.{key} would not be in force") == 1
+            assert log.count(f"calm: limits.{key} is not in force") == 1, log
+    finally:
+        one.close()

@@ -60,4 +60,31 @@ def rule_commands(tree):
             if (root / script).is_file() and not os.access(root / script, os.X_OK)]
 
 
-DOCS_RULES = {"proofs": rule_proofs, "commands": rule_commands}
+# Where the command line defines its commands, and where else their names stand.  Man pages are made from the reference.
+APP, REFERENCE, COMPLETIONS = "src/cli/app.cc", "docs/reference.md", "packaging/completions/"
+DEFINED = re.compile(r'add_command\(app, line,\s*(?:enable \? )?"([a-z-]+)"(?: : "([a-z-]+)")?|app\.add_subcommand\("([a-z-]+)"'
+                     r'|\{"([a-z-]+)", control::Method::')
+ELSEWHERE = {"init"}  # of the anchor's program
+LISTED = {
+    REFERENCE: (re.compile(r"^### (.*)$", re.M), re.compile(r"(?<=abide )[a-z-]+(?:\|[a-z-]+)*")),
+    COMPLETIONS + "abide.bash": (re.compile(r"local commands='([^']*)'"), re.compile(r"[a-z-]+")),
+    COMPLETIONS + "abide.fish": (re.compile(r"^set -l commands ((?:.*\\\n)*.*)$", re.M), re.compile(r"[a-z-]+")),
+    COMPLETIONS + "_abide": (re.compile(r"commands=\(\n(.*?)\n    \)", re.S), re.compile(r"(?<=')[a-z-]+(?=:)")),
+}
+
+
+def rule_command_names(tree):
+    """The command line, the reference and the completions of three shells have the same commands."""
+    root, findings = Path(tree.root), []
+    if not (root / APP).is_file():
+        return findings
+    defined = {name for names in DEFINED.findall((root / APP).read_text()) for name in names if name}
+    for page, (place, word) in LISTED.items():
+        text = (root / page).read_text() if (root / page).is_file() else ""
+        listed = {name for part in place.findall(text) for words in word.findall(part) for name in words.split("|")}
+        findings += [Finding(page, 1, f"lacks the command {name}") for name in sorted(defined - listed)]
+        findings += [Finding(page, 1, f"there is no command {name}") for name in sorted(listed - defined - ELSEWHERE)]
+    return findings
+
+
+DOCS_RULES = {"command-names": rule_command_names, "proofs": rule_proofs, "commands": rule_commands}

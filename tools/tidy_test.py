@@ -240,6 +240,28 @@ class Built(Case):
         (self.root / "tests/run.py").chmod(0o755)
         self.assertFalse(self.findings("commands"))
 
+    def test_a_command_that_a_list_of_commands_lacks(self):
+        app = 'add_command(app, line, "up", "x");\nadd_command(app, line, enable ? "enable" : "disable", "x");\n' \
+              '    {"start", control::Method::start, "x"},\napp.add_subcommand("oci", "x");\n'
+        lists = {"docs/reference.md": "### abide up [NAME]\n### abide enable|disable NAME\n### abide start NAME\n"
+                                      "### abide oci event ID\n### abide init\n",
+                 "packaging/completions/abide.bash": "    local commands='up enable disable start\n        oci'\n",
+                 "packaging/completions/abide.fish": "set -l commands up enable disable \\\n    start oci\n",
+                 "packaging/completions/_abide": "    commands=(\n        'up:x'\n        'enable:x'\n        'disable:x'\n"
+                                                 "        'start:x'\n        'oci:x'\n    )\n"}
+        self.write("src/cli/app.cc", app)
+        for name, text in lists.items():
+            self.write(name, text)
+        self.assertFalse(self.findings("command-names"))
+        for name, text in lists.items():
+            self.write(name, text.replace("start", "begin"))
+            self.assert_reported("command-names", name, "lacks the command start")
+            self.assert_reported("command-names", name, "no command begin")
+            self.write(name, text)
+        self.write("src/cli/app.cc", app + 'add_command(app, line, "down", "x");\n')
+        for name in lists:
+            self.assert_reported("command-names", name, "lacks the command down")
+
     def test_the_manager_that_was_not_built(self):
         self.write("src/manager/x.cc", "// x\n")
         self.assert_reported("syscalls", "src/manager", "build first", self.build)

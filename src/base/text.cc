@@ -14,6 +14,7 @@ namespace abide {
 namespace {
 
 constexpr std::size_t kLikenessBytes = 128;
+constexpr std::array<std::string_view, 2> kOwnLogFiles = {"event-ids", "supervisor.log"};
 
 bool is_blank(char c) {
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
@@ -166,6 +167,13 @@ bool is_service_name(std::string_view text) {
     const std::size_t at = text.find('@');
     if (at == std::string_view::npos) return is_plain_name(text);
     return is_plain_name(text.substr(0, at)) && is_plain_name(text.substr(at + 1));
+}
+
+bool is_reserved_name(std::string_view text) {
+    return std::ranges::any_of(kOwnLogFiles, [&](std::string_view own) {
+        const std::string_view rest = text.substr(std::min(own.size(), text.size()));
+        return text.starts_with(own) && (rest.empty() || rest.front() == '.');
+    });
 }
 
 bool is_template_name(std::string_view text) {

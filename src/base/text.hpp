@@ -39,6 +39,9 @@ inline bool is_utf8(std::string_view text) {
 bool is_plain_name(std::string_view text);
 // A plain name, or two with one @ between them.
 bool is_service_name(std::string_view text);
+// A name that Abide's own files have beside the folders of the services' logs: `event-ids`, `supervisor.log` and what
+// lies in their place for a moment.  A service of that name would have no log.
+bool is_reserved_name(std::string_view text);
 // A plain name and an @.
 bool is_template_name(std::string_view text);
 

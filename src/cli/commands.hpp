@@ -63,7 +63,7 @@ CommandResult graph_command(Context& context, bool dot);
 struct LogsOptions {
     std::vector<std::string> names;
     bool follow = false;
-    std::optional<std::size_t> lines;
+    std::optional<std::string> lines;  // a number
     std::string since;
 };
 CommandResult logs_command(Context& context, const LogsOptions& options);

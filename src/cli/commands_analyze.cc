@@ -38,7 +38,11 @@ CommandResult analyze_command(Context& context, const AnalyzeOptions& options) {
             return std::unexpected(written.error());
         return 0;
     }
-    context.print(options.what == "critical-chain" ? report.critical_chain() : report.blame());
+    const bool chain = options.what == "critical-chain";
+    if (context.json())
+        context.print(chain ? report.critical_chain_json() : report.blame_json());
+    else
+        context.print(chain ? report.critical_chain() : report.blame());
     return 0;
 }
 

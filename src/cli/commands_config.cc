@@ -1,8 +1,12 @@
 // cli/commands_config.cc -- check, plan, reload-config, add, graph: the configuration as files, and its way to the
 // supervisor.
+#include <algorithm>
+#include <iterator>
+
 #include "base/limits.hpp"
 #include "cli/commands.hpp"
 #include "cli/configuration.hpp"
+#include "kernel/cgroup.hpp"
 #include "kernel/fd.hpp"
 #include "kernel/files.hpp"
 #include "model/codec.hpp"
@@ -133,14 +137,21 @@ CommandResult check_command(Context& context, const std::vector<std::string>& fi
     auto places = context.places(files.empty());
     if (!places) return std::unexpected(places.error());
     std::vector<std::string> entries = files.empty() ? std::vector{places->configuration} : files;
+    // The configuration of a user or of the system may be in services/*.toml alone, or not be there yet.
+    const bool may_be_missing = files.empty() && places->mode != config::Mode::project;
     for (std::string& entry : entries) {
         auto real = kernel::real_path(entry);
+        if (!real && may_be_missing && real.error().kind == ErrorKind::not_found) continue;
         if (!real && real.error().kind != ErrorKind::not_found)
             return std::unexpected(Error{ErrorKind::usage, real.error().what, real.error().err, {}});
         if (!real) return fail(ErrorKind::usage, entry + ": there is no such file");
         entry = std::move(*real);
     }
-    const config::Loaded loaded = load_files(*places, entries);
+    config::Loaded loaded = load_files(*places, entries);
+    if (loaded.ok) {
+        std::ranges::move(limits_without_controller(loaded.configuration, kernel::controllers_within_reach(false)),
+                          std::back_inserter(loaded.diagnostics));
+    }
     if (context.json()) {
         context.print(json_of(loaded.diagnostics));
     } else {
@@ -165,8 +176,10 @@ CommandResult add_command(Context& context, const std::string& file) {
     auto places = context.places();
     if (!places) return std::unexpected(places.error());
     RealFiles files;
-    auto text = file == "-" ? kernel::read_all(kStandardInput, limits::kConfigFileBytes) : files.read(file);
-    if (!text) return fail(ErrorKind::usage, file + ": " + text.error().what);
+    // Named by the caller, it may as well be a pipe: /dev/fd/63 of a shell's <(...).
+    auto text = file == "-" ? kernel::read_all(kStandardInput, limits::kConfigFileBytes)
+                            : kernel::read_file(file, limits::kConfigFileBytes);
+    if (!text) return std::unexpected(Error{ErrorKind::usage, text.error().what, text.error().err, {}});
     const config::Loaded loaded =
         config::load_text(file == "-" ? "standard input" : file, std::move(*text), files, load_context(*places));
     tell(context, loaded.diagnostics);

@@ -37,7 +37,12 @@ ErrorKind kind_of(Outcome outcome) {
     return ErrorKind::failed;
 }
 
-std::string advice_for(ErrorKind kind, const std::string& name) {
+std::string advice_for(Context& context, ErrorKind kind, const std::string& name) {
+    if (kind == ErrorKind::not_found) {
+        const auto places = context.places();
+        const bool new_there = places && is_in_files(*places, name);
+        return new_there ? "the configuration has it: `abide reload-config` takes it in" : "";
+    }
     if (kind == ErrorKind::timed_out) return "it goes on: see `abide status " + name + "`";
     if (kind == ErrorKind::failed) return "see `abide status " + name + "` and `abide logs " + name + "`";
     return {};
@@ -84,7 +89,7 @@ int report_operation(Context& context, const control::OperationReply& reply) {
         const ErrorKind kind = kind_of(control::outcome_of(target.outcome));
         context.complain(
             {kind, reply.verb + " " + target.name + ": " + (target.detail.empty() ? target.outcome : target.detail), 0,
-             advice_for(kind, target.name)});
+             advice_for(context, kind, target.name)});
         told = true;
         if (status == 0) status = exit_status_of(kind);
     }

@@ -61,13 +61,10 @@ std::string as_json(std::string_view line) {
 }
 
 void print_state(Context& context, std::string_view state) {
-    if (!context.json()) {
-        context.print(context.foreign(state));
-        return;
-    }
     for (std::size_t at = 0; at < state.size();) {
         const std::size_t end = std::min(state.find('\n', at), state.size());
-        context.print(as_json(state.substr(at, end - at)));
+        const std::string_view line = state.substr(at, end - at);
+        if (!context.print(context.json() ? as_json(line) : context.foreign(line) + "\n")) return;
         at = end + 1;
     }
 }

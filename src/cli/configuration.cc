@@ -3,19 +3,34 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
 
 #include "base/limits.hpp"
 #include "core/graph.hpp"
 #include "kernel/files.hpp"
 #include "kernel/users.hpp"
+#include "model/codec.hpp"
 
 namespace abide::cli {
 
+namespace {
+
+// Only the reason: who shows it names the file.
+Error reason_of(const Error& error, const std::string& path) {
+    std::string what = error.what;
+    if (error.err != 0)
+        what = error_text(error.err);
+    else if (what.starts_with(path))
+        what.erase(0, what.find_first_not_of(": ", path.size()));
+    const bool missing = error.err == ENOENT || error.err == ENOTDIR;
+    return {missing ? ErrorKind::not_found : error.kind, std::move(what), 0, error.advice};
+}
+
+}  // namespace
+
 Result<std::string> RealFiles::read(const std::string& path) {
-    auto text = kernel::read_file(path, limits::kConfigFileBytes);
-    if (!text && (text.error().err == ENOENT || text.error().err == ENOTDIR)) {
-        text.error().kind = ErrorKind::not_found;
-    }
+    auto text = kernel::read_regular_file(path, limits::kConfigFileBytes, kernel::LastLink::follow);
+    if (!text) return std::unexpected(reason_of(text.error(), path));
     return text;
 }
 
@@ -24,10 +39,10 @@ Result<std::vector<std::string>> RealFiles::list(const std::string& directory, s
     const auto folder = kernel::open_directory(directory);
     if (!folder) {
         if (folder.error().err == ENOENT || folder.error().err == ENOTDIR) return out;
-        return std::unexpected(folder.error());
+        return std::unexpected(reason_of(folder.error(), directory));
     }
     auto names = kernel::list_directory(folder->get(), limits::kConfigFiles * 4);
-    if (!names) return std::unexpected(names.error());
+    if (!names) return std::unexpected(reason_of(names.error(), directory));
     for (const std::string& name : *names) {
         if (name.ends_with(suffix) && !name.starts_with('.')) out.push_back(directory + "/" + name);
     }
@@ -43,6 +58,10 @@ config::Loaded load_files(const Places& places, const std::vector<std::string>& 
     RealFiles files;
     config::Loaded loaded = config::load(entries, files, load_context(places));
     if (!loaded.ok) return loaded;
+    if (loaded.files.empty()) {
+        loaded.diagnostics.push_back({config::Severity::warning, places.configuration, 0, 0,
+                                      "there is no configuration, so no service", "write it, or see `abide add`"});
+    }
     for (core::Problem& problem : core::validate(loaded.configuration)) {
         loaded.cyclic = problem.cycle && (loaded.ok || loaded.cyclic);
         loaded.diagnostics.push_back({config::Severity::error, std::move(problem.where.file), problem.where.line,
@@ -52,8 +71,53 @@ config::Loaded load_files(const Places& places, const std::vector<std::string>& 
     return loaded;
 }
 
+std::vector<config::Diagnostic> limits_without_controller(const model::Configuration& configuration,
+                                                          const std::vector<std::string>& controllers) {
+    struct Users {
+        const model::ServiceSpec* first = nullptr;
+        std::size_t count = 0;
+    };
+    std::map<std::string_view, Users> by_key;
+    for (const model::ServiceSpec& spec : configuration.services) {
+        for (const model::CgroupLimit& limit : model::cgroup_limits(spec.limits.or_default())) {
+            if (std::ranges::find(controllers, limit.file.substr(0, limit.file.find('.'))) != controllers.end())
+                continue;
+            Users& users = by_key[limit.key];
+            if (users.count++ == 0) users.first = &spec;
+        }
+    }
+    std::vector<config::Diagnostic> out;
+    for (const auto& [key, users] : by_key) {
+        const model::SourcePosition& where = users.first->source;
+        std::string text = users.first->name + ": limits." + std::string(key) + " would not be in force";
+        if (users.count > 1) text += ", nor that of " + std::to_string(users.count - 1) + " more";
+        const std::string_view controller = key.substr(0, key.find('-'));
+        text += ": no " + std::string(controller) + " controller for control groups made from here";
+        out.push_back({config::Severity::warning, where.file, where.line, where.column, std::move(text),
+                       "see `limits` in abide.toml(5)"});
+    }
+    return out;
+}
+
 void tell(Context& context, const std::vector<config::Diagnostic>& diagnostics) {
     for (const config::Diagnostic& one : diagnostics) context.note(config::format(one));
+}
+
+std::vector<control::Change> changes_to_come(Client& client, const Places& places) {
+    if (places.forced_socket) return {};
+    const config::Loaded loaded = load_files(places, {places.configuration});
+    if (!loaded.ok) return {};
+    control::ConfigurationRequest request;
+    model::encode(request.configuration, loaded.configuration);
+    auto reply = client.call<control::ChangesReply>(control::Method::plan, request);
+    return reply ? std::move(reply->changes) : std::vector<control::Change>{};
+}
+
+bool is_in_files(const Places& places, std::string_view name) {
+    if (places.forced_socket) return false;
+    const config::Loaded loaded = load_files(places, {places.configuration});
+    return std::ranges::find(loaded.configuration.services, name, &model::ServiceSpec::name) !=
+           loaded.configuration.services.end();
 }
 
 Result<config::Loaded> load_instance(Context& context, const Places& places) {

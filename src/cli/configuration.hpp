@@ -20,8 +20,17 @@ class RealFiles final : public config::FileView {
 config::LoadContext load_context(const Places& places);
 // Loads and validates (cycles, missing names).  All problems are in the diagnostics; `ok` counts both kinds.
 config::Loaded load_files(const Places& places, const std::vector<std::string>& entries);
+// A warning for each kind of limit that services ask for and that would not be in force, since its controller is not
+// among those that there are.
+std::vector<config::Diagnostic> limits_without_controller(const model::Configuration& configuration,
+                                                          const std::vector<std::string>& controllers);
 // Says the diagnostics on standard error, one line each.
 void tell(Context& context, const std::vector<config::Diagnostic>& diagnostics);
+// What of the instance's files the one that is up doesn't have yet; nothing where that can't be known: no permission,
+// a configuration with errors, or an instance that was chosen by its socket.
+std::vector<control::Change> changes_to_come(Client& client, const Places& places);
+// Whether the instance's own files define a service of this name.
+bool is_in_files(const Places& places, std::string_view name);
 // load_files of the instance's own configuration.  A configuration with errors has been told: the error says how many.
 Result<config::Loaded> load_instance(Context& context, const Places& places);
 

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <ranges>
 
+#include "protocol/control.hpp"
+
 namespace abide::cli {
 
 namespace {
@@ -65,11 +67,15 @@ std::vector<StartOf> StartReport::sorted() const {
     return all;
 }
 
-std::string StartReport::blame() const {
+std::vector<StartOf> StartReport::longest_first() const {
     std::vector<StartOf> all = sorted();
     std::ranges::stable_sort(all, std::ranges::greater(), &StartOf::took_ns);
+    return all;
+}
+
+std::string StartReport::blame() const {
     std::string out;
-    for (const StartOf& one : all) {
+    for (const StartOf& one : longest_first()) {
         out += one.done_ns() == 0 ? fmt::format("{:>10}  {}, not ready yet\n", "-", one.service)
                                   : fmt::format("{:>10}  {}{}\n", seconds_text(one.took_ns()), one.service,
                                                 one.failed ? ", failed" : "");
@@ -77,25 +83,60 @@ std::string StartReport::blame() const {
     return out;
 }
 
-std::string StartReport::critical_chain() const {
+std::string StartReport::blame_json() const {
+    std::string out = "[";
+    for (const StartOf& one : longest_first()) {
+        out += out.size() > 1 ? ",\n {\"service\":" : "{\"service\":";
+        varlink::append_json_string(out, one.service);
+        out += ",\"began\":\"" + control::time_text(Wall{one.starting_ns}) + "\",\"took_ns\":";
+        out += one.done_ns() == 0 ? "null" : std::to_string(one.took_ns());
+        out += one.failed ? ",\"failed\":true}" : ",\"failed\":false}";
+    }
+    return out + "]\n";
+}
+
+std::vector<StartReport::Link> StartReport::chain() const {
     const std::vector<StartOf> all = sorted();
     const auto last = std::ranges::max_element(all, {}, &StartOf::done_ns);
-    if (last == all.end() || last->last_event == 0) return "nothing is ready yet\n";
-    std::string out;
+    std::vector<Link> links;
+    if (last == all.end() || last->last_event == 0) return links;
     std::uint64_t id = last->last_event;
-    for (std::size_t n = 0; n < kChain; ++n) {
+    while (links.size() < kChain) {
         const auto found = events_.find(id);
         if (found == events_.end()) break;
         const events::Event& event = found->second;
         const auto before = events_.find(event.cause);
         const std::int64_t took = before == events_.end() ? 0 : event.time_ns - before->second.time_ns;
-        const std::string_view type = std::string_view(event.type).substr(std::min<std::size_t>(event.type.size(), 6));
-        out += fmt::format("{:>10} {:>10}  {}{}\n", "@" + seconds_text(event.time_ns - begun_ns_),
-                           "+" + seconds_text(took), type, event.subject.empty() ? "" : " " + event.subject);
+        links.push_back({&event, event.time_ns - begun_ns_, took});
         if (event.cause == 0 || event.cause >= id) break;
         id = event.cause;
     }
+    return links;
+}
+
+std::string StartReport::critical_chain() const {
+    const std::vector<Link> links = chain();
+    if (links.empty()) return "nothing is ready yet\n";
+    std::string out;
+    for (const Link& link : links) {
+        const std::string_view type = link.event->type;
+        out += fmt::format("{:>10} {:>10}  {}{}\n", "@" + seconds_text(link.at_ns), "+" + seconds_text(link.took_ns),
+                           type.substr(std::min<std::size_t>(type.size(), 6)),
+                           link.event->subject.empty() ? "" : " " + link.event->subject);
+    }
     return out;
+}
+
+std::string StartReport::critical_chain_json() const {
+    std::string out = "[";
+    for (const Link& link : chain()) {
+        out += out.size() > 1 ? ",\n {\"type\":" : "{\"type\":";
+        varlink::append_json_string(out, link.event->type);
+        out += ",\"service\":";
+        varlink::append_json_string(out, link.event->subject);
+        out += fmt::format(",\"at_ns\":{},\"took_ns\":{}}}", link.at_ns, link.took_ns);
+    }
+    return out + "]\n";
 }
 
 std::string StartReport::plot() const {

@@ -32,12 +32,22 @@ class StartReport {
     [[nodiscard]] std::string blame() const;
     // From the service that was up last back to the start of the instance: "@2.310s +0.100s  service.ready api".
     [[nodiscard]] std::string critical_chain() const;
+    // The same for programs: arrays of {service, began, took_ns, failed}, and of {type, service, at_ns, took_ns}.
+    [[nodiscard]] std::string blame_json() const;
+    [[nodiscard]] std::string critical_chain_json() const;
     // A picture of bars, one a service.
     [[nodiscard]] std::string plot() const;
     [[nodiscard]] bool empty() const { return starts_.empty(); }
 
   private:
+    // An event of the chain: since the instance began, and since what caused it.
+    struct Link {
+        const events::Event* event = nullptr;
+        std::int64_t at_ns = 0, took_ns = 0;
+    };
+    [[nodiscard]] std::vector<Link> chain() const;
     [[nodiscard]] std::vector<StartOf> sorted() const;
+    [[nodiscard]] std::vector<StartOf> longest_first() const;
 
     std::int64_t begun_ns_ = 0;
     std::map<std::string, StartOf> starts_;

@@ -144,10 +144,14 @@ std::string short_time(std::string_view rfc3339) {
     return out;
 }
 
+std::string error_text(int err) {
+    const char* const words = ::strerrordesc_np(err);
+    return words != nullptr ? words : "error " + std::to_string(err);
+}
+
 std::string error_line(const Error& error) {
     std::string out = "abide: " + safe(error.what);
-    if (error.err != 0)
-        out += ": " + std::string(::strerrordesc_np(error.err) != nullptr ? ::strerrordesc_np(error.err) : "error");
+    if (error.err != 0) out += ": " + error_text(error.err);
     if (!error.advice.empty()) out += "; " + safe(error.advice);
     return out;
 }

@@ -34,6 +34,8 @@ std::string ago(Duration duration);
 // "2026-11-21 09:00:00" in UTC.
 std::string short_time(std::string_view rfc3339);
 
+// The system's words for an errno.
+std::string error_text(int err);
 // "abide: what: reason; advice" without a newline, control bytes escaped.
 std::string error_line(const Error& error);
 // The exit status that docs/reference.md gives to an error.

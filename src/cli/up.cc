@@ -16,6 +16,7 @@
 #include "cli/launch.hpp"
 #include "cli/left_behind.hpp"
 #include "cli/status_view.hpp"
+#include "kernel/cgroup.hpp"
 #include "kernel/clock.hpp"
 #include "kernel/files.hpp"
 #include "kernel/process.hpp"
@@ -148,6 +149,8 @@ CommandResult join(Context& context, const Places& places, const UpOptions& opti
     Client client(places.control);
     // The first statuses of a new manager are the journal's; this it answers when it has looked at each process.
     (void)client.call<control::GenerationReply>(control::Method::generation, control::Nothing{});
+    if (!changes_to_come(client, places).empty())
+        context.note("abide: the configuration has changed: see `abide plan`, `abide reload-config`");
     std::vector<std::string> names = options.names;
     if (names.empty()) {
         const auto services = all_services(client);
@@ -265,6 +268,7 @@ CommandResult start(Context& context, Places places, const UpOptions& options) {
         move_runtime(places, loaded->runtime.empty() ? places.record : loaded->runtime);
     }
     const bool init = options.init || kernel::own_pid() == 1;
+    tell(context, limits_without_controller(loaded->configuration, kernel::controllers_within_reach(!init)));
     Wishes wishes;
     wishes.configuration = std::move(loaded->configuration);
     wishes.chosen = options.names;

@@ -34,11 +34,14 @@ std::vector<TableInfo> gather_all() {
     tables.push_back(gather("reload", "reload", "A signal or a command.", kReloadKeys));
     tables.push_back(gather("restart-delay", "restart-delay", "Delays grow from min to max.", kRestartDelayKeys));
     tables.push_back(gather("restart-limit", "restart-limit", "How many restarts are too many.", kRestartLimitKeys));
-    tables.push_back(
-        gather("limits", "limits",
-               "The first keys are resource limits (setrlimit(2)): a number, a size, \"unlimited\", or a table of soft "
-               "and hard. Those marked cgroup need a cgroup with that controller.",
-               kLimitKeys));
+    tables.push_back(gather(
+        "limits", "limits",
+        "The first keys are resource limits (setrlimit(2)): a number, a size, \"unlimited\", or a table of soft "
+        "and hard. Those marked cgroup need a control group of version 2 "
+        "with that controller (memory, pids, cpu). A plain user has one only where it was delegated to him, and a "
+        "group with processes in it can't give one unless it is the root. Where it can't be had the service runs "
+        "without that limit: `check` and `up` warn of it, and supervisor.log says so at each start.",
+        kLimitKeys));
     tables.push_back(gather("rlimit", "A resource limit", "The long form.", kResourceKeys));
     tables.push_back(gather("sandbox", "sandbox", "What is taken away.", kSandboxKeys));
     tables.push_back(gather("log", "log", "How log files are rotated.", kLogKeys));

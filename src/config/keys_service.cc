@@ -184,7 +184,8 @@ constexpr Key<Draft> kService[] = {
      directory},
     {{.name = "user",
       .shape = Shape::text,
-      .doc = "The user, by name or number. Refused in project and user instances of a plain user."},
+      .doc = "The user, by name or number; sets HOME, USER, LOGNAME and SHELL. Refused in project and user "
+             "instances of a plain user."},
      identity<&model::Identity::user>},
     {{.name = "group", .shape = Shape::text, .doc = "The group; by default the user's own."},
      identity<&model::Identity::group>},
@@ -341,7 +342,8 @@ constexpr Key<Draft> kService[] = {
     {{.name = "essential",
       .shape = Shape::flag,
       .fallback = "false",
-      .doc = "Its end ends the instance, with its exit status."},
+      .doc = "Its last end, when no restart follows, ends the instance with its exit status. With `restart = "
+             "\"never\"` that is the first one."},
      into<Draft, &Draft::essential>},
     {{.name = "autostart",
       .shape = Shape::flag,

@@ -21,7 +21,8 @@ class FileView {
     FileView(const FileView&) = delete;
     FileView& operator=(const FileView&) = delete;
     virtual ~FileView() = default;
-    // The whole file.  ErrorKind::not_found when it doesn't exist.  An implementation should refuse to read more than
+    // The whole file.  ErrorKind::not_found when it doesn't exist.  An error says why and not which: the loader names
+    // the file.  An implementation should refuse to read more than
     // limits::kConfigFileBytes (the loader refuses a longer answer as well) and follow symbolic links as open(2) does.
     virtual Result<std::string> read(const std::string& path) = 0;
     // The files of a folder whose names end in `suffix` and don't begin with a dot: DIRECTORY/NAME, sorted.  Empty when

@@ -31,6 +31,16 @@ name is allowed. A value may be quoted: in single quotes all is literal, in doub
 `\"`, `\$` and `` \` `` are escapes, and a quoted value may go over several lines. Nothing in such a file is
 replaced.
 
+A service inherits the whole environment of the `abide up` that started the instance, secrets of that shell
+included, also under another `user`; services of the machine's instance (`--system`) get only `PATH` and
+`LANG=C.UTF-8`, unless it is process 1 or `--init`. `abide up` on an instance that is up changes nothing of it. Then
+come, each overriding what was before: a `PATH` where there is none; `HOME`, `SHELL`, `USER` and `LOGNAME` with
+`user`; `ABIDE_SERVICE` and `ABIDE_RUN`; `[project] environment`, the service's own `environment`, and environment
+files; and what the service's notify socket, sockets and watchdog need. To keep a variable from services, start the
+instance without it (`env -u NAME abide up`, `env -i`).
+
+Files that are read while loading must be regular ones, or the null device, which is an empty one; a FIFO is an error.
+
 Files named `abide.d/*.toml` beside `abide.toml` are *drop-ins*, read last in the order of their names. They may
 define services, and of a service that exists they replace single keys; of the keys marked *merges*, single members.
 User and system instances also read `services/*.toml`.

@@ -182,6 +182,12 @@ void Sources::add_services(Value table, Role role) {
                 "use letters, digits, _ . - and at most one @, 64 bytes each side, beginning with a letter or digit");
             continue;
         }
+        if (is_reserved_name(member.key)) {
+            reader_.error(member.position,
+                          "\"" + member.key + "\" is the name of a file of Abide's own in the log folder",
+                          "choose another name");
+            continue;
+        }
         const auto [entry, fresh] = services_.try_emplace(member.key);
         const Reader::Nest nest(reader_, member.key);
         if (fresh) {

@@ -127,6 +127,25 @@ Result<CgroupHome> find_cgroup_home() {
     return parse_cgroup_home(*mounts, *own);
 }
 
+std::vector<std::string> controllers_within_reach(bool stays) {
+    std::vector<std::string> out;
+    const Result<CgroupHome> home = find_cgroup_home();
+    if (!home) return out;
+    const Result<Fd> group = open_directory(home->mount + (home->group == "/" ? "" : home->group));
+    if (!group || ::faccessat(group->get(), ".", W_OK, AT_EACCESS) != 0) return out;
+    const auto listed = [&](const char* file) {
+        return read_file_beneath(group->get(), file, kControlFileBytes).value_or(std::string{});
+    };
+    const bool is_root = ::faccessat(group->get(), "cgroup.type", F_OK, 0) != 0;
+    const std::vector<pid_t> members = is_root ? std::vector<pid_t>{} : parse_cgroup_procs(listed("cgroup.procs"));
+    const bool gives_more = std::ranges::all_of(members, [&](pid_t pid) { return !stays && pid == ::getpid(); });
+    const std::string given = listed("cgroup.subtree_control"), offered = listed("cgroup.controllers");
+    for (const std::string_view name : words_of(std::string_view(offered).substr(0, offered.find('\n')))) {
+        if (gives_more || has_word(given, name)) out.emplace_back(name);
+    }
+    return out;
+}
+
 std::string run_leaf_name(std::uint64_t run) {
     return "r" + std::to_string(run) + ".main";
 }

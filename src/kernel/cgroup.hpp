@@ -30,6 +30,11 @@ Result<CgroupHome> find_cgroup_home();
 // Both texts as the kernel gives them; apart, so that it can be tested.
 Result<CgroupHome> parse_cgroup_home(std::string_view mountinfo, std::string_view self_cgroup);
 
+// The controllers that the groups of an instance started by us could have: those that our group gives already, and
+// those that it may still give -- which it can't while processes are in it, if it isn't the root (cgroups(7)).
+// `stays`: we remain in it.  Nothing is changed.
+std::vector<std::string> controllers_within_reach(bool stays);
+
 // A name that is safe as a part of a folder's name: letters, digits, '-', '_', '@' and inner dots stay, everything else
 // becomes %XX.  A leaf's folder has a '+', so it collides neither with a file of the kernel's nor with our own leaf.
 std::string escape_cgroup_name(std::string_view name);

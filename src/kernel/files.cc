@@ -8,6 +8,7 @@
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -21,7 +22,8 @@
 namespace abide::kernel {
 namespace {
 
-constexpr unsigned kNoExecSeal = 0x0008U;  // MFD_NOEXEC_SEAL: memfd_create(2), since 6.3
+constexpr unsigned kMemoryDevices = 1, kNullDevice = 3;  // admin-guide/devices.txt of the kernel
+constexpr unsigned kNoExecSeal = 0x0008U;                // MFD_NOEXEC_SEAL: memfd_create(2), since 6.3
 
 // No absolute path and no "..": what openat2 refuses by RESOLVE_BENEATH.
 bool stays_beneath(std::string_view path) {
@@ -108,6 +110,21 @@ Result<std::string> read_all(int fd, std::size_t bound) {
 Result<std::string> read_file(const std::string& path, std::size_t bound) {
     const Result<Fd> fd = open_file(path, O_RDONLY);
     if (!fd) return std::unexpected(fd.error());
+    Result<std::string> text = read_all(fd->get(), bound);
+    if (!text) text.error().what = path + ": " + text.error().what;
+    return text;
+}
+
+Result<std::string> read_regular_file(const std::string& path, std::size_t bound, LastLink link) {
+    const Result<Fd> place = open_file(path, O_PATH | (link == LastLink::refuse ? O_NOFOLLOW : 0));
+    if (!place) return std::unexpected(place.error());
+    struct stat info{};
+    if (::fstat(place->get(), &info) != 0) return cannot("look at", path);
+    const bool is_null = major(info.st_rdev) == kMemoryDevices && minor(info.st_rdev) == kNullDevice;
+    if (S_ISCHR(info.st_mode) && is_null) return std::string();
+    if (!S_ISREG(info.st_mode)) return fail(ErrorKind::refused, path + ": not a regular file");
+    const Result<Fd> fd = reopen(place->get(), O_RDONLY | O_NOCTTY | O_NONBLOCK);
+    if (!fd) return std::unexpected(Error{fd.error().kind, "can't open " + path, fd.error().err, {}});
     Result<std::string> text = read_all(fd->get(), bound);
     if (!text) text.error().what = path + ": " + text.error().what;
     return text;

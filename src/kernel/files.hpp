@@ -24,6 +24,10 @@ Result<Fd> open_beneath_by_steps(int directory, std::string_view path, int flags
 // Fails with refused when there is more than `bound`.
 Result<std::string> read_file(const std::string& path, std::size_t bound);
 Result<std::string> read_all(int fd, std::size_t bound);
+// Of a file that somebody else may have put there: refused unless it is a regular file (or the null device, an empty
+// one), without an open that could wait (a FIFO) or do something (a device).
+enum class LastLink { follow, refuse };
+Result<std::string> read_regular_file(const std::string& path, std::size_t bound, LastLink link);
 Result<std::string> read_file_beneath(int directory, std::string_view path, std::size_t bound);
 // A file of this content in the place of the one of this name, at once; open for appending.  Not synchronized with a
 // disk.

@@ -13,6 +13,28 @@
 
 namespace abide::kernel {
 
+std::string_view limit_name(int resource) {
+    switch (resource) {
+        case RLIMIT_CPU: return "cpu";
+        case RLIMIT_FSIZE: return "fsize";
+        case RLIMIT_DATA: return "data";
+        case RLIMIT_STACK: return "stack";
+        case RLIMIT_CORE: return "core";
+        case RLIMIT_RSS: return "rss";
+        case RLIMIT_NPROC: return "nproc";
+        case RLIMIT_NOFILE: return "nofile";
+        case RLIMIT_MEMLOCK: return "memlock";
+        case RLIMIT_AS: return "as";
+        case RLIMIT_LOCKS: return "locks";
+        case RLIMIT_SIGPENDING: return "sigpending";
+        case RLIMIT_MSGQUEUE: return "msgqueue";
+        case RLIMIT_NICE: return "nice";
+        case RLIMIT_RTPRIO: return "rtprio";
+        case RLIMIT_RTTIME: return "rttime";
+        default: return "limit";
+    }
+}
+
 // RLIM_INFINITY is all ones, like "unlimited" in the model.
 Result<ResourceLimitValue> get_limit(int resource) {
     rlimit64 value{};

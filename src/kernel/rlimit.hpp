@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include <string_view>
+
 #include "base/result.hpp"
 
 namespace abide::kernel {
@@ -14,6 +16,8 @@ struct ResourceLimitValue {
     int resource = 0;  // RLIMIT_*
     std::uint64_t soft = 0, hard = 0;
 };
+// "nofile": as limits.conf(5) and abide.toml call it; "limit" for a number that we don't know.
+std::string_view limit_name(int resource);
 Result<ResourceLimitValue> get_limit(int resource);
 Status set_limit(const ResourceLimitValue& limit);
 // Fails (refused), with the numbers, when fewer than `spare` descriptors can still be opened.

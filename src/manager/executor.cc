@@ -178,7 +178,7 @@ void Executor::run(const out::Adopt& effect) {
 void Executor::run(const out::FindMain& effect) {
     in::FoundMain answer{effect.service, effect.run, 0, 0, {}};
     const std::string path = oci::pid_file(uses_.runs.container_folder(effect.service));
-    const Result<std::string> text = kernel::read_file(path, kPidFileBytes);
+    const Result<std::string> text = kernel::read_regular_file(path, kPidFileBytes, kernel::LastLink::refuse);
     const std::optional<std::int64_t> pid = text ? parse_integer(trim(*text), 1, INT32_MAX) : std::nullopt;
     if (!pid) {
         answer.detail = text ? "the runtime wrote no pid to " + path : describe(text.error());
@@ -265,7 +265,7 @@ void Executor::run(const out::Probe& effect) {
 // Readiness by a pid file also says which process is the main one; it must be of this run.
 void Executor::probe_pid_file(const in::Probed& question, const std::string& path, bool health) {
     in::Probed answer = question;
-    const Result<std::string> text = kernel::read_file(path, kPidFileBytes);
+    const Result<std::string> text = kernel::read_regular_file(path, kPidFileBytes, kernel::LastLink::refuse);
     const std::optional<std::int64_t> pid = text ? parse_integer(trim(*text), 1, INT32_MAX) : std::nullopt;
     if (!pid) {
         answer.detail = text ? "no pid in " + path : describe(text.error());

@@ -33,6 +33,22 @@ constexpr std::size_t kManyUnderWay = 16, kMostAtOnce = 128;
 // Of our own and of clients; and of one service, while it starts.
 constexpr std::size_t kOwnDescriptors = 1024, kDescriptorsAService = 8;
 
+// What the child was about to use when it failed: " /srv/app", " nofile=65536 nproc=100".
+std::string object_of(kernel::SpawnStage stage, const model::ServiceSpec& spec, const model::InstanceSpec& instance) {
+    if (stage == kernel::SpawnStage::directory)
+        return " " + (spec.directory.empty() ? instance.directory : std::string(spec.directory.value()));
+    std::string out;
+    if (stage != kernel::SpawnStage::limits) return out;
+    for (const model::ResourceLimit& limit : spec.limits.or_default().resources) {
+        const Result<kernel::ResourceLimitValue> ours = kernel::get_limit(limit.resource);
+        // The kernel refuses to raise a limit; of several the one at fault is among those.
+        if (ours && limit.hard <= ours->hard) continue;
+        out += " " + std::string(kernel::limit_name(limit.resource)) + "=";
+        out += limit.hard == UINT64_MAX ? std::string("unlimited") : std::to_string(limit.hard);
+    }
+    return out;
+}
+
 bool runs_helper(Role role) {
     return role == Role::container_create || role == Role::container_delete;
 }
@@ -153,17 +169,14 @@ Result<std::string> Launcher::expanded(const model::ServiceSpec& spec, const std
     return config::expand_from(text, *environment);
 }
 
-void Launcher::set_cgroup_limits(int leaf, const model::ServiceSpec& spec) {
-    const model::Limits& limits = spec.limits.or_default();
-    const auto set = [&](std::string_view file, std::uint64_t value) {
-        if (value == 0) return;
-        const Status done = kernel::cgroup_set(leaf, file, std::to_string(value));
-        if (!done) complain(spec.name + ": " + std::string(file) + " is not in force: " + describe(done.error()));
-    };
-    set("memory.max", limits.memory_max);
-    set("memory.high", limits.memory_high);
-    set("pids.max", limits.pids_max);
-    set("cpu.weight", limits.cpu_weight);
+// Without a leaf there is nothing to set; that is said like any other reason, once a run.
+void Launcher::set_cgroup_limits(int leaf, const model::ServiceSpec& spec, bool tell) {
+    for (const auto& [key, file, value] : model::cgroup_limits(spec.limits.or_default())) {
+        const Status done = leaf >= 0 ? kernel::cgroup_set(leaf, file, std::to_string(value))
+                                      : ::abide::fail(ErrorKind::refused, "services have no control groups here");
+        if (!done && tell)
+            complain(spec.name + ": limits." + std::string(key) + " is not in force: " + describe(done.error()));
+    }
 }
 
 // What the runtime is asked for a run that is a container.
@@ -247,7 +260,7 @@ void Launcher::launch_with(const model::out::Spawn& effect, AnchorLink::Kept kep
     if (runtime) request->hold = {};  // what a process of the container gets is said in its config.json
     Result<kernel::Fd> leaf = uses_.tracking.leaf_for_spawn(effect.service, effect.run);
     if (!leaf) return fail(effect, "cgroup", leaf.error());
-    if (*leaf && spec.limits) set_cgroup_limits(leaf->get(), spec);
+    if (spec.limits) set_cgroup_limits(leaf->get(), spec, is_main || effect.role == Role::container_create);
     if (*leaf && spec.oci) {
         leaf = Tracking::inner_leaf(leaf->get());
         if (!leaf) return fail(effect, "cgroup", leaf.error());
@@ -329,7 +342,9 @@ std::string Launcher::failure(SpawnId spawn, const kernel::SpawnEvent& event) co
         command_of(uses_.engine.spec_of(*owner.run), owner.process->role, owner.process->step);
     const std::string program =
         command == nullptr || command->argv.empty() ? std::string{} : " of " + command->argv.front();
-    std::string what = std::string(kernel::spawn_stage_name(event.stage)) + program + ": " + std::strerror(event.err);
+    std::string what = std::string(kernel::spawn_stage_name(event.stage)) +
+                       object_of(event.stage, uses_.engine.spec_of(*owner.run), uses_.engine.instance().spec) +
+                       program + ": " + std::strerror(event.err);
     complain(owner.service->name + ": " + what);
     return what;
 }

@@ -76,7 +76,7 @@ class Launcher {
                                    const core::Engine::Owner& owner);
     [[nodiscard]] std::size_t at_once() const;
     void make_room();
-    void set_cgroup_limits(int leaf, const model::ServiceSpec& spec);
+    static void set_cgroup_limits(int leaf, const model::ServiceSpec& spec, bool tell);
     void fail(const model::out::Spawn& effect, std::string stage, const Error& error);
     // One sentence about why a start failed; it is also complained of.
     std::string failure(SpawnId spawn, const kernel::SpawnEvent& event) const;

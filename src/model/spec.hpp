@@ -158,6 +158,23 @@ struct Limits {
 BOOST_DESCRIBE_STRUCT(Limits, (),
                       (resources, memory_max, memory_high, pids_max, cpu_weight, nice, oom_score_adjust, umask))
 
+// What of these is set in a control group, and where: keys and files are two names of one thing, and what stands before
+// the file's dot is the controller that must be there.
+struct CgroupLimit {
+    std::string_view key, file;
+    std::uint64_t value = 0;
+};
+inline std::vector<CgroupLimit> cgroup_limits(const Limits& limits) {
+    std::vector<CgroupLimit> set;
+    for (const CgroupLimit& one : {CgroupLimit{"memory-max", "memory.max", limits.memory_max},
+                                   CgroupLimit{"memory-high", "memory.high", limits.memory_high},
+                                   CgroupLimit{"pids-max", "pids.max", limits.pids_max},
+                                   CgroupLimit{"cpu-weight", "cpu.weight", limits.cpu_weight}}) {
+        if (one.value != 0) set.push_back(one);
+    }
+    return set;
+}
+
 struct Sandbox {
     bool no_new_privileges = false;
     bool private_tmp = false;

@@ -143,3 +143,79 @@ def test_a_running_instance_keeps_what_it_has():
             one.config.write_text(text)
             assert one.run("reload-config").returncode in (2, 7)
             assert one.status("calm")["pid"] == pid
+
+
+def test_what_is_no_file_is_refused_at_once():
+    """A FIFO would be waited for; `check` and `up` say what is wrong with it, and name it once."""
+    cases = (("abide.toml", None), ("a.env", CALM + 'environment-file = ["a.env"]\n'), ("more.toml", 'include = ["more.toml"]\n' + CALM))
+    for name, toml in cases:
+        one = Instance(toml or "")
+        try:
+            fifo = one.folder / name
+            fifo.unlink(missing_ok=True)
+            os.mkfifo(fifo)
+            for words in (("check",), ("up", "--detach")):
+                result = one.run(*words, timeout=10)
+                line = result.stderr.splitlines()[0]
+                assert result.returncode == 2 and "not a regular file" in line and line.count(str(fifo)) == 1, result
+        finally:
+            one.close()
+
+
+def test_the_null_device_is_an_empty_file():
+    one = Instance('include = ["/dev/null"]\n' + CALM + 'environment-file = ["/dev/null"]\n')
+    try:
+        assert "1 service" in one.ok("check")
+    finally:
+        one.close()
+
+
+def test_what_cannot_be_read_says_why():
+    one = Instance(CALM + 'environment-file = ["a.env"]\n')
+    try:
+        loop = one.folder / "a.env"
+        loop.symlink_to("a.env")
+        text = refused(one, "abide.toml:3:", "Too many levels of symbolic links")
+        assert text.count(str(loop)) == 1, text
+        result = one.run("add", str(loop))
+        assert result.returncode == 2 and "Too many levels" in result.stderr and result.stderr.count(str(loop)) == 1, result
+    finally:
+        one.close()
+
+
+def test_names_of_our_own_files():
+    with instance(CALM) as one:
+        for name in ("supervisor.log", "event-ids"):
+            toml = f'[services."{name}"]\ncommand = ["true"]\n'
+            added = one.run("add", "-", stdin=toml)
+            assert added.returncode == 2 and name in added.stderr and "Abide's own" in added.stderr, added
+            one.config.write_text(CALM + toml)
+            refused(one, "abide.toml:3:", "Abide's own")
+            assert one.run("reload-config").returncode == 2
+
+
+def test_up_tells_of_files_that_have_changed():
+    with instance(CALM) as one:
+        assert "configuration" not in one.up().stderr
+        one.config.write_text(CALM + '[services.new]\ncommand = ["sleep", "1000"]\n')
+        again = one.up()
+        assert again.returncode == 0 and again.stderr.count("abide plan") == 1 and len(again.stderr.splitlines()) == 1, again
+        for words in (("start", "new"), ("up", "--detach", "new")):
+            unknown = one.run(*words)
+            assert unknown.returncode == 3 and "abide reload-config" in unknown.stderr.splitlines()[-1], unknown
+        assert "reload-config" not in one.run("start", "nobody").stderr
+        one.ok("reload-config")
+        assert "configuration" not in one.up().stderr
+
+
+def test_a_limit_without_its_controller_is_told():
+    """Whether it can be in force depends on the machine; that `up` and `check` say the same as the supervisor does not."""
+    toml = CALM + 'limits = { memory-max = "64M" }\n[services.other]\ncommand = ["sleep", "1000"]\nlimits = { memory-max = "1G" }\n'
+    with instance(toml, up=False) as one:
+        started = one.up()
+        assert started.returncode == 0, started
+        warned = started.stderr.count("limits.memory-max")
+        told = one.supervisor_log().count("is not in force")
+        assert (warned, told) in ((0, 0), (1, 2)), (started.stderr, one.supervisor_log())
+        if warned:
+            assert "nor that of 1 more" in started.stderr and "abide.toml:1:" in started.stderr, started.stderr

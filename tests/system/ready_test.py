@@ -81,6 +81,28 @@ def test_pid_file_of_a_forking_daemon():
         until(lambda: one.status("a")["restarts"] == 1)
 
 
+def test_a_pid_file_that_is_none_holds_up_nobody():
+    """A FIFO, and a link to a terminal where nobody types: whoever reads them waits."""
+    shown, terminal = os.openpty()
+    try:
+        for make in ("mkfifo a.pid", f"ln -s {os.ttyname(terminal)} a.pid", "ln -s real.pid a.pid; echo $$$$ > real.pid"):
+            toml = service(["sh", "-c", make + "; exec sleep 1000"], '{ pidfile = "a.pid", timeout = "2s" }') + \
+                '[services.calm]\ncommand = ["sleep", "1000"]\n'
+            with instance(toml, up=False) as one:
+                one.run("up", "--detach", "calm")
+                one.ok("start", "--no-wait", "a")
+                until((one.folder / "a.pid").is_symlink if "ln" in make else (one.folder / "a.pid").exists)
+                manager, end = one.where()["manager_pid"], time.monotonic() + 1
+                while time.monotonic() < end:
+                    start = time.monotonic()
+                    assert one.status("a")["state"] == "starting", "a file that is none says nothing"
+                    assert time.monotonic() - start < 0.5, "the manager answers"
+                assert one.where()["manager_pid"] == manager
+    finally:
+        os.close(shown)
+        os.close(terminal)
+
+
 def test_delay():
     gates(service('["sleep", "1000"]', '{ delay = "300ms" }'))
 

@@ -1,7 +1,10 @@
 """The state of an instance as text, and a journal read from a file: everything is there but secrets, and what is wrong is said."""
+import contextlib
 import glob
 import json
 import os
+import pty
+import subprocess
 
 from harness import instance, until
 from upgrade_test import generation
@@ -69,3 +72,19 @@ def test_generation_says_what_was_found_out():
         assert told["unknown"] == [] and told["quarantined"] == [] and told["problems"] == []
         people = one.ok("generation")
         assert "generation" in people and "first" in people
+
+
+def test_a_terminal_shows_the_state_in_lines():
+    with instance(TOML) as one:
+        lines = one.ok("state").splitlines()
+        shown, terminal = pty.openpty()
+        with subprocess.Popen([*one.command(), "state"], stdout=terminal, stdin=subprocess.DEVNULL) as state:
+            os.close(terminal)
+            text = b""
+            with contextlib.suppress(OSError):  # a terminal without a program at its end
+                while piece := os.read(shown, 65536):
+                    text += piece
+        os.close(shown)
+        assert state.returncode == 0
+        there = text.decode().splitlines()
+        assert len(there) == len(lines) > 2 and "\\n" not in text.decode(), there

@@ -4,6 +4,7 @@ import subprocess
 import time
 
 import harness
+import scopes
 from harness import Instance, instance, until
 
 CALM = '[services.calm]\ncommand = ["sleep", "1000"]\n'
@@ -143,3 +144,73 @@ def test_a_part_that_is_called_by_hand_says_so():
                                   timeout=20, stdin=subprocess.DEVNULL, check=False)
             assert 0 < done.returncode < 126 and done.stderr.count("\n") == 1, (name, third, done)
             assert done.stderr.startswith("abide"), "the shell's word, not the program's"
+
+
+def test_analyze_for_programs():
+    with instance(CALM) as one:
+        blame = json.loads(one.ok("--json", "analyze"))
+        assert [row["service"] for row in blame] == ["calm"] and blame[0]["took_ns"] > 0 and blame[0]["failed"] is False, blame
+        chain = json.loads(one.ok("--json", "analyze", "critical-chain"))
+        assert (chain[0]["type"], chain[0]["service"]) == ("abide.service.ready", "calm"), chain
+        assert chain[-1]["at_ns"] == 0 and chain[0]["at_ns"] >= chain[0]["took_ns"], chain
+
+
+def test_words_of_logs():
+    toml = '[services.loud]\nkind = "task"\ncommand = ["seq", "9"]\n[services.quiet]\ncommand = ["sleep", "1000"]\nlog = "none"\n'
+    with instance(toml) as one:
+        until(lambda: len(one.ok("logs", "loud").splitlines()) == 9)
+        for number in ("-5", "x", "", "1e3"):
+            wrong = one.run("logs", "-n", number)
+            assert wrong.returncode == 2 and f"--lines {number}" in wrong.stderr and not wrong.stdout, wrong
+        assert one.ok("logs", "-n", "0") == ""
+        later = one.run("logs", "--since", "2999-01-01")
+        assert (later.returncode, later.stdout, later.stderr) == (0, "", ""), later
+        assert one.run("logs", "--since", "2999-13-01").returncode == 2
+        quiet = one.run("logs", "quiet")
+        assert quiet.returncode == 0 and not quiet.stdout and 'quiet has no log: the configuration says log = "none"' in quiet.stderr
+        assert one.run("logs", "loud").stderr == ""
+
+
+def test_a_start_that_fails_names_what_it_failed_of():
+    toml = '[services.there]\ncommand = ["sleep", "1"]\ndirectory = "/nonexistent"\nrestart = "never"\n' \
+           '[services.many]\ncommand = ["sleep", "1"]\nlimits = { nofile = "100T", core = 0 }\nrestart = "never"\n'
+    with instance(toml, up=False) as one:
+        assert one.up().returncode == 1
+        until(lambda: one.state("there") == "failed" and one.state("many") == "failed")
+        assert "directory /nonexistent of sleep: No such file" in one.ok("why", "there"), one.ok("why", "there")
+        why = one.ok("why", "many")
+        assert f"limits nofile={100 << 40} of sleep: Operation not permitted" in why and "core" not in why, why
+
+
+def test_a_user_without_a_configuration():
+    scopes.own_machine()
+    one = scopes.UserInstance()
+    one.give()
+    try:
+        for words in (("check",), ("up", "--detach")):
+            done = one.run(*words)
+            assert done.returncode == 0 and done.stderr.count("there is no configuration") == 1, done
+        folder = one.config.parent / "services"
+        folder.mkdir()
+        (folder / "calm.toml").write_text(CALM)
+        one.give()
+        assert "1 service, no error" in one.ok("check") and "there is no" not in one.run("check").stderr
+    finally:
+        one.close()
+
+
+def test_a_user_without_control_groups_hears_of_limits():
+    scopes.own_machine()
+    one = scopes.UserInstance()
+    one.config.write_text(CALM + "limits = { pids-max = 10, cpu-weight = 50 }\n")
+    one.give()
+    try:
+        done = one.up()
+        assert done.returncode == 0, done
+        log = (one.folder / ".local/state/abide/log/supervisor.log").read_text()
+        for key in ("pids-max", "cpu-weight"):
+            assert done.stderr.count(f"limits.{key} would not be in force") == 1, done.stderr
+            assert one.run("check").stderr.count(f"limits.{key} would not be in force") == 1
+            assert log.count(f"calm: limits.{key} is not in force") == 1, log
+    finally:
+        one.close()

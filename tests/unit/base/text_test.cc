@@ -68,6 +68,12 @@ TEST(Text, NamesAreBounded) {
     }
     EXPECT_FALSE(is_service_name(std::string(65, 'a')));
     EXPECT_FALSE(is_service_name("a@" + std::string(65, 'a')));
+    for (const char* own : {"event-ids", "event-ids.new", "supervisor.log", "supervisor.log.1"}) {
+        EXPECT_TRUE(is_service_name(own) && is_reserved_name(own)) << own;
+    }
+    for (const char* free : {"", "event-id", "event-ids2", "supervisor", "supervisor.logs", "event-ids@1"}) {
+        EXPECT_FALSE(is_reserved_name(free)) << free;
+    }
     EXPECT_TRUE(is_template_name("worker@"));
     EXPECT_FALSE(is_template_name("worker"));
     EXPECT_FALSE(is_template_name("@"));

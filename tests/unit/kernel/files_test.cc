@@ -34,6 +34,27 @@ TEST(Files, ReadsAreBounded) {
     EXPECT_EQ(list_directory(open_directory(scratch.path)->get())->size(), 1U) << "no temporary file is left";
 }
 
+TEST(Files, OfOthersAreReadWhenTheyAreRegular) {
+    const Scratch scratch;
+    const std::string file = scratch.path + "/file", fifo = scratch.path + "/fifo", link = scratch.path + "/link";
+    ASSERT_TRUE(write_file_atomic(file, "12345"));
+    ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+    ASSERT_EQ(::symlink(file.c_str(), link.c_str()), 0);
+    for (const LastLink way : {LastLink::follow, LastLink::refuse}) {
+        EXPECT_EQ(read_regular_file(file, 5, way).value_or(""), "12345");
+        EXPECT_FALSE(read_regular_file(file, 4, way));
+        EXPECT_EQ(read_regular_file("/dev/null", 4, way).value_or("x"), "");
+        for (const std::string& other : {fifo, scratch.path, std::string("/dev/zero")}) {
+            const Result<std::string> text = read_regular_file(other, 4, way);
+            ASSERT_FALSE(text);
+            EXPECT_EQ(text.error().what, other + ": not a regular file");
+        }
+        EXPECT_EQ(read_regular_file(scratch.path + "/none", 4, way).error().kind, ErrorKind::not_found);
+    }
+    EXPECT_EQ(read_regular_file(link, 5, LastLink::follow).value_or(""), "12345");
+    EXPECT_FALSE(read_regular_file(link, 5, LastLink::refuse));
+}
+
 TEST(Files, StayBeneathTheirFolderInBothWays) {
     const Scratch scratch;
     ASSERT_TRUE(make_directories(scratch / "a/b"));

@@ -43,9 +43,12 @@ Engine::Engine(Snapshot snapshot) : instance_(std::move(snapshot.instance)), spe
                 if (const auto slot = slot_of(target.name)) nodes_[*slot].operations.push_back(id);
             }
             if (operation.deadline) operation_deadlines_.emplace(*operation.deadline, id);
+        } else {
+            ended_operations_.push_back(id);
         }
         operations_.emplace(id, std::move(operation));
     }
+    std::ranges::stable_sort(ended_operations_, {}, [this](OperationId id) { return operations_.at(id).ended_at; });
 }
 
 std::vector<Effect> Engine::step(const Input& input, const Now& now) {

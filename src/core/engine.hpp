@@ -5,6 +5,7 @@
 // journal, and only then carries out the effects.  Total: any state with any input returns.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <optional>
 #include <set>
@@ -125,6 +126,7 @@ class Engine {
     model::Instance instance_;
     std::map<std::uint64_t, model::ServiceSpec> specs_;
     std::map<OperationId, model::Operation> operations_;
+    std::deque<OperationId> ended_operations_;  // in the order in which they ended
     std::vector<Node> nodes_;
     std::vector<Slot> free_;     // those of nodes_ that are not live
     std::vector<Slot> by_name_;  // in the order of their names; forgotten ones are not among them

@@ -147,8 +147,8 @@ void Machine::carry_out(Operation& op, TargetResult& target, const in::Requested
         case Verb::kill:
             if (run == nullptr || std::ranges::all_of(run->processes, [](const Process& p) { return p.pid == 0; }))
                 return end(Outcome::refused, "has no process");
-            give_signal(slot, in.signal == 0 ? kTerminate : in.signal,
-                        in.whole_tree ? StopScope::all : StopScope::main);
+            give_signal(slot, in.signal == 0 ? kTerminate : in.signal, in.whole_tree ? StopScope::all : StopScope::main,
+                        cause);
             return end(Outcome::done, "");
         case Verb::pause:
         case Verb::unpause: {
@@ -286,19 +286,17 @@ void Machine::end_operation(Operation& op, Outcome outcome, std::string detail) 
         if (Node* n = find(target.name); n != nullptr) erase(n->operations, op.id);
     }
     e_.changed_operations_.insert(op.id);
-    fx_.push_back(out::Reply{op.id});
+    e_.ended_operations_.push_back(op.id);
+    fx_.push_back(out::Reply{op});
 }
 
+// Those that ended first.  However many are under way, each of them stays until it has ended.
 void Machine::forget_old_operations() {
-    auto it = e_.operations_.begin();
-    while (e_.operations_.size() > limits::kOperationsKept && it != e_.operations_.end()) {
-        if (it->second.outcome == Outcome::pending) {
-            ++it;
-            continue;
-        }
-        e_.changed_operations_.erase(it->first);
-        e_.dropped_operations_.insert(it->first);
-        it = e_.operations_.erase(it);
+    std::deque<OperationId>& ended = e_.ended_operations_;
+    for (; ended.size() > limits::kOperationsKept; ended.pop_front()) {
+        e_.changed_operations_.erase(ended.front());
+        e_.dropped_operations_.insert(ended.front());
+        e_.operations_.erase(ended.front());
     }
 }
 

@@ -237,16 +237,15 @@ const std::string& Control::status_of_all(const varlink::Call& call, const model
     return cached_status_;
 }
 
-void Control::stepped(const Ticket& ticket, OperationId operation, const Now& now) {
+void Control::stepped(const Ticket& ticket, OperationId operation) {
     const auto it = connections_.find(ticket.connection);
     if (it == connections_.end()) return;
     Connection& connection = it->second;
     if (!connection.waiting || connection.waiting->call != ticket.call) return;
     connection.waiting->operation = operation;
     const model::Operation* made = engine_.operation(operation);
-    if (made == nullptr) return;
+    if (made == nullptr) return;  // ended in the same turn, and forgotten: ended() tells
     if (made->outcome != model::Outcome::pending || !connection.waiting->answer.wait) settle(connection, *made);
-    static_cast<void>(now);
 }
 
 void Control::refuse(const Ticket& ticket) {
@@ -269,13 +268,10 @@ void Control::settle(Connection& connection, const model::Operation& operation) 
                                               : operation_message(engine_, operation, true);
 }
 
-void Control::ended(OperationId operation, const Now& now) {
-    const model::Operation* over = engine_.operation(operation);
-    if (over == nullptr) return;
+void Control::ended(const model::Operation& operation) {
     for (auto& [id, connection] : connections_) {
-        if (connection.waiting && connection.waiting->operation == operation) settle(connection, *over);
+        if (connection.waiting && connection.waiting->operation == operation.id) settle(connection, operation);
     }
-    static_cast<void>(now);
 }
 
 void Control::tell_progress(Connection& connection) {

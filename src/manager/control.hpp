@@ -45,7 +45,7 @@ class Control {
     void on_listener();
     void on_connection(std::uint64_t id, std::uint32_t events, const Now& now);
     // The engine took the input of this call: `operation` is what it made of it.
-    void stepped(const Ticket& ticket, OperationId operation, const Now& now);
+    void stepped(const Ticket& ticket, OperationId operation);
     // Something in the engine may have changed: cached answers are stale, progress is worth telling.
     void changed() {
         ++version_;
@@ -53,8 +53,8 @@ class Control {
     }
     // Its input was not taken, since managers died of it.
     void refuse(const Ticket& ticket);
-    // An operation ended.
-    void ended(OperationId operation, const Now& now);
+    // An operation ended, and is perhaps forgotten; after stepped() of the call that made it.
+    void ended(const model::Operation& operation);
     // The folder of the event log and its newest id, for those who subscribe; `batch`: what was just written to it.
     void published(int folder, std::uint64_t last_id, std::string_view batch);
     // The end of a turn: progress, and what can be written.

@@ -291,9 +291,9 @@ void Loop::speak(const Now& now) {
     anchor_.flush();
     logger_.flush();
     anchor_.flush();
-    for (const auto& [ticket, operation] : stepped_) control_.stepped(ticket, operation, now);
+    for (const auto& [ticket, operation] : stepped_) control_.stepped(ticket, operation);
     stepped_.clear();
-    for (const OperationId operation : executor_.take_replies()) control_.ended(operation, now);
+    for (const model::Operation& operation : executor_.take_replies()) control_.ended(operation);
     control_.flush(now);
     note_work(control_.take_replied() / kKiB, now);
     if (places_.where.logger_pid != logger_.pid()) {

@@ -43,6 +43,11 @@ bool waits(Verb verb) {
     return verb != Verb::kill && verb != Verb::enable && verb != Verb::disable;
 }
 
+// What asked for it, and who.
+std::string in_words(const Operation& op) {
+    return "operation " + std::to_string(op.id.value) + ", by uid " + std::to_string(op.requester.uid);
+}
+
 }  // namespace
 
 Operation& Machine::new_operation(Verb verb, const Requester& requester, Duration timeout) {
@@ -72,7 +77,7 @@ void Machine::on(const in::Requested& in) {
     if (in.verb == Verb::cancel) return cancel(in, op);
     if (is_upgrade(in.verb)) return upgrade(in, op);
     if (in.verb == Verb::shutdown) {
-        shut_down(Reason::requested, "operation " + std::to_string(op.id.value), 0);
+        shut_down(Reason::requested, in_words(op), 0);
         if (in.timeout.ns > 0) {
             const Mono last = now_.mono + in.timeout;
             std::optional<Mono>& deadline = e_.instance_.shutdown_deadline;
@@ -127,7 +132,7 @@ void Machine::carry_out(Operation& op, TargetResult& target, const in::Requested
     Run* run = run_of(*n);
     target.run = n->service.last_run;
     if (waits(in.verb)) n->operations.push_back(op.id);
-    const std::string cause = "operation " + std::to_string(op.id.value);
+    const std::string cause = in_words(op);
     switch (in.verb) {
         case Verb::start: return set_up(slot, Reason::requested, cause);
         case Verb::stop: return set_down(slot, Reason::requested, cause, true);
@@ -185,7 +190,7 @@ void Machine::cancel(const in::Requested& in, Operation& op) {
         target.outcome = Outcome::cancelled;
         Slot slot = 0;
         if ((victim.verb == Verb::start || victim.verb == Verb::create) && find(target.name, &slot) != nullptr) {
-            set_down(slot, Reason::cancelled, "operation " + std::to_string(op.id.value), true);
+            set_down(slot, Reason::cancelled, in_words(op), true);
         }
     }
     end_operation(victim, Outcome::cancelled, "by operation " + std::to_string(op.id.value));

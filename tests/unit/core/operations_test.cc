@@ -69,5 +69,86 @@ TEST(Operations, TheFirstThatEndedAreForgottenFirst) {
     EXPECT_NE(d.engine.operation(quick[2]), nullptr);
 }
 
+// The signal of `kill`, and who asked for it.
+class Killed : public testing::Test {
+  protected:
+    void SetUp() override {
+        d.boot();
+        d.dies_of_term = false;
+    }
+    OperationId kill(std::int32_t signal) {
+        in::Requested request;
+        request.verb = Verb::kill;
+        request.names = {"db"};
+        request.signal = signal;
+        request.requester = {1000, 1000, 1, Permission::operate};
+        d.give(request);
+        return d.engine.instance().last_operation;
+    }
+    // The events that its end makes, by their types.
+    std::map<EventType, Event> end(ExitKind kind, int value) {
+        d.effects.clear();
+        d.end("db", {kind, value, false, {}, {}});
+        std::map<EventType, Event> events;
+        for (const out::Publish& fx : d.take<out::Publish>()) events.emplace(fx.event.type, fx.event);
+        return events;
+    }
+    std::string by(OperationId id) { return "operation " + std::to_string(id.value) + ", by uid 1000"; }
+    static ServiceSpec db() {
+        ServiceSpec spec = service("db");
+        spec.restart = RestartPolicy::never;
+        return spec;
+    }
+    Driver d{{db()}};
+};
+
+TEST_F(Killed, IsToldWithTheOperationAndItsCaller) {
+    const OperationId id = kill(9);
+    const auto events = end(ExitKind::signal, 9);
+    const Event& exited = events.at(EventType::process_exited);
+    EXPECT_EQ(exited.reason, Reason::signalled);
+    EXPECT_EQ(exited.detail, "KILL of " + by(id));
+    const Event& failed = events.at(EventType::service_failed);
+    EXPECT_EQ(failed.reason, Reason::signalled);
+    EXPECT_EQ(failed.detail, "killed by KILL, after KILL of " + by(id));
+    const std::vector<std::string> why = d.engine.why(*d.engine.find("db"), d.now);
+    EXPECT_TRUE(std::ranges::any_of(why, [&](const std::string& line) { return line.contains(by(id)); }));
+    // The journal is read by older programs, which do not know the name.
+    EXPECT_EQ(d.engine.find("db")->last_reason, Reason::exited);
+}
+
+TEST_F(Killed, ACodeSoonAfterOneThatAsksToEndIsOfIt) {
+    const OperationId id = kill(15);
+    d.pass(seconds(1));
+    const auto events = end(ExitKind::code, 0);
+    EXPECT_EQ(events.at(EventType::process_exited).detail, "TERM of " + by(id));
+    EXPECT_EQ(events.at(EventType::service_completed).reason, Reason::signalled);
+}
+
+TEST_F(Killed, AnotherEndIsNotOfIt) {
+    kill(15);
+    EXPECT_EQ(end(ExitKind::signal, 11).at(EventType::process_exited).reason, Reason::none);
+    d.ask(Verb::start, {"db"});
+    kill(15);
+    d.pass(seconds(3600));
+    EXPECT_EQ(end(ExitKind::code, 1).at(EventType::process_exited).reason, Reason::none);
+    d.ask(Verb::start, {"db"});
+    kill(1);  // HUP, of which it makes what it likes
+    EXPECT_EQ(end(ExitKind::code, 1).at(EventType::process_exited).reason, Reason::none);
+    d.ask(Verb::start, {"db"});  // another run
+    EXPECT_EQ(end(ExitKind::code, 1).at(EventType::service_failed).reason, Reason::exited);
+}
+
+TEST_F(Killed, ByTheNextManagerAsWell) {
+    const OperationId id = kill(9);
+    d.engine = core::Engine(d.engine.snapshot());
+    EXPECT_EQ(end(ExitKind::signal, 9).at(EventType::process_exited).detail, "KILL of " + by(id));
+}
+
+TEST_F(Killed, AStopIsAStop) {
+    d.ask(Verb::stop, {"db"});
+    EXPECT_EQ(end(ExitKind::signal, 15).at(EventType::process_exited).reason, Reason::requested);
+}
+
 }  // namespace
 }  // namespace abide::test

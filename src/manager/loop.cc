@@ -137,7 +137,7 @@ void Loop::on_ready(const kernel::Ready& ready, const Now& now) {
                 inbox_.push(InputClass::notification, model::in::BecameReady{things->service, things->run, 0, 0});
             }
             return;
-        case Watched::control: return control_.on_listener();
+        case Watched::control: return control_.on_listener(now);
         case Watched::connection: return control_.on_connection(id, ready.events, now);
         case Watched::process: return on_process(SpawnId{id}, epoll_, now);
         case Watched::notify:

@@ -93,34 +93,48 @@ void Control::take(std::uint64_t id, Connection& connection, std::string_view me
         connection.out += status_of_all(*call, requester, now);
         return;
     }
-    Answer given = answer(*call, requester, engine_, places_, now);
-    if (given.vouch && vouch_) vouch_(*given.vouch);
-    if (given.subscribe && !call->oneway) return subscribe(connection, given, now);
-    if (given.inputs.empty() && !given.operation) {
-        if (!call->oneway) connection.out += given.message;
-        return;
-    }
-    Waiting waiting;
+    const Asker asker{id, connection, call->oneway, now};
+    std::visit([&](auto&& one) { on(asker, std::forward<decltype(one)>(one)); },
+               answer(*call, requester, engine_, places_, now));
+}
+
+void Control::on(const Asker& asker, Say&& say) {
+    if (!asker.oneway) asker.connection.out += say.message;
+}
+
+void Control::on(const Asker& asker, Vouch&& vouch) {
+    if (vouch_) vouch_(vouch.word);
+    if (!asker.oneway) asker.connection.out += vouch.message;
+}
+
+Control::Waiting& Control::wait(const Asker& asker, Manner manner) {
+    Waiting& waiting = asker.connection.waiting.emplace();
     waiting.call = ++last_call_;
-    waiting.operation = given.operation;
-    waiting.oneway = call->oneway;
-    for (std::size_t i = 0; i < given.inputs.size(); ++i) {
-        const bool last = i + 1 == given.inputs.size();
-        inbox_.push(InputClass::request, std::move(given.inputs[i]), last ? Ticket{id, waiting.call} : Ticket{});
+    waiting.manner = std::move(manner);
+    waiting.oneway = asker.oneway;
+    return waiting;
+}
+
+void Control::on(const Asker& asker, Ask&& ask) {
+    const Ticket ticket{asker.id, wait(asker, std::move(ask.manner)).call};
+    for (std::size_t i = 0; i < ask.inputs.size(); ++i) {
+        const bool last = i + 1 == ask.inputs.size();
+        inbox_.push(InputClass::request, std::move(ask.inputs[i]), last ? ticket : Ticket{});
     }
-    given.inputs.clear();
-    waiting.answer = std::move(given);
-    connection.waiting = std::move(waiting);
-    if (const model::Operation* operation = engine_.operation(connection.waiting->operation);
-        operation != nullptr && (operation->outcome != model::Outcome::pending || !connection.waiting->answer.wait)) {
-        settle(connection, *operation);
-    }
+}
+
+void Control::on(const Asker& asker, Join&& join) {
+    Waiting& waiting = wait(asker, std::move(join.manner));
+    waiting.operation = join.operation;
+    const model::Operation* operation = engine_.operation(join.operation);
+    if (operation != nullptr && (operation->outcome != model::Outcome::pending || !waiting.manner.wait))
+        settle(asker.connection, *operation);
 }
 
 const std::string& Control::status_of_all(const varlink::Call& call, const model::Requester& requester,
                                           const Now& now) {
     if (cached_version_ != version_) {
-        cached_status_ = answer(call, requester, engine_, places_, now).message;
+        cached_status_ = std::get<Say>(answer(call, requester, engine_, places_, now)).message;
         cached_version_ = version_;
     }
     return cached_status_;
@@ -139,7 +153,7 @@ void Control::stepped(const Ticket& ticket, OperationId operation) {
     connection->waiting->operation = operation;
     const model::Operation* made = engine_.operation(operation);
     if (made == nullptr) return;  // ended in the same turn, and forgotten: ended() tells
-    if (made->outcome != model::Outcome::pending || !connection->waiting->answer.wait) settle(*connection, *made);
+    if (made->outcome != model::Outcome::pending || !connection->waiting->manner.wait) settle(*connection, *made);
 }
 
 void Control::refuse(const Ticket& ticket) {
@@ -158,8 +172,8 @@ void Control::settle(Connection& connection, const model::Operation& operation) 
     const Waiting waiting = std::move(*connection.waiting);
     connection.waiting.reset();
     if (waiting.oneway) return;
-    connection.out += waiting.answer.is_apply ? apply_message(operation, waiting.answer.changes)
-                                              : operation_message(engine_, operation, true);
+    const auto& changes = waiting.manner.changes;
+    connection.out += changes ? apply_message(operation, *changes) : operation_message(engine_, operation, true);
 }
 
 void Control::ended(const model::Operation& operation) {
@@ -170,7 +184,7 @@ void Control::ended(const model::Operation& operation) {
 
 void Control::tell_progress(Connection& connection) {
     Waiting& waiting = *connection.waiting;
-    if (!waiting.answer.progress || waiting.oneway || !connection.out.empty()) return;
+    if (!waiting.manner.progress || waiting.oneway || !connection.out.empty()) return;
     const model::Operation* operation = engine_.operation(waiting.operation);
     if (operation == nullptr || operation->outcome != model::Outcome::pending) return;
     std::string message = operation_message(engine_, *operation, false);
@@ -196,10 +210,12 @@ void Control::flush(const Now& now) {
     }
 }
 
-void Control::subscribe(Connection& connection, const Answer& answer, const Now& now) {
+void Control::on(const Asker& asker, Follow&& follow) {
+    if (asker.oneway) return;
+    Connection& connection = asker.connection;
     Result<EventFeed> made = event_folder_ < 0
                                  ? fail(ErrorKind::failed, "the event log can't be read at the moment")
-                                 : EventFeed::make(*answer.subscribe, event_folder_, last_event_, now.wall.ns);
+                                 : EventFeed::make(follow.events, event_folder_, last_event_, asker.now.wall.ns);
     if (!made) {
         connection.out += control::error_message(made.error());
         return;
@@ -247,8 +263,8 @@ Mono Control::next_deadline() const {
     for (const auto& [id, connection] : connections_) {
         if (connection.feed && connection.out.empty() && connection.feed->behind(last_event_)) return Mono{};
         next = std::min(next, connection.stalled);
-        if (connection.waiting && connection.waiting->answer.until)
-            next = std::min(next, *connection.waiting->answer.until);
+        if (connection.waiting && connection.waiting->manner.until)
+            next = std::min(next, *connection.waiting->manner.until);
     }
     return next;
 }
@@ -256,7 +272,7 @@ Mono Control::next_deadline() const {
 void Control::expire(const Now& now) {
     for (const std::uint64_t id : connections_.expire(now)) close(id);
     for (auto& [id, connection] : connections_) {
-        if (!connection.waiting || !connection.waiting->answer.until || *connection.waiting->answer.until > now.mono)
+        if (!connection.waiting || !connection.waiting->manner.until || *connection.waiting->manner.until > now.mono)
             continue;
         const bool oneway = connection.waiting->oneway;
         connection.waiting.reset();

@@ -74,7 +74,7 @@ class Control {
     struct Waiting {
         std::uint64_t call = 0;
         OperationId operation;  // none: the engine has not taken it yet
-        Answer answer;
+        Manner manner;
         std::string told;  // the last progress reply
         bool oneway = false;
     };
@@ -92,7 +92,19 @@ class Control {
     Connection* waits_for(const Ticket& ticket);
     void settle(Connection& connection, const model::Operation& operation);
     void tell_progress(Connection& connection);
-    void subscribe(Connection& connection, const Answer& answer, const Now& now);
+    // What is done about the call that somebody has just made.
+    struct Asker {
+        std::uint64_t id = 0;
+        Connection& connection;
+        bool oneway = false;
+        const Now& now;
+    };
+    void on(const Asker& asker, Say&& say);
+    void on(const Asker& asker, Ask&& ask);
+    void on(const Asker& asker, Join&& join);
+    void on(const Asker& asker, Follow&& follow);
+    void on(const Asker& asker, Vouch&& vouch);
+    Waiting& wait(const Asker& asker, Manner manner);
     void feed(Connection& connection);
     void update(std::uint64_t id, Connection& connection);
     void close(std::uint64_t id);

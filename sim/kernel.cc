@@ -299,7 +299,7 @@ void World::on(const out::DropStored& fx) {
     kept_.erase(fx.key);
 }
 void World::on(const out::Reply& fx) {
-    replies_[fx.operation] += 1;
+    replies_[fx.operation.id] += 1;
 }
 void World::on(const out::Publish& fx) {
     last_event_ = std::max(last_event_, fx.event.id.value);

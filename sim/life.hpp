@@ -116,7 +116,7 @@ class Life {
     void on(const model::out::Probe&) {}
     void on(const model::out::WatchEmpty& fx);
     void on(const model::out::Release& fx);
-    void on(const model::out::Reply& fx) { replies_[fx.operation] += 1; }
+    void on(const model::out::Reply& fx) { replies_[fx.operation.id] += 1; }
     void on(const model::out::Publish&) {}
     void on(const model::out::EndInstance&) { ended_ = true; }
     // No life here asks for these.

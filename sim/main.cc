@@ -13,6 +13,7 @@
 #include <string>
 
 #include "core/graph.hpp"
+#include "crowd.hpp"
 #include "exhaust.hpp"
 #include "matrix.hpp"
 #include "model/text.hpp"
@@ -163,6 +164,10 @@ int main(int argc, char** argv) {
         const std::string problem = abide::sim::exhaust(static_cast<int>(depth));
         if (!problem.empty()) {
             std::fprintf(stderr, "abide-sim: exhaustive search: %s\n", problem.c_str());
+            return 1;
+        }
+        if (const std::string crowded = abide::sim::crowd(); !crowded.empty()) {
+            std::fprintf(stderr, "abide-sim: a crowd of clients: %s\n", crowded.c_str());
             return 1;
         }
     }

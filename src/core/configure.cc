@@ -23,9 +23,8 @@ Configuration merged(const Engine& e, const Configuration& update, bool dynamic)
     std::map<std::string, const ServiceSpec*> all;
     for (const auto& spec : update.services) all.emplace(spec.name, &spec);
     const auto keep = [&](const Service& service) { return !service.removed && (dynamic || service.dynamic); };
-    const Snapshot now = e.snapshot();
-    for (const Service& service : now.services) {
-        if (keep(service)) all.emplace(service.name, &e.spec_of(service));
+    for (const Service* service : e.services_and_templates()) {
+        if (keep(*service)) all.emplace(service->name, &e.spec_of(*service));
     }
     Configuration out;
     out.instance = dynamic ? e.instance().spec : update.instance;
@@ -111,11 +110,11 @@ Result<std::vector<PlannedChange>> Engine::plan(const Configuration& configurati
                            differing_keys(before, spec)});
     }
     if (dynamic) return changes;
+    std::set<std::string_view> named;
+    for (const ServiceSpec& spec : configuration.services) named.insert(spec.name);
     for (const Slot slot : by_name_) {
         const Service& service = nodes_[slot].service;
-        const bool named = std::any_of(configuration.services.begin(), configuration.services.end(),
-                                       [&](const ServiceSpec& spec) { return spec.name == service.name; });
-        if (!named && !service.dynamic && !service.removed) {
+        if (!named.contains(service.name) && !service.dynamic && !service.removed) {
             changes.push_back({service.name, PlannedChange::What::forget, service.runs.empty() ? "" : "and stop"});
         }
     }
@@ -212,19 +211,13 @@ void Machine::define(const ServiceSpec& spec, bool dynamic) {
 }
 
 void Machine::forget(Slot slot) {
-    Node& n = node(slot);
-    const std::string name = n.service.name;
+    const Node& n = node(slot);
     publish(slot, EventType::service_removed);
     queue_neighbours(slot);
     for (const OperationId id : n.operations) reviews_.push_back(id);
-    n.live = false;
-    n.operations.clear();
-    e_.by_name_.erase(e_.place_of(name));
-    e_.removed_.push_back(name);
     e_.parked_.erase(slot);
-    e_.index_deadline(slot);
-    n.service = {};
-    e_.rebuild_edges();
+    e_.removed_.push_back(n.service.name);
+    e_.remove_node(slot);
 }
 
 }  // namespace abide::core

@@ -43,9 +43,12 @@ Engine::Engine(Snapshot snapshot) : instance_(std::move(snapshot.instance)), spe
                 if (const auto slot = slot_of(target.name)) nodes_[*slot].operations.push_back(id);
             }
             if (operation.deadline) operation_deadlines_.emplace(*operation.deadline, id);
+        } else {
+            ended_operations_.push_back(id);
         }
         operations_.emplace(id, std::move(operation));
     }
+    std::ranges::stable_sort(ended_operations_, {}, [this](OperationId id) { return operations_.at(id).ended_at; });
 }
 
 std::vector<Effect> Engine::step(const Input& input, const Now& now) {
@@ -137,13 +140,31 @@ Snapshot Engine::snapshot() const {
 }
 
 Engine::Slot Engine::add_node(Service service) {
-    const Slot slot = static_cast<Slot>(nodes_.size());
+    Slot slot = static_cast<Slot>(nodes_.size());
+    if (free_.empty()) {
+        nodes_.emplace_back();
+    } else {
+        slot = free_.back();
+        free_.pop_back();
+    }
     by_name_.insert(place_of(service.name), slot);
-    Node node;
-    node.service = std::move(service);
-    node.live = true;
-    nodes_.push_back(std::move(node));
+    nodes_[slot].service = std::move(service);
+    nodes_[slot].live = true;
     return slot;
+}
+
+// Of one without a run: no spawn speaks of its slot.  Where it still stands in a queue, or among what changed, it is
+// passed over until another service has it, for which to be looked at once too often is no harm.
+void Engine::remove_node(Slot slot) {
+    Node& gone = nodes_[slot];
+    const auto of_it = [slot](const Edge& edge) { return edge.other == slot; };
+    for (const Edge& edge : gone.needs) erase_if(nodes_[edge.other].needed_by, of_it);
+    for (const Edge& edge : gone.needed_by) erase_if(nodes_[edge.other].needs, of_it);
+    by_name_.erase(place_of(gone.service.name));
+    gone.live = false;
+    index_deadline(slot);
+    gone = Node{};
+    free_.push_back(slot);
 }
 
 std::vector<Engine::Slot>::const_iterator Engine::place_of(std::string_view name) const {
@@ -160,6 +181,11 @@ std::optional<Engine::Slot> Engine::slot_of(std::string_view name) const {
 }
 
 void Engine::release_memory() {
+    if (changed_.empty()) {
+        while (!nodes_.empty() && !nodes_.back().live) nodes_.pop_back();
+        std::erase_if(free_, [this](Slot slot) { return slot >= nodes_.size(); });
+        free_.shrink_to_fit();
+    }
     nodes_.shrink_to_fit();
     by_name_.shrink_to_fit();
     spawns_.shrink_to_fit();

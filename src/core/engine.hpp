@@ -5,6 +5,7 @@
 // journal, and only then carries out the effects.  Total: any state with any input returns.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <optional>
 #include <set>
@@ -71,6 +72,7 @@ class Engine {
     std::vector<const model::Service*> services_and_templates() const;
     const model::Service* find(std::string_view name) const;
     std::size_t size() const { return by_name_.size(); }  // services
+    std::size_t slots() const { return nodes_.size(); }   // and places that removed ones have left
     const model::ServiceSpec& spec_of(const model::Service& service) const;
     const model::ServiceSpec& spec_of(const model::Run& run) const;
     const model::Operation* operation(OperationId id) const;
@@ -109,10 +111,11 @@ class Engine {
         Mono deadline = kNever;                     // as entered in deadlines_
         bool queued = false, changed = false;
         bool counted = false;  // among starting_
-        bool live = false;     // false: the slot of a forgotten service
+        bool live = false;     // false: the slot of a forgotten service, which the next one takes
     };
 
     Slot add_node(model::Service service);
+    void remove_node(Slot slot);
     std::vector<Slot>::const_iterator place_of(std::string_view name) const;  // in by_name_: where it is, or would be
     std::optional<Slot> slot_of(std::string_view name) const;
     void rebuild_edges();
@@ -123,7 +126,9 @@ class Engine {
     model::Instance instance_;
     std::map<std::uint64_t, model::ServiceSpec> specs_;
     std::map<OperationId, model::Operation> operations_;
+    std::deque<OperationId> ended_operations_;  // in the order in which they ended
     std::vector<Node> nodes_;
+    std::vector<Slot> free_;     // those of nodes_ that are not live
     std::vector<Slot> by_name_;  // in the order of their names; forgotten ones are not among them
     std::set<std::pair<Mono, Slot>> deadlines_;
     std::set<std::pair<Mono, OperationId>> operation_deadlines_;

@@ -156,7 +156,7 @@ class Machine {
     void main_gone(Slot slot, model::Reason reason, const std::string& cause, bool failed);
     void send_kill(Slot slot);
     void give_stop_signal(Slot slot);
-    void give_signal(Slot slot, std::int32_t signal, model::StopScope scope);
+    void give_signal(Slot slot, std::int32_t signal, model::StopScope scope, const std::string& by = {});
     void reach_newborn(Slot slot);
     void kill_past_helpers(Slot slot);
     void let_it_hear(Slot slot, model::StopScope scope);
@@ -173,6 +173,7 @@ class Machine {
     void schedule_restart(Slot slot, const model::Run& run);
     void rest(Slot slot, const model::Run& run);
     static bool is_success(const model::ServiceSpec& spec, const model::Run& run, const model::ExitStatus& exit);
+    std::string ended_by(const model::Run& run, const model::ExitStatus& exit) const;
 
     // upgrade.cc
     static bool is_upgrade(model::Verb verb) {

@@ -43,6 +43,11 @@ bool waits(Verb verb) {
     return verb != Verb::kill && verb != Verb::enable && verb != Verb::disable;
 }
 
+// What asked for it, and who.
+std::string in_words(const Operation& op) {
+    return "operation " + std::to_string(op.id.value) + ", by uid " + std::to_string(op.requester.uid);
+}
+
 }  // namespace
 
 Operation& Machine::new_operation(Verb verb, const Requester& requester, Duration timeout) {
@@ -72,7 +77,7 @@ void Machine::on(const in::Requested& in) {
     if (in.verb == Verb::cancel) return cancel(in, op);
     if (is_upgrade(in.verb)) return upgrade(in, op);
     if (in.verb == Verb::shutdown) {
-        shut_down(Reason::requested, "operation " + std::to_string(op.id.value), 0);
+        shut_down(Reason::requested, in_words(op), 0);
         if (in.timeout.ns > 0) {
             const Mono last = now_.mono + in.timeout;
             std::optional<Mono>& deadline = e_.instance_.shutdown_deadline;
@@ -141,7 +146,7 @@ void Machine::carry_out(Operation& op, TargetResult& target, const in::Requested
     Run* run = run_of(*n);
     target.run = n->service.last_run;
     if (waits(in.verb)) n->operations.push_back(op.id);
-    const std::string cause = "operation " + std::to_string(op.id.value);
+    const std::string cause = in_words(op);
     switch (in.verb) {
         case Verb::start: return set_up(slot, Reason::requested, cause);
         case Verb::stop: return set_down(slot, Reason::requested, cause, true);
@@ -162,8 +167,8 @@ void Machine::carry_out(Operation& op, TargetResult& target, const in::Requested
         case Verb::kill:
             if (run == nullptr || std::ranges::all_of(run->processes, [](const Process& p) { return p.pid == 0; }))
                 return end(Outcome::refused, "has no process");
-            give_signal(slot, in.signal == 0 ? kTerminate : in.signal,
-                        in.whole_tree ? StopScope::all : StopScope::main);
+            give_signal(slot, in.signal == 0 ? kTerminate : in.signal, in.whole_tree ? StopScope::all : StopScope::main,
+                        cause);
             return end(Outcome::done, "");
         case Verb::pause:
         case Verb::unpause: {
@@ -200,7 +205,7 @@ void Machine::cancel(const in::Requested& in, Operation& op) {
         target.outcome = Outcome::cancelled;
         Slot slot = 0;
         if ((victim.verb == Verb::start || victim.verb == Verb::create) && find(target.name, &slot) != nullptr) {
-            set_down(slot, Reason::cancelled, "operation " + std::to_string(op.id.value), true);
+            set_down(slot, Reason::cancelled, in_words(op), true);
         }
     }
     end_operation(victim, Outcome::cancelled, "by operation " + std::to_string(op.id.value));
@@ -301,19 +306,17 @@ void Machine::end_operation(Operation& op, Outcome outcome, std::string detail) 
         if (Node* n = find(target.name); n != nullptr) erase(n->operations, op.id);
     }
     e_.changed_operations_.insert(op.id);
-    fx_.push_back(out::Reply{op.id});
+    e_.ended_operations_.push_back(op.id);
+    fx_.push_back(out::Reply{op});
 }
 
+// Those that ended first.  However many are under way, each of them stays until it has ended.
 void Machine::forget_old_operations() {
-    auto it = e_.operations_.begin();
-    while (e_.operations_.size() > limits::kOperationsKept && it != e_.operations_.end()) {
-        if (it->second.outcome == Outcome::pending) {
-            ++it;
-            continue;
-        }
-        e_.changed_operations_.erase(it->first);
-        e_.dropped_operations_.insert(it->first);
-        it = e_.operations_.erase(it);
+    std::deque<OperationId>& ended = e_.ended_operations_;
+    for (; ended.size() > limits::kOperationsKept; ended.pop_front()) {
+        e_.changed_operations_.erase(ended.front());
+        e_.dropped_operations_.insert(ended.front());
+        e_.operations_.erase(ended.front());
     }
 }
 

@@ -20,6 +20,11 @@ bool has_begun_to_change(const Service& s) {
     return !s.runs.empty() || s.state == State::failed || s.state == State::backoff || s.state == State::completed;
 }
 
+// Of an end by an operation's signal the journal says that the process exited.
+Reason told(Reason reason, const Run* run) {
+    return reason == Reason::exited && run != nullptr && !run->ended_by.empty() ? Reason::signalled : reason;
+}
+
 constexpr int kWishes = 64;  // pulled up by one that was pulled up by one that ...
 
 // The event by which `target` is what an edge waits for.
@@ -40,6 +45,7 @@ EventId Machine::cause_of_wish(Reason reason, const std::string& cause, const Se
             case Reason::none:
             case Reason::restart_policy:
             case Reason::exited:
+            case Reason::signalled:
             case Reason::spawn_failed:
             case Reason::start_timeout:
             case Reason::stop_timeout:
@@ -110,11 +116,11 @@ void Machine::publish(Slot slot, EventType type, const Run* run) {
     const bool ending = type == EventType::service_stopped || type == EventType::service_failed ||
                         type == EventType::service_completed || type == EventType::service_backoff;
     if (ending) {
-        event.reason = s.last_reason;
+        event.reason = told(s.last_reason, run);
         event.detail = s.last_cause;
         event.exit = run != nullptr ? run->main_exit : s.last_exit;
     } else if (type == EventType::service_stopping && run != nullptr) {
-        event.reason = run->stop_reason;
+        event.reason = told(run->stop_reason, run);
         event.detail = run->cause;
     } else if (type == EventType::service_starting && run != nullptr) {
         event.reason = run->start_reason;

@@ -77,7 +77,7 @@ void Machine::signal_again(const in::Recovered& in) {
     for (Slot slot = 0; slot < e_.nodes_.size(); ++slot) {
         const Run* run = node(slot).live ? run_of(node(slot)) : nullptr;
         if (run == nullptr || !run->signal || run->killed) continue;
-        const auto [id, signal, scope] = *run->signal;
+        const auto& [id, signal, scope, by, at] = *run->signal;
         if (id > in.signalled) {
             not_given.push_back(slot);
         } else if (scope == StopScope::all && id > in.signalled_others) {
@@ -87,7 +87,7 @@ void Machine::signal_again(const in::Recovered& in) {
     }
     for (const Slot slot : not_given) {
         const DecidedSignal decided = *run_of(node(slot))->signal;
-        give_signal(slot, decided.signal, decided.scope);
+        give_signal(slot, decided.signal, decided.scope, decided.by);
     }
 }
 

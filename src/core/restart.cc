@@ -3,10 +3,12 @@
 // The first restart after a healthy period is immediate; from the second on the delay grows from `min` by `factor` to
 // `max`, with jitter.  A healthy period (reset-after, counted from ready) forgets the past.
 #include <algorithm>
+#include <array>
 
 #include "base/backoff.hpp"
 #include "base/limits.hpp"
 #include "core/machine.hpp"
+#include "model/signal.hpp"
 
 namespace abide::core {
 
@@ -29,6 +31,18 @@ bool Machine::is_success(const ServiceSpec& spec, const Run& run, const ExitStat
     const bool our_signal = exit.kind == ExitKind::signal && exit.value == spec.stop.or_default().signal;
     if (our_signal && spec.kind == Kind::service && run.state == State::stopping) return true;
     return matches(spec.success_exit, exit);
+}
+
+// The signal of an operation that the main process ended of, or that it was asked to end by, not long ago.
+std::string Machine::ended_by(const Run& run, const ExitStatus& exit) const {
+    constexpr std::array kRequests = {2, 3, 9, 15};  // INT, QUIT, KILL, TERM
+    if (!run.signal || run.signal->by.empty() || exit.oom) return {};
+    const DecidedSignal& sent = *run.signal;
+    const StopSpec& stop = run_spec(run).stop.or_default();
+    const bool asks_to_end = sent.signal == stop.signal || std::ranges::count(kRequests, sent.signal) != 0;
+    const bool obeyed = exit.kind != ExitKind::signal && asks_to_end && now_.mono <= sent.at + stop.timeout;
+    const bool killed = exit.kind == ExitKind::signal && exit.value == sent.signal;
+    return killed || obeyed ? signal_name(sent.signal) + " of " + sent.by.value() : std::string();
 }
 
 void Machine::finish(Slot slot) {

@@ -292,6 +292,11 @@ void Machine::main_ended(Slot slot, const Process& gone, const ExitStatus& statu
     event.pid = gone.pid;
     event.exit = status;
     event.reason = now_run.stop_reason;
+    if (now_run.stop_reason == Reason::none) now_run.ended_by = ended_by(now_run, status);
+    if (!now_run.ended_by.empty()) {
+        event.reason = Reason::signalled;
+        event.detail = now_run.ended_by;
+    }
     event.cause = node(slot).service.last_event;
     node(slot).service.last_event = publish(std::move(event));
     const ServiceSpec& s = run_spec(now_run);
@@ -301,7 +306,8 @@ void Machine::main_ended(Slot slot, const Process& gone, const ExitStatus& statu
         queue(slot);  // a forking daemon: its pid file tells the rest
         return;
     }
-    main_gone(slot, Reason::exited, describe(status), !success);
+    const std::string sent = now_run.ended_by.empty() ? "" : ", after " + now_run.ended_by.value();
+    main_gone(slot, Reason::exited, describe(status) + sent, !success);
 }
 
 void Machine::on(const in::Emptied& in) {

@@ -143,11 +143,11 @@ void Machine::kill_past_helpers(Slot slot) {
     }
 }
 
-void Machine::give_signal(Slot slot, std::int32_t signal, StopScope scope) {
+void Machine::give_signal(Slot slot, std::int32_t signal, StopScope scope, const std::string& by) {
     Run& run = *run_of(node(slot));
     e_.instance_.last_signal.value += 1;
     e_.instance_changed_ = true;
-    run.signal = {e_.instance_.last_signal, signal, scope};
+    run.signal = {e_.instance_.last_signal, signal, scope, by, by.empty() ? Mono{} : now_.mono};
     touch(slot);
     fx_.push_back(out::Signal{node(slot).service.name, run.number, signal, scope, run.signal->id});
     let_it_hear(slot, scope);

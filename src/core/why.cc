@@ -42,6 +42,7 @@ std::string describe(Reason reason) {
         case Reason::force_destroyed: return "destroyed by force";
         case Reason::cancelled: return "its start was cancelled";
         case Reason::refused: return "refused";
+        case Reason::signalled: return "its main process ended of a signal that was asked for";
         case Reason::essential_ended: return "an essential service ended";
     }
     return "";

@@ -4,22 +4,9 @@
 #include <algorithm>
 #include <array>
 
-#include "base/limits.hpp"
-#include "kernel/clock.hpp"
-#include "kernel/socket.hpp"
-#include "manager/complain.hpp"
-#include "manager/token.hpp"
-
 namespace abide::manager {
 
 namespace {
-
-constexpr Duration kStallPatience = seconds(60);
-constexpr Duration kAcceptPause = milliseconds(500);
-constexpr std::size_t kReadAtOnce = 64u << 10;
-constexpr std::size_t kAcceptAtOnce = 64;
-constexpr std::size_t kStrangerBytes = 4096;  // a call of somebody who may do nothing
-constexpr int kWriteRounds = 64;
 
 // What these answer was true when the last record was written, and is not asked of the kernel.
 bool is_in_journal(std::string_view method) {
@@ -35,23 +22,7 @@ bool asks_for_all(const varlink::Call& call) {
     return request && request->names.empty() && !request->detail;
 }
 
-std::size_t message_limit(model::Permission permission) {
-    switch (permission) {
-        case model::Permission::administer: return limits::kMessageBytes;
-        case model::Permission::operate:
-        case model::Permission::read_logs:
-        case model::Permission::read: return limits::kRequestBytes;
-        case model::Permission::none: break;
-    }
-    return kStrangerBytes;
-}
-
 }  // namespace
-
-Status Control::listen(kernel::Fd listener) {
-    listener_ = std::move(listener);
-    return epoll_.add(listener_.get(), EPOLLIN, token_of(Watched::control));
-}
 
 void Control::set_comparing(bool comparing, const Now& now) {
     comparing_ = comparing;
@@ -68,116 +39,34 @@ void Control::set_comparing(bool comparing, const Now& now) {
     }
 }
 
-void Control::on_listener() {
-    for (std::size_t n = 0; n < kAcceptAtOnce; ++n) {
-        if (connections_.size() >= limits::kClients && !close_idle(greediest())) {
-            // Those who wait stay in the queue of the socket until somebody leaves.
-            accepting_ = false;
-            must(epoll_.modify(listener_.get(), 0, token_of(Watched::control)), "control socket");
-            return;
-        }
-        Result<std::optional<kernel::Fd>> accepted = kernel::accept_connection(listener_.get());
-        if (!accepted) {
-            // No descriptor or memory for it: they wait in the queue, and we do not run in a circle.
-            accepting_ = false;
-            accept_again_ = kernel::mono_now() + kAcceptPause;
-            static_cast<void>(epoll_.modify(listener_.get(), 0, token_of(Watched::control)));
-            return complain("control: " + describe(accepted.error()));
-        }
-        if (!*accepted) return;
-        kernel::Fd socket = std::move(**accepted);
-        Result<Caller> caller = caller_of(socket.get());
-        if (!caller) continue;
-        permissions_.configure(engine_.instance().spec);
-        if (per_user_[caller->uid] >= limits::kClientsPerUser && !close_idle(caller->uid)) {
-            const std::string refusal = control::error_message(
-                {ErrorKind::refused, "too many connections of user " + std::to_string(caller->uid), 0,
-                 "close some first"});
-            static_cast<void>(kernel::send(socket.get(), std::as_bytes(std::span(refusal))));
-            continue;
-        }
-        const std::uint64_t id = ++last_id_;
-        if (!epoll_.add(socket.get(), EPOLLIN, token_of(Watched::connection, id))) continue;
-        per_user_[caller->uid] += 1;
-        Connection connection;
-        connection.reader = varlink::MessageReader(message_limit(permissions_.of(*caller)));
-        connection.socket = std::move(socket);
-        connection.caller = std::move(*caller);
-        connection.watched = EPOLLIN;
-        connections_.emplace(id, std::move(connection));
-    }
-}
-
-std::uint32_t Control::greediest() const {
-    const auto most = std::ranges::max_element(per_user_, {}, [](const auto& one) { return one.second; });
-    return most == per_user_.end() ? 0 : most->first;
-}
-
-// At the bound the oldest connection of this user that nothing is done on gives way; false when all are in use.
-bool Control::close_idle(std::uint32_t uid) {
-    for (const auto& [id, connection] : connections_) {
-        const bool idle =
-            !connection.waiting && !connection.held && connection.out.empty() && connection.reader.pending().empty();
-        if (!idle || connection.caller.uid != uid) continue;
-        close(id);
-        return true;
-    }
-    return false;
+void Control::on_listener(const Now& now) {
+    permissions_.configure(engine_.instance().spec);
+    connections_.accept(now, [this](const Caller& caller) { return message_limit(permissions_.of(caller)); });
 }
 
 void Control::close(std::uint64_t id) {
-    const auto it = connections_.find(id);
-    if (it == connections_.end()) return;
-    static_cast<void>(epoll_.remove(it->second.socket.get()));
-    if (it->second.stalled != kNever) --writing_;
-    if (it->second.feed) --feeds_;
-    if (--per_user_[it->second.caller.uid] == 0) per_user_.erase(it->second.caller.uid);
-    connections_.erase(it);
-    if (!accepting_) accept_again();
-}
-
-void Control::accept_again() {
-    accepting_ = true;
-    accept_again_ = kNever;
-    must(epoll_.modify(listener_.get(), EPOLLIN, token_of(Watched::control)), "control socket");
+    const Connection* connection = connections_.find(id);
+    if (connection != nullptr && connection->feed) --feeds_;
+    connections_.close(id);
 }
 
 void Control::on_connection(std::uint64_t id, std::uint32_t events, const Now& now) {
-    const auto it = connections_.find(id);
-    if (it == connections_.end()) return;
-    Connection& connection = it->second;
+    Connection* const found = connections_.find(id);
+    if (found == nullptr) return;
+    Connection& connection = *found;
     if ((events & (EPOLLHUP | EPOLLERR)) != 0 && (events & EPOLLIN) == 0) {
         // What was asked before it left is still to be done, once it can be.
         if (!connection.held) close(id);
         return;
     }
-    if ((events & EPOLLIN) != 0) read_from(connection, now);
+    if ((events & EPOLLIN) != 0) connection.read(now);
     if ((events & EPOLLOUT) != 0) write_to(connection, now);
     serve(id, connection, now);
 }
 
-void Control::read_from(Connection& connection, const Now& now) {
-    std::array<char, kReadAtOnce> buffer;
-    const Result<std::size_t> got = kernel::read_some(connection.socket.get(), buffer.data(), buffer.size());
-    if (got && *got == kernel::kNothingNow) return;
-    if (!got || *got == 0) {
-        connection.closing = true;
-        connection.out.clear();
-        connection.sent = 0;
-        return;
-    }
-    if (connection.stalled == kNever) ++writing_;
-    connection.stalled = now.mono + kStallPatience;
-    if (const Status fed = connection.reader.feed({buffer.data(), *got}); !fed) {
-        connection.out += control::error_message(fed.error());
-        connection.closing = true;
-    }
-}
-
 // Takes calls as long as none of them waits and the replies leave.
 void Control::serve(std::uint64_t id, Connection& connection, const Now& now) {
-    while (!connection.closing && !connection.waiting && !connection.held && !connection.feed &&
-           connection.out.empty()) {
+    while (!connection.closing && connection.is_free() && connection.out.empty()) {
         const std::optional<std::string_view> message = connection.reader.next();
         if (!message) break;
         take(id, connection, *message, now);
@@ -204,60 +93,78 @@ void Control::take(std::uint64_t id, Connection& connection, std::string_view me
         connection.out += status_of_all(*call, requester, now);
         return;
     }
-    Answer given = answer(*call, requester, engine_, places_, now);
-    if (given.vouch && vouch_) vouch_(*given.vouch);
-    if (given.subscribe && !call->oneway) return subscribe(connection, given, now);
-    if (given.inputs.empty() && !given.operation) {
-        if (!call->oneway) connection.out += given.message;
-        return;
-    }
-    Waiting waiting;
+    const Asker asker{id, connection, call->oneway, now};
+    std::visit([&](auto&& one) { on(asker, std::forward<decltype(one)>(one)); },
+               answer(*call, requester, engine_, places_, now));
+}
+
+void Control::on(const Asker& asker, Say&& say) {
+    if (!asker.oneway) asker.connection.out += say.message;
+}
+
+void Control::on(const Asker& asker, Vouch&& vouch) {
+    if (vouch_) vouch_(vouch.word);
+    if (!asker.oneway) asker.connection.out += vouch.message;
+}
+
+Control::Waiting& Control::wait(const Asker& asker, Manner manner) {
+    Waiting& waiting = asker.connection.waiting.emplace();
     waiting.call = ++last_call_;
-    waiting.operation = given.operation;
-    waiting.oneway = call->oneway;
-    for (std::size_t i = 0; i < given.inputs.size(); ++i) {
-        const bool last = i + 1 == given.inputs.size();
-        inbox_.push(InputClass::request, std::move(given.inputs[i]), last ? Ticket{id, waiting.call} : Ticket{});
+    waiting.manner = std::move(manner);
+    waiting.oneway = asker.oneway;
+    return waiting;
+}
+
+void Control::on(const Asker& asker, Ask&& ask) {
+    const Ticket ticket{asker.id, wait(asker, std::move(ask.manner)).call};
+    for (std::size_t i = 0; i < ask.inputs.size(); ++i) {
+        const bool last = i + 1 == ask.inputs.size();
+        inbox_.push(InputClass::request, std::move(ask.inputs[i]), last ? ticket : Ticket{});
     }
-    given.inputs.clear();
-    waiting.answer = std::move(given);
-    connection.waiting = std::move(waiting);
-    if (const model::Operation* operation = engine_.operation(connection.waiting->operation);
-        operation != nullptr && (operation->outcome != model::Outcome::pending || !connection.waiting->answer.wait)) {
-        settle(connection, *operation);
-    }
+}
+
+void Control::on(const Asker& asker, Join&& join) {
+    Waiting& waiting = wait(asker, std::move(join.manner));
+    waiting.operation = join.operation;
+    const model::Operation* operation = engine_.operation(join.operation);
+    if (operation != nullptr && (operation->outcome != model::Outcome::pending || !waiting.manner.wait))
+        settle(asker.connection, *operation);
 }
 
 const std::string& Control::status_of_all(const varlink::Call& call, const model::Requester& requester,
                                           const Now& now) {
     if (cached_version_ != version_) {
-        cached_status_ = answer(call, requester, engine_, places_, now).message;
+        cached_status_ = std::get<Say>(answer(call, requester, engine_, places_, now)).message;
         cached_version_ = version_;
     }
     return cached_status_;
 }
 
-void Control::stepped(const Ticket& ticket, OperationId operation, const Now& now) {
-    const auto it = connections_.find(ticket.connection);
-    if (it == connections_.end()) return;
-    Connection& connection = it->second;
-    if (!connection.waiting || connection.waiting->call != ticket.call) return;
-    connection.waiting->operation = operation;
+// Whoever made this call, if he is there and still waits for its answer.
+Control::Connection* Control::waits_for(const Ticket& ticket) {
+    Connection* const connection = connections_.find(ticket.connection);
+    const bool waits = connection != nullptr && connection->waiting && connection->waiting->call == ticket.call;
+    return waits ? connection : nullptr;
+}
+
+void Control::stepped(const Ticket& ticket, OperationId operation) {
+    Connection* const connection = waits_for(ticket);
+    if (connection == nullptr) return;
+    connection->waiting->operation = operation;
     const model::Operation* made = engine_.operation(operation);
-    if (made == nullptr) return;
-    if (made->outcome != model::Outcome::pending || !connection.waiting->answer.wait) settle(connection, *made);
-    static_cast<void>(now);
+    if (made == nullptr) return;  // ended in the same turn, and forgotten: ended() tells
+    if (made->outcome != model::Outcome::pending || !connection->waiting->manner.wait) settle(*connection, *made);
 }
 
 void Control::refuse(const Ticket& ticket) {
-    const auto it = connections_.find(ticket.connection);
-    if (it == connections_.end() || !it->second.waiting || it->second.waiting->call != ticket.call) return;
-    const bool oneway = it->second.waiting->oneway;
-    it->second.waiting.reset();
+    Connection* const connection = waits_for(ticket);
+    if (connection == nullptr) return;
+    const bool oneway = connection->waiting->oneway;
+    connection->waiting.reset();
     if (oneway) return;
-    it->second.out += control::error_message({ErrorKind::refused,
-                                              "managers have died of this request, so it is not carried out any more",
-                                              0, "`abide generation` says what is quarantined; upgrading forgets it"});
+    connection->out += control::error_message({ErrorKind::refused,
+                                               "managers have died of this request, so it is not carried out any more",
+                                               0, "`abide generation` says what is quarantined; upgrading forgets it"});
 }
 
 // The last reply to the call that waits.
@@ -265,22 +172,19 @@ void Control::settle(Connection& connection, const model::Operation& operation) 
     const Waiting waiting = std::move(*connection.waiting);
     connection.waiting.reset();
     if (waiting.oneway) return;
-    connection.out += waiting.answer.is_apply ? apply_message(operation, waiting.answer.changes)
-                                              : operation_message(engine_, operation, true);
+    const auto& changes = waiting.manner.changes;
+    connection.out += changes ? apply_message(operation, *changes) : operation_message(engine_, operation, true);
 }
 
-void Control::ended(OperationId operation, const Now& now) {
-    const model::Operation* over = engine_.operation(operation);
-    if (over == nullptr) return;
+void Control::ended(const model::Operation& operation) {
     for (auto& [id, connection] : connections_) {
-        if (connection.waiting && connection.waiting->operation == operation) settle(connection, *over);
+        if (connection.waiting && connection.waiting->operation == operation.id) settle(connection, operation);
     }
-    static_cast<void>(now);
 }
 
 void Control::tell_progress(Connection& connection) {
     Waiting& waiting = *connection.waiting;
-    if (!waiting.answer.progress || waiting.oneway || !connection.out.empty()) return;
+    if (!waiting.manner.progress || waiting.oneway || !connection.out.empty()) return;
     const model::Operation* operation = engine_.operation(waiting.operation);
     if (operation == nullptr || operation->outcome != model::Outcome::pending) return;
     std::string message = operation_message(engine_, *operation, false);
@@ -298,16 +202,20 @@ void Control::flush(const Now& now) {
         ++it;  // serve may close it
         if (progress && connection.waiting && connection.waiting->operation) tell_progress(connection);
         if (connection.feed) feed(connection);
-        if (connection.out.empty()) continue;
+        // A call that wanted no reply is over without one: the next is listened for.
+        const bool over = connection.is_free() && connection.watched == 0;
+        if (connection.out.empty() && !over) continue;
         write_to(connection, now);
         serve(id, connection, now);
     }
 }
 
-void Control::subscribe(Connection& connection, const Answer& answer, const Now& now) {
+void Control::on(const Asker& asker, Follow&& follow) {
+    if (asker.oneway) return;
+    Connection& connection = asker.connection;
     Result<EventFeed> made = event_folder_ < 0
                                  ? fail(ErrorKind::failed, "the event log can't be read at the moment")
-                                 : EventFeed::make(*answer.subscribe, event_folder_, last_event_, now.wall.ns);
+                                 : EventFeed::make(follow.events, event_folder_, last_event_, asker.now.wall.ns);
     if (!made) {
         connection.out += control::error_message(made.error());
         return;
@@ -336,70 +244,35 @@ void Control::published(int folder, std::uint64_t last_id, std::string_view line
 }
 
 void Control::write_to(Connection& connection, const Now& now) {
-    for (int round = 0; round < kWriteRounds && connection.sent < connection.out.size(); ++round) {
-        const std::string_view rest = std::string_view(connection.out).substr(connection.sent);
-        const Result<std::size_t> sent = kernel::send_some(connection.socket.get(), rest.data(), rest.size());
-        if (!sent) {
-            connection.closing = true;
-            connection.out.clear();
-            connection.sent = 0;
-            return;
-        }
-        if (*sent == 0) break;
-        connection.sent += *sent;
-        replied_ += *sent;
-        if (connection.stalled == kNever) ++writing_;
-        connection.stalled = now.mono + kStallPatience;
-    }
-    if (connection.sent < connection.out.size()) return;
-    connection.out.clear();
-    connection.out.shrink_to_fit();
-    connection.sent = 0;
+    replied_ += connection.write(now);
 }
 
 // What to be woken for, and whether somebody must hurry.
 void Control::update(std::uint64_t id, Connection& connection) {
-    std::uint32_t wanted = 0;
-    if (!connection.out.empty()) wanted |= EPOLLOUT;
     // While a call waits nothing more is read: EPOLLHUP still tells when the client leaves.
-    else if (!connection.waiting && !connection.held && !connection.feed && !connection.closing)
-        wanted |= EPOLLIN;
-    if (wanted != connection.watched) {
-        // One that can't be listened to is closed: its client comes again.
-        if (!epoll_.modify(connection.socket.get(), wanted, token_of(Watched::connection, id))) return close(id);
-        connection.watched = wanted;
-    }
+    const bool reads = connection.is_free() && !connection.closing;
     // Who subscribed may read as slowly as he likes: what he has not read yet lies in the files.
     const bool hurries = !connection.feed && !connection.held &&
                          (!connection.out.empty() || (!connection.waiting && !connection.reader.pending().empty()));
-    if (!hurries && connection.stalled != kNever) {
-        connection.stalled = kNever;
-        --writing_;
-    }
+    // One that can't be listened to is closed: its client comes again.
+    if (!connections_.watch(id, connection, reads, hurries)) close(id);
 }
 
 Mono Control::next_deadline() const {
-    Mono next = accept_again_;
+    Mono next = connections_.accepts_at();
     for (const auto& [id, connection] : connections_) {
         if (connection.feed && connection.out.empty() && connection.feed->behind(last_event_)) return Mono{};
         next = std::min(next, connection.stalled);
-        if (connection.waiting && connection.waiting->answer.until)
-            next = std::min(next, *connection.waiting->answer.until);
+        if (connection.waiting && connection.waiting->manner.until)
+            next = std::min(next, *connection.waiting->manner.until);
     }
     return next;
 }
 
 void Control::expire(const Now& now) {
-    if (accept_again_ <= now.mono) accept_again();
-    for (auto it = connections_.begin(); it != connections_.end();) {
-        const std::uint64_t id = it->first;
-        Connection& connection = it->second;
-        ++it;
-        if (connection.stalled <= now.mono) {
-            close(id);
-            continue;
-        }
-        if (!connection.waiting || !connection.waiting->answer.until || *connection.waiting->answer.until > now.mono)
+    for (const std::uint64_t id : connections_.expire(now)) close(id);
+    for (auto& [id, connection] : connections_) {
+        if (!connection.waiting || !connection.waiting->manner.until || *connection.waiting->manner.until > now.mono)
             continue;
         const bool oneway = connection.waiting->oneway;
         connection.waiting.reset();

@@ -49,7 +49,7 @@ class Executor {
     [[nodiscard]] bool on_peeked(const anchor::Exit& exit, const Now& now);
 
     // Operations that ended since the last call: to be answered last.
-    std::vector<OperationId> take_replies() { return std::exchange(replies_, {}); }
+    std::vector<model::Operation> take_replies() { return std::exchange(replies_, {}); }
     [[nodiscard]] std::optional<std::int32_t> ended() const { return ended_; }
 
   private:
@@ -83,7 +83,7 @@ class Executor {
     const Now* now_ = nullptr;
     // Signals whose known processes have them, while the others have still to be looked for.
     std::vector<const model::out::Signal*> half_sent_;
-    std::vector<OperationId> replies_;
+    std::vector<model::Operation> replies_;
     std::map<std::int32_t, int> asked_again_;  // by pid
     std::optional<std::int32_t> ended_;
 };

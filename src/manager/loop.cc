@@ -139,7 +139,7 @@ void Loop::on_ready(const kernel::Ready& ready, const Now& now) {
                 inbox_.push(InputClass::notification, model::in::BecameReady{things->service, things->run, 0, 0});
             }
             return;
-        case Watched::control: return control_.on_listener();
+        case Watched::control: return control_.on_listener(now);
         case Watched::connection: return control_.on_connection(id, ready.events, now);
         case Watched::process: return on_process(SpawnId{id}, epoll_, now);
         case Watched::notify:
@@ -294,9 +294,9 @@ void Loop::speak(const Now& now) {
     anchor_.flush();
     logger_.flush();
     anchor_.flush();
-    for (const auto& [ticket, operation] : stepped_) control_.stepped(ticket, operation, now);
+    for (const auto& [ticket, operation] : stepped_) control_.stepped(ticket, operation);
     stepped_.clear();
-    for (const OperationId operation : executor_.take_replies()) control_.ended(operation, now);
+    for (const model::Operation& operation : executor_.take_replies()) control_.ended(operation);
     control_.flush(now);
     note_work(control_.take_replied() / kKiB, now);
     if (places_.where.logger_pid != logger_.pid()) {

@@ -31,9 +31,13 @@ struct Asked {
 };
 
 Answer say(std::string message) {
-    Answer answer;
-    answer.message = std::move(message);
-    return answer;
+    return Say{std::move(message)};
+}
+Answer pass(model::Input input, Manner manner = {}) {
+    Ask ask;
+    ask.inputs.push_back(std::move(input));
+    ask.manner = std::move(manner);
+    return ask;
 }
 template <class T>
 Answer say_value(const T& value) {
@@ -80,17 +84,11 @@ constexpr std::size_t kTicketBytes = 64;
 // An answer about the operation that `input` makes, or has made the first time.
 Answer ask(const Asked& asked, model::in::Requested input, std::string ticket, bool wait = true) {
     if (ticket.size() > kTicketBytes) return say(varlink::invalid_parameter("request"));
-    Answer answer;
-    answer.wait = wait;
-    answer.progress = asked.call.more && wait;
-    if (const model::Operation* before = asked_before(asked, ticket)) {
-        answer.operation = before->id;
-        return answer;
-    }
+    const Manner manner{wait, asked.call.more && wait, {}, {}};
+    if (const model::Operation* before = asked_before(asked, ticket)) return Join{before->id, manner};
     input.requester = asked.requester;
     input.ticket = std::move(ticket);
-    answer.inputs.emplace_back(std::move(input));
-    return answer;
+    return pass(std::move(input), manner);
 }
 
 Answer status(const Asked& asked) {
@@ -146,11 +144,9 @@ Answer wait_for(const Asked& asked) {
     if (asked.engine.operation(id) == nullptr) {
         return say_error(ErrorKind::not_found, "no operation " + std::to_string(request->operation) + " is remembered");
     }
-    Answer answer;
-    answer.operation = id;
-    answer.progress = asked.call.more;
-    if (request->timeout_ms) answer.until = asked.now.mono + timeout_of(request->timeout_ms);
-    return answer;
+    Join join{id, {true, asked.call.more, {}, {}}};
+    if (request->timeout_ms) join.manner.until = asked.now.mono + timeout_of(request->timeout_ms);
+    return join;
 }
 
 Answer targets(const Asked& asked, Verb verb) {
@@ -172,7 +168,8 @@ Answer targets(const Asked& asked, Verb verb) {
     input.names = std::move(request->names);
     input.timeout = timeout_of(request->timeout_ms);
     Answer answer = ask(asked, std::move(input), std::move(request->request), request->wait);
-    if (define && !answer.inputs.empty()) answer.inputs.insert(answer.inputs.begin(), std::move(*define));
+    if (Ask* const asks = std::get_if<Ask>(&answer); define && asks != nullptr)
+        asks->inputs.insert(asks->inputs.begin(), std::move(*define));
     return answer;
 }
 
@@ -208,9 +205,7 @@ Answer cancel(const Asked& asked) {
     input.verb = Verb::cancel;
     input.operation = OperationId{static_cast<std::uint64_t>(request->operation)};
     input.requester = asked.requester;
-    Answer answer;
-    answer.inputs.emplace_back(std::move(input));
-    return answer;
+    return pass(std::move(input));
 }
 
 Answer down(const Asked& asked) {
@@ -241,9 +236,7 @@ Answer vouch(const Asked& asked) {
         asked.engine.operation(OperationId{static_cast<std::uint64_t>(request->operation)});
     if (operation == nullptr || operation->verb != Verb::upgrade || operation->outcome != model::Outcome::pending)
         return say_error(ErrorKind::refused, "no such upgrade is under way");
-    Answer answer = say_value(control::Nothing{});
-    answer.vouch = *request;
-    return answer;
+    return Vouch{*request, varlink::build_reply(control::write(control::Nothing{}))};
 }
 
 // As text, so that a person can read it: the journal that a compaction would write now.
@@ -276,29 +269,23 @@ Answer configure(const Asked& asked, bool apply) {
     if (!configuration) return say(control::error_message(configuration.error()));
     const auto planned = asked.engine.plan(*configuration, request->dynamic);
     if (!planned) return say(control::error_message(planned.error()));
-    Answer answer;
+    std::vector<control::Change> changes;
     for (const core::PlannedChange& change : *planned) {
-        answer.changes.push_back({change.service, std::string(change_word(change.what)), change.detail});
+        changes.push_back({change.service, std::string(change_word(change.what)), change.detail});
     }
-    if (!apply) return say_value(control::ChangesReply{answer.changes, 0, {}, {}});
-    answer.wait = false;
-    answer.is_apply = true;
-    if (const model::Operation* before = asked_before(asked, request->request)) {
-        answer.operation = before->id;
-        return answer;
-    }
-    answer.inputs.emplace_back(
-        model::in::Configured{std::move(*configuration), request->dynamic, asked.requester, request->request});
-    return answer;
+    if (!apply) return say_value(control::ChangesReply{std::move(changes), 0, {}, {}});
+    Manner manner{false, false, {}, std::move(changes)};
+    if (const model::Operation* before = asked_before(asked, request->request))
+        return Join{before->id, std::move(manner)};
+    return pass(model::in::Configured{std::move(*configuration), request->dynamic, asked.requester, request->request},
+                std::move(manner));
 }
 
 Answer subscribe(const Asked& asked) {
     auto request = control::read<control::SubscribeRequest>(asked.call.parameters);
     if (!request) return say(varlink::invalid_parameter(request.error()));
     if (!asked.call.more) return say(varlink::expected_more());
-    Answer answer;
-    answer.subscribe = std::move(*request);
-    return answer;
+    return Follow{std::move(*request)};
 }
 
 Answer emit(const Asked& asked) {
@@ -306,11 +293,8 @@ Answer emit(const Asked& asked) {
     if (!request) return say(varlink::invalid_parameter(request.error()));
     if (!is_plain_name(request->name)) return say(varlink::invalid_parameter("name"));
     if (request->request.size() > kTicketBytes) return say(varlink::invalid_parameter("request"));
-    if (const model::Operation* before = asked_before(asked, request->request)) {
-        Answer answer;  // it was emitted, and the word of it lost
-        answer.operation = before->id;
-        return answer;
-    }
+    // It was emitted, and the word of it lost.
+    if (const model::Operation* before = asked_before(asked, request->request)) return Join{before->id, {}};
     model::in::Emitted input{request->name, {}, asked.requester, request->request};
     std::size_t bytes = 0;
     for (const control::EventField& field : request->fields) {
@@ -323,9 +307,7 @@ Answer emit(const Asked& asked) {
                                                  " fields of " + std::to_string(limits::kEventBytes) +
                                                  " bytes together");
     }
-    Answer answer;
-    answer.inputs.emplace_back(std::move(input));
-    return answer;
+    return pass(std::move(input));
 }
 
 Answer dispatch(const Asked& asked, Method method) {

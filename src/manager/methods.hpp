@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "base/time.hpp"
@@ -27,18 +28,32 @@ struct Places {
 };
 
 // What is to be done about one call.
-struct Answer {
-    std::string message;               // the reply, when it is known at once
-    std::vector<model::Input> inputs;  // for the engine; the last one makes the operation that is answered
-    OperationId operation;             // an operation that exists already
-    bool wait = true;                  // answer when it has ended, else as it begins
-    bool progress = false;             // tell what it waits for meanwhile (`more`)
-    std::optional<Mono> until;         // of the answer only: the operation goes on
-    bool is_apply = false;             // answered by a ChangesReply
-    std::optional<control::SubscribeRequest> subscribe;
-    std::vector<control::Change> changes;
-    std::optional<control::VouchRequest> vouch;  // to be passed on to whoever upgrades
+struct Say {  // the reply is known at once
+    std::string message;
 };
+// How whoever waits for an operation is told of it.
+struct Manner {
+    bool wait = true;                                     // when it has ended, else as it begins
+    bool progress = false;                                // and what it waits for meanwhile (`more`)
+    std::optional<Mono> until;                            // of the answer only: the operation goes on
+    std::optional<std::vector<control::Change>> changes;  // an apply: told by a ChangesReply
+};
+struct Ask {
+    std::vector<model::Input> inputs;  // for the engine; the last one makes the operation
+    Manner manner;
+};
+struct Join {
+    OperationId operation;  // exists already
+    Manner manner;
+};
+struct Follow {
+    control::SubscribeRequest events;
+};
+struct Vouch {
+    control::VouchRequest word;  // to be passed on to whoever upgrades
+    std::string message;
+};
+using Answer = std::variant<Say, Ask, Join, Follow, Vouch>;
 
 Answer answer(const varlink::Call& call, const model::Requester& requester, const core::Engine& engine,
               const Places& places, const Now& now);

@@ -17,6 +17,7 @@
 #include "kernel/process.hpp"
 #include "kernel/program.hpp"
 #include "kernel/socket.hpp"
+#include "manager/clients.hpp"
 #include "manager/complain.hpp"
 #include "manager/handover.hpp"
 #include "manager/permissions.hpp"
@@ -36,7 +37,8 @@ constexpr std::uint64_t kWorkingMs = 86'400'000;
 constexpr std::uint32_t kGraceMs = 10'000;
 constexpr std::size_t kJournalBytes = std::size_t{1} << 30;
 constexpr std::uint64_t kMostUpgrades = 4096;  // each has a number of its own
-constexpr std::size_t kEnvironmentBytes = 4u << 20, kReadBytes = 64u << 10, kClients = 64;
+constexpr std::size_t kEnvironmentBytes = 4u << 20;
+constexpr std::size_t kClients = 64, kClientsPerUser = 48;
 constexpr int kTerm = 15, kKill = 9, kInterrupt = 2;
 
 constexpr std::uint64_t key(anchor::Key well_known) {
@@ -124,6 +126,7 @@ class Rescue {
     Rescue(RescueUses uses, kernel::Epoll epoll)
         : uses_(std::move(uses)),
           epoll_(std::move(epoll)),
+          clients_(epoll_, {kClients, kClientsPerUser}),
           handover_({epoll_, uses_.spawner, uses_.anchor},
                     [this](OperationId, std::string why) { refuse_upgrade(std::move(why)); }) {}
 
@@ -134,7 +137,6 @@ class Rescue {
         if (!kept) return std::unexpected(kept.error());
         const auto control = kept->find(key(anchor::Key::control));
         if (control == kept->end()) return fail(ErrorKind::failed, "the anchor keeps no control socket");
-        listener_ = std::move(control->second);
         if (const auto places = kept->find(key(anchor::Key::places)); places != kept->end())
             read_places(places->second);
         asked_ = asked_of_rescue(uses_.anchor);
@@ -143,7 +145,7 @@ class Rescue {
         if (static_cast<anchor::Verdict>(told_.verdict) != anchor::Verdict::pending) drop_programs(uses_.anchor);
         if (Status added = epoll_.add(uses_.anchor.fd(), EPOLLIN, token_of(Watched::anchor)); !added) return added;
         if (Status added = epoll_.add(uses_.spawner.fd(), EPOLLIN, token_of(Watched::spawner)); !added) return added;
-        return epoll_.add(listener_.get(), EPOLLIN, token_of(Watched::control));
+        return clients_.listen(std::move(control->second));
     }
 
     int run() {
@@ -151,13 +153,15 @@ class Rescue {
         while (!over_) {
             uses_.anchor.flush();
             const Mono now = kernel::mono_now();
-            const auto ready =
-                epoll_.wait(std::min({stopping_.empty() ? kNever : now + kLook, say, handover_.next_deadline()}));
+            const Mono look = stopping_.empty() ? kNever : now + kLook;
+            const auto ready = epoll_.wait(std::min({look, say, handover_.next_deadline(), clients_deadline()}));
             if (!ready) continue;
             for (const kernel::Ready& one : *ready) on_ready(one);
             handover_.expire(kernel::mono_now());
             over_ = over_ || handover_.given();
             go_on_stopping();
+            for (const std::uint64_t id : std::exchange(answered_, {})) serve(id);
+            for (const std::uint64_t id : clients_.expire(kernel::now())) clients_.close(id);
             if (kernel::mono_now() < say) continue;
             uses_.anchor.working(kWorkingMs);
             say = kernel::mono_now() + kSayAgain;
@@ -167,9 +171,9 @@ class Rescue {
     }
 
   private:
-    struct Client {
-        kernel::Fd socket;
-        varlink::MessageReader reader;
+    struct Asker : Client {
+        bool waits = false;  // for the answer to its call
+        [[nodiscard]] bool is_idle() const { return !waits && is_quiet(); }
     };
     struct Stopping {
         std::uint64_t client = 0;
@@ -189,7 +193,7 @@ class Rescue {
 
     void on_ready(const kernel::Ready& ready) {
         if (kind_of(ready.token) == Watched::control) return accept();
-        if (kind_of(ready.token) == Watched::connection) return serve(id_of(ready.token));
+        if (kind_of(ready.token) == Watched::connection) return on_client(id_of(ready.token), ready.events);
         if (kind_of(ready.token) == Watched::witness) return handover_.on_link();
         if (kind_of(ready.token) == Watched::spawner) {
             for (kernel::SpawnEvent& event : uses_.spawner.drain())
@@ -211,54 +215,62 @@ class Rescue {
     }
 
     void accept() {
-        auto accepted = kernel::accept_connection(listener_.get());
-        if (!accepted || !*accepted || clients_.size() >= kClients) return;
-        kernel::Fd socket = std::move(**accepted);
-        const std::uint64_t id = ++last_id_;
-        if (!epoll_.add(socket.get(), EPOLLIN, token_of(Watched::connection, id))) return;
-        clients_.emplace(id, Client{std::move(socket), varlink::MessageReader(limits::kRequestBytes)});
+        clients_.accept(kernel::now(), [this](const Caller& caller) {
+            return std::min(message_limit(permissions_.of(caller)), limits::kRequestBytes);
+        });
     }
 
-    void close(std::uint64_t id) {
-        const auto it = clients_.find(id);
-        if (it == clients_.end()) return;
-        static_cast<void>(epoll_.remove(it->second.socket.get()));
-        clients_.erase(it);
+    Mono clients_deadline() const {
+        Mono next = clients_.accepts_at();
+        for (const auto& [id, client] : clients_) next = std::min(next, client.stalled);
+        return next;
     }
 
+    // The answer to a call that waited.  What he asks next comes later: whoever answers may be in the middle of a list.
     void reply(std::uint64_t id, const std::string& message) {
-        const auto it = clients_.find(id);
-        if (it == clients_.end()) return;
-        const auto sent = kernel::send_some(it->second.socket.get(), message.data(), message.size());
-        if (!sent || *sent != message.size()) close(id);  // nobody is waited for
+        Asker* const client = clients_.find(id);
+        if (client == nullptr) return;
+        client->waits = false;
+        client->out += message;
+        client->write(kernel::now());
+        answered_.push_back(id);
+    }
+
+    void on_client(std::uint64_t id, std::uint32_t events) {
+        Asker* const client = clients_.find(id);
+        if (client == nullptr) return;
+        if ((events & (EPOLLHUP | EPOLLERR)) != 0 && (events & EPOLLIN) == 0) return clients_.close(id);
+        if ((events & EPOLLIN) != 0) client->read(kernel::now());
+        if ((events & EPOLLOUT) != 0) client->write(kernel::now());
+        serve(id);
     }
 
     void serve(std::uint64_t id) {
-        const auto it = clients_.find(id);
-        if (it == clients_.end()) return;
-        std::vector<char> buffer(kReadBytes);
-        const auto got = kernel::read_some(it->second.socket.get(), buffer.data(), buffer.size());
-        if (got && *got == kernel::kNothingNow) return;
-        if (!got || *got == 0 || !it->second.reader.feed({buffer.data(), *got})) return close(id);
-        while (clients_.contains(id)) {
-            const auto message = it->second.reader.next();
-            if (!message) return;
+        Asker* const found = clients_.find(id);
+        if (found == nullptr) return;
+        Asker& client = *found;
+        while (!client.closing && !client.waits && client.out.empty()) {
+            const auto message = client.reader.next();
+            if (!message) break;
             const auto call = varlink::parse_call(*message);
-            if (!call) return close(id);
-            const std::string answer = take(id, *call, it->second.socket.get());
-            if (!answer.empty()) reply(id, answer);
+            if (!call) return clients_.close(id);
+            client.out = take(id, *call, client.caller);
+            client.waits = client.out.empty();
+            client.write(kernel::now());
         }
+        if (client.closing && client.out.empty()) return clients_.close(id);
+        const bool hurries = !client.out.empty() || (!client.waits && !client.reader.pending().empty());
+        if (!clients_.watch(id, client, !client.waits && !client.closing, hurries)) clients_.close(id);
     }
 
     // Empty: answered later.
-    std::string take(std::uint64_t id, const varlink::Call& call, int socket) {
-        const auto caller = caller_of(socket);
+    std::string take(std::uint64_t id, const varlink::Call& call, const Caller& caller) {
         const control::MethodInfo* method = control::find_method(call.method);
-        if (!caller || method == nullptr) return varlink::method_not_found(call.method);
-        if (permissions_.of(*caller) < method->permission)
+        if (method == nullptr) return varlink::method_not_found(call.method);
+        if (permissions_.of(caller) < method->permission)
             return control::error_message({ErrorKind::not_permitted, "you may not do this here", 0, {}});
         if (method->method == control::Method::stop) return stop(id, call);
-        if (method->method == control::Method::upgrade) return upgrade(id, call, *caller);
+        if (method->method == control::Method::upgrade) return upgrade(id, call, caller);
         if (method->method == control::Method::down) {
             end();
             return varlink::build_reply(control::write(operation("shutdown", {})));
@@ -422,17 +434,16 @@ class Rescue {
 
     RescueUses uses_;
     kernel::Epoll epoll_;
-    kernel::Fd listener_;
     Permissions permissions_;
     control::WhereReply where_;
-    std::map<std::uint64_t, Client> clients_;
+    ClientTable<Asker> clients_;
+    std::vector<std::uint64_t> answered_;  // clients whose next call may be looked at
     std::vector<Stopping> stopping_;
     Handover handover_;
     std::vector<model::RescueUpgrade> asked_;  // of rescues before this one as well; at most the last is under way
     std::uint64_t count_ = 0;                  // asked of this one
     anchor::Generation told_;                  // what the anchor knew of the last when this rescue began
     std::vector<std::uint64_t> waiting_;       // clients, for its end
-    std::uint64_t last_id_ = 0;
     bool over_ = false;
 };
 

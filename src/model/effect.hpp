@@ -88,9 +88,10 @@ struct DropStored {
     std::string service;
     FdKey key;
 };
-// An operation ended: answer those who wait for it.
+// An operation ended: answer those who wait for it.  Told as it ended: by the time of the answer the engine may have
+// forgotten it.
 struct Reply {
-    OperationId operation;
+    Operation operation;
 };
 struct Publish {
     Event event;

@@ -50,11 +50,12 @@ struct ExitStatus {
 };
 BOOST_DESCRIBE_STRUCT(ExitStatus, (), (kind, value, core_dumped, time, rusage, oom))
 
-// Why a run began, ended or failed; printed by `why` and carried by every stop event.
+// Why a run began, ended or failed; printed by `why` and carried by every stop event.  `signalled` is for events only:
+// what is journaled says `exited`, since a program that does not know the name could not read the record.
 BOOST_DEFINE_ENUM_CLASS(Reason, none, requested, dependency, autostart, restart_policy, exited, spawn_failed,
                         start_timeout, stop_timeout, watchdog, unhealthy, hook_failed, restart_limit, dependency_failed,
                         dependency_lost, conflict, config_changed, removed, shutdown, force_destroyed, cancelled,
-                        refused, essential_ended)
+                        refused, essential_ended, signalled)
 
 struct Process {
     SpawnId spawn;
@@ -90,9 +91,11 @@ struct DecidedSignal {
     SignalId id;
     std::int32_t signal = 0;
     StopScope scope = StopScope::main;
+    Rare<std::string> by;  // the operation that asked for it; empty: our own, of a stop or reload
+    Mono at{};             // when it was asked for
     bool operator==(const DecidedSignal&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(DecidedSignal, (), (id, signal, scope))
+BOOST_DESCRIBE_STRUCT(DecidedSignal, (), (id, signal, scope, by, at))
 
 // One life of a service: from the decision to start until nobody of it is left.
 struct Run {
@@ -132,6 +135,7 @@ struct Run {
     Rare<std::vector<Session>> sessions;        // without a cgroup: where its processes are looked for
     EventId started_event, ready_event;         // what those who waited for it name as their cause
     std::optional<DecidedSignal> signal;
+    Rare<std::string> ended_by;  // the signal of an operation that its main process ended of
     bool operator==(const Run&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(Run, (),
@@ -140,7 +144,7 @@ BOOST_DESCRIBE_STRUCT(Run, (),
                        hold, let_go, container, start_reason, stop_reason, cause, started_at, state_since, ready_at,
                        started, stage_deadline, ready_probe_at, health_probe_at, probe_deadline, watchdog_at,
                        health_streak, probe, step, log_key, notify_key, status_text, error_number, watchdog, sessions,
-                       started_event, ready_event, signal))
+                       started_event, ready_event, signal, ended_by))
 
 // One line of a service's past, for `status NAME` and `why`.
 struct PastRun {

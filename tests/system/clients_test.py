@@ -38,6 +38,12 @@ def answer(client):
     return json.loads(data.split(b"\0")[0])
 
 
+def operations(path):
+    with control(path) as client:
+        call(client, "Operations")
+        return answer(client)["parameters"]["operations"]
+
+
 def rss_mib(pid):
     with open(f"/proc/{pid}/status") as status:
         return next(int(line.split()[1]) // 1024 for line in status if line.startswith("VmRSS"))
@@ -68,6 +74,25 @@ def test_a_thousand_idle_connections():
             client.close()
         one.ok("status")
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_more_clients_wait_than_operations_are_remembered():
+    """Each is answered, and so is who asks for something else meanwhile; their operations end in the same turn."""
+    slow = 'command = ["sleep", "1000"]\nautostart = false\nready = { delay = "2s" }\nlog = "none"\n'
+    with instance(CALM + f"[services.a]\n{slow}[services.b]\n{slow}") as one, contextlib.ExitStack() as stack:
+        path = one.where()["control"]
+        waiting = []
+        for i in range(300):
+            client = stack.enter_context(control(path))
+            call(client, "Start", {"names": ["ab"[i % 2]]})
+            waiting.append(client)
+        until(lambda: sum(o["outcome"] == "pending" for o in operations(path)) == len(waiting), 1.5)
+        quick = [stack.enter_context(control(path)) for _ in range(20)]
+        for i, client in enumerate(quick):
+            call(client, *[("Kill", {"name": "calm", "signal": "CONT"}), ("Enable", {"names": ["calm"]})][i % 2])
+        assert [answer(client)["parameters"]["outcome"] for client in quick] == ["done"] * len(quick)
+        assert [answer(client)["parameters"]["outcome"] for client in waiting] == ["done"] * len(waiting)
+        assert len(operations(path)) == 256
 
 
 def test_who_leaves_before_a_new_manager_has_looked_around_is_heard():

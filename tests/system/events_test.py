@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -252,6 +253,24 @@ def test_a_wait_outlives_the_manager():
         until(lambda: one.where()["manager_pid"] not in (0, manager))
         one.ok("start", "idle")
         finish(waiting)
+
+
+def test_who_killed_it():
+    with instance(TOML) as one:
+        def end_of(name):
+            return until(lambda: next((e["data"] for e in one.events()
+                                       if e["type"] == "abide.process.exited" and e["subject"] == name), None))
+        os.kill(one.status("api")["pid"], signal.SIGKILL)
+        assert "reason" not in end_of("api"), end_of("api")
+        one.ok("kill", "db", "--signal", "KILL")
+        told = end_of("db")
+        assert told["reason"] == "signalled" and told["exit"]["signal"] == "KILL", told
+        assert re.fullmatch(rf"KILL of operation [0-9]+, by uid {os.geteuid()}", told["detail"]), told
+        until(lambda: told["detail"] in one.ok("why", "db"))
+        one.ok("restart", "idle")
+        one.ok("kill", "idle")  # TERM, of which `sleep` dies
+        told = end_of("idle")
+        assert told["reason"] == "signalled" and told["detail"].startswith("TERM of operation "), told
 
 
 def test_emit():

@@ -10,6 +10,7 @@ import tempfile
 import time
 
 import harness
+from clients_test import answer, call, control
 from harness import BIN, alive, instance, until
 from upgrade_test import TOML, bad, events, expect, generation, pids, told
 
@@ -130,6 +131,21 @@ def test_rescue_and_the_way_out():
         assert pids(one)["plain"] == before["plain"]
         until(lambda: one.state("child") == "running")  # it was stopped behind the back of its restart rule
         assert len(events(one, "rescue")) == 1
+
+
+def test_who_only_stands_there_keeps_nobody_out_of_a_rescue():
+    with rescued() as (one, _, before), contextlib.ExitStack() as stack:
+        path = one.where()["control"]
+        idle = [stack.enter_context(control(path)) for _ in range(100)]
+        seen = {s["name"]: s["pid"] for s in json.loads(one.ok("status", "--json"))}
+        assert seen == {name: before[name][0] for name in ("plain", "child")}
+        call(idle[-1], "Ping")
+        assert "version" in answer(idle[-1])["parameters"], "the newest are served"
+        # Who waits for an answer is not among those that give way.
+        call(idle[-1], "Stop", {"names": ["child"]})
+        idle += [stack.enter_context(control(path)) for _ in range(100)]
+        assert answer(idle[99])["parameters"]["outcome"] == "done"
+        assert not alive(before["child"][0]) and alive(before["plain"][0])
 
 
 def test_out_of_a_rescue_no_program_is_believed_unseen():

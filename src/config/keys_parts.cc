@@ -69,6 +69,12 @@ constexpr Key<model::Dependency> kDependency[] = {
      into<model::Dependency, &model::Dependency::on_loss>},
 };
 
+// No name service is asked: it might block.
+constexpr const char* kTcpDoc =
+    "Something accepts connections at HOST:PORT. HOST is a number or a name in /etc/hosts: no name service is asked.";
+constexpr const char* kHttpDoc =
+    "This http:// URL answers with a status from 200 to 399. Its host is a number or a name in /etc/hosts.";
+
 constexpr Key<ReadySpec> kReady[] = {
     {{.name = "notify", .shape = Shape::flag, .doc = "The service sends READY=1 (sd_notify)."},
      probe<ReadySpec, ProbeKind::notify>},
@@ -78,12 +84,10 @@ constexpr Key<ReadySpec> kReady[] = {
       .min = 3,
       .max = 1023},
      probe<ReadySpec, ProbeKind::fd>},
-    {{.name = "tcp", .shape = Shape::text, .doc = "Something accepts connections at HOST:PORT."},
-     probe<ReadySpec, ProbeKind::tcp>},
+    {{.name = "tcp", .shape = Shape::text, .doc = kTcpDoc}, probe<ReadySpec, ProbeKind::tcp>},
     {{.name = "unix", .shape = Shape::path, .doc = "Something accepts connections at this socket."},
      probe<ReadySpec, ProbeKind::unix_>},
-    {{.name = "http", .shape = Shape::text, .doc = "This http:// URL answers with a status from 200 to 399."},
-     probe<ReadySpec, ProbeKind::http>},
+    {{.name = "http", .shape = Shape::text, .doc = kHttpDoc}, probe<ReadySpec, ProbeKind::http>},
     {{.name = "exec", .shape = Shape::command, .doc = "This command ends with status 0."},
      probe<ReadySpec, ProbeKind::exec>},
     {{.name = "log", .shape = Shape::text, .doc = "A line of the output matches this pattern."},
@@ -107,12 +111,10 @@ constexpr Key<ReadySpec> kReady[] = {
 };
 
 constexpr Key<HealthSpec> kHealth[] = {
-    {{.name = "tcp", .shape = Shape::text, .doc = "Something accepts connections at HOST:PORT."},
-     probe<HealthSpec, ProbeKind::tcp>},
+    {{.name = "tcp", .shape = Shape::text, .doc = kTcpDoc}, probe<HealthSpec, ProbeKind::tcp>},
     {{.name = "unix", .shape = Shape::path, .doc = "Something accepts connections at this socket."},
      probe<HealthSpec, ProbeKind::unix_>},
-    {{.name = "http", .shape = Shape::text, .doc = "This http:// URL answers with a status from 200 to 399."},
-     probe<HealthSpec, ProbeKind::http>},
+    {{.name = "http", .shape = Shape::text, .doc = kHttpDoc}, probe<HealthSpec, ProbeKind::http>},
     {{.name = "exec", .shape = Shape::command, .doc = "This command ends with status 0."},
      probe<HealthSpec, ProbeKind::exec>},
     {{.name = "every",

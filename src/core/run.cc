@@ -126,6 +126,7 @@ void Machine::became_ready(Slot slot) {
     run.ready_probe_at.reset();
     run.probe_deadline.reset();
     run.probe = 0;
+    run.probe_failure.clear();
     run.stage = Stage::post_start;
     run.stage_deadline.reset();
     touch(slot);
@@ -172,6 +173,7 @@ void Machine::exited_hook(Slot slot, const Process& process, bool success, const
         }
         case Role::pre_stop: {
             if (run.stage != Stage::pre_stop) return;
+            if (!success) note_failure(slot, process, "failed: " + why);
             const Hooks& hooks = run_spec(run).hooks.or_default();
             if (process.step + 1 < hooks.pre_stop.size()) {
                 run.stage_deadline = now_.mono + hooks.timeout;
@@ -182,10 +184,13 @@ void Machine::exited_hook(Slot slot, const Process& process, bool success, const
             return;
         }
         case Role::stop_command:
-            if (run.stage == Stage::stop_command) stop_stage(slot, Stage::signal);
+            if (run.stage != Stage::stop_command) return;
+            if (!success) note_failure(slot, process, "failed: " + why);
+            stop_stage(slot, Stage::signal);
             return;
         case Role::post_stop:
             if (run.stage != Stage::post_stop) return;
+            if (!success) note_failure(slot, process, "failed: " + why);
             run.step = process.step + 1;
             post_stop(slot);
             return;
@@ -193,14 +198,13 @@ void Machine::exited_hook(Slot slot, const Process& process, bool success, const
         case Role::ready_probe:
             if (run.stage != Stage::ready_wait) return;
             run.probe_deadline.reset();
-            if (success)
-                became_ready(slot);
-            else
-                run.ready_probe_at = now_.mono + run_spec(run).ready.or_default().every;
+            if (success) return became_ready(slot);
+            probe_failed(slot, why);
+            run.ready_probe_at = now_.mono + run_spec(run).ready.or_default().every;
             return;
         case Role::health_probe:
             run.probe_deadline.reset();
-            if (run.ready && run.state != State::stopping) health_result(slot, success, "the check's command failed");
+            if (run.ready && run.state != State::stopping) health_result(slot, success, why);
             return;
         case Role::container_create:
         case Role::container_start:

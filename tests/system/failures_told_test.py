@@ -1,0 +1,85 @@
+"""What goes wrong beside the main process is told: probes, commands of a stop, and a readiness that is lost."""
+from harness import instance, until
+
+
+def told(one, name, word):
+    return [e for e in one.events() if e["type"] == "abide.service." + word and e["subject"] == name]
+
+
+def never_ready(ready, *words, more=""):
+    toml = f'[services.a]\ncommand = ["sleep", "1000"]\nready = {ready}\nrestart = "never"\nautostart = false\n{more}'
+    with instance(toml) as one:
+        starting = one.run("start", "a", "--no-wait")
+        assert starting.returncode == 0, starting
+        until(lambda: all(word in str(one.status("a")["waiting_for"]) for word in words))
+        assert all(word in one.ok("why", "a") for word in words)
+        result = one.run("start", "a")
+        assert result.returncode == 1, result
+        (event,) = told(one, "a", "failed")
+        for text in (result.stderr, one.ok("why", "a"), one.ok("status", "a"), event["data"]["detail"]):
+            assert "not ready in time" in text and all(word in text for word in words), text
+
+
+def test_never_ready_by_a_command():
+    never_ready('{ exec = ["sh", "-c", "exit 9"], timeout = "1s" }', "exited with 9")
+
+
+def test_never_ready_by_a_command_that_is_not_there():
+    never_ready('{ exec = ["/nonexistent"], timeout = "1s" }', "/nonexistent", "No such file")
+
+
+def test_never_ready_by_tcp():
+    never_ready('{ tcp = "127.0.0.1:1", timeout = "1s" }', "127.0.0.1:1", "refused")
+
+
+def test_never_ready_by_the_name_of_a_host():
+    never_ready('{ tcp = "nosuchhost.invalid:80", timeout = "1s" }', "nosuchhost.invalid", "/etc/hosts")
+
+
+def test_never_ready_by_a_pid_file():
+    never_ready('{ pidfile = "nope.pid", timeout = "1s" }', "nope.pid", "No such file")
+
+
+def test_unhealthy_says_why():
+    toml = '[services.a]\ncommand = ["sleep", "1000"]\n' \
+           'health = { tcp = "127.0.0.1:1", every = "50ms", failures = 2, action = "none" }\n'
+    with instance(toml) as one:
+        until(lambda: told(one, "a", "unhealthy"))
+        (event,) = told(one, "a", "unhealthy")
+        for text in (event["data"]["detail"], one.ok("why", "a"), one.ok("status", "a")):
+            assert "127.0.0.1:1" in text and "refused" in text, text
+
+
+def test_a_health_check_that_was_killed_gave_no_answer():
+    toml = '[services.a]\ncommand = ["sleep", "1000"]\n' \
+           'health = { exec = ["sleep", "50"], every = "50ms", timeout = "100ms", failures = 1, action = "none" }\n'
+    with instance(toml) as one:
+        until(lambda: told(one, "a", "unhealthy"))
+        assert told(one, "a", "unhealthy")[0]["data"]["detail"] == "no answer in time"
+
+
+def test_commands_of_a_stop_that_fail():
+    toml = """[services.a]
+command = ["sleep", "1000"]
+pre-stop = [["true"], ["sh", "-c", "exit 5"]]
+stop = { command = ["/nonexistent"] }
+post-stop = [["false"], ["sleep", "50"]]
+hook-timeout = "300ms"
+"""
+    words = ("pre-stop command 2 failed: exited with 5", "stop-command failed", "/nonexistent", "No such file",
+             "post-stop command 1 failed: exited with 1", "post-stop command 2 did not end in time")
+    with instance(toml) as one:
+        one.ok("stop", "a")
+        (event,) = told(one, "a", "stopped")
+        for text in (event["data"]["detail"], one.ok("why", "a"), one.ok("status", "a")):
+            assert all(word in text for word in words), text
+        assert "killed by" not in event["data"]["detail"], event
+        one.ok("start", "a")
+        until(lambda: one.state("a") == "running")
+
+
+def test_a_stop_that_goes_well_says_nothing_more():
+    toml = '[services.a]\ncommand = ["sleep", "1000"]\npre-stop = [["true"]]\npost-stop = [["true"]]\n'
+    with instance(toml) as one:
+        one.ok("stop", "a")
+        assert ";" not in told(one, "a", "stopped")[0]["data"]["detail"]

@@ -182,13 +182,16 @@ constexpr Key<StopSpec> kStop[] = {
 };
 
 constexpr Key<ReloadSpec> kReload[] = {
-    {{.name = "signal", .shape = Shape::signal, .doc = "A signal to the main process."},
+    {{.name = "signal",
+      .shape = Shape::signal,
+      .doc = "A signal to the main process. With `ready.notify`, a RELOADING=1 within 500 ms of it is waited for, and "
+             "then its READY=1."},
      into<ReloadSpec, &ReloadSpec::signal>},
     {{.name = "command", .shape = Shape::command, .doc = "Or a command."}, into<ReloadSpec, &ReloadSpec::command>},
     {{.name = "timeout",
       .shape = Shape::duration,
       .fallback = "\"1m\"",
-      .doc = "How long a reload may take.",
+      .doc = "A reload that takes longer has failed.",
       .positive = true},
      into<ReloadSpec, &ReloadSpec::timeout>},
 };

@@ -143,11 +143,18 @@ class Machine {
     void arm_watchdog(Slot slot);
     void watchdog_expired(Slot slot);
     void adopt_main(Slot slot, std::int32_t pid, std::uint64_t start_ticks);
-    void reload(Slot slot);
-    void reloaded(Slot slot, bool success);
     void set_paused(Slot slot, bool paused);
     void on_deadline(Slot slot);
     void on_stage_deadline(Slot slot);
+
+    // reload.cc: a service reads its configuration again
+    void begin_reload(Slot slot);
+    void reload(Slot slot);
+    void said_reloading(Slot slot, std::int64_t monotonic_us);
+    void said_reloaded(Slot slot);
+    void reload_command_ended(Slot slot, const model::Process& gone, const std::string& why);
+    void reloaded(Slot slot, const std::string& failure);
+    void reload_overdue(Slot slot);
 
     // stop.cc: from the decision to stop until nobody is left
     void stop_run(Slot slot, model::Reason reason, const std::string& cause);

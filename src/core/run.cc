@@ -194,7 +194,7 @@ void Machine::exited_hook(Slot slot, const Process& process, bool success, const
             run.step = process.step + 1;
             post_stop(slot);
             return;
-        case Role::reload: reloaded(slot, success); return;
+        case Role::reload: return reload_command_ended(slot, process, why);
         case Role::ready_probe:
             if (run.stage != Stage::ready_wait) return;
             run.probe_deadline.reset();

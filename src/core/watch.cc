@@ -1,5 +1,5 @@
-// core/watch.cc -- conditions of a living run: readiness probes, health, watchdog, notify messages, reload, pause, and
-// every deadline that judges it.
+// core/watch.cc -- conditions of a living run: readiness probes, health, watchdog, notify messages, pause, and every
+// deadline that judges it.
 #include <algorithm>
 #include <utility>
 
@@ -149,30 +149,6 @@ void Machine::adopt_main(Slot slot, std::int32_t pid, std::uint64_t start_ticks)
     fx_.push_back(out::Adopt{node(slot).service.name, run.number, process.spawn, pid, start_ticks});
 }
 
-void Machine::reload(Slot slot) {
-    Run& run = *run_of(node(slot));
-    const ServiceSpec& s = run_spec(run);
-    if (!s.reload || run.state != State::running) return;
-    set_state(slot, State::reloading);
-    publish(slot, EventType::service_reloading, &run);
-    if (!s.reload->command.argv.empty()) {
-        run.stage_deadline = now_.mono + s.reload->timeout;
-        spawn(slot, Role::reload, 0);
-        return;
-    }
-    give_signal(slot, s.reload->signal, StopScope::main);
-    reloaded(slot, true);
-}
-
-void Machine::reloaded(Slot slot, bool success) {
-    Run& run = *run_of(node(slot));
-    if (run.state != State::reloading) return;
-    run.stage_deadline.reset();
-    if (!success) run.status_text = "the last reload failed";
-    set_state(slot, State::running);
-    publish(slot, EventType::service_reloaded, &run);
-}
-
 void Machine::set_paused(Slot slot, bool paused) {
     Run& run = *run_of(node(slot));
     if (run.paused == paused || run.state == State::stopping) return;
@@ -270,15 +246,11 @@ void Machine::on(const in::Notified& in) {
         run->draining = true;
         touch(slot);
     }
-    if (in.reloading && run->state == State::running) {
-        run->stage_deadline = now_.mono + run_spec(*run).reload.or_default().timeout;
-        set_state(slot, State::reloading);
-        publish(slot, EventType::service_reloading, run);
-    }
+    if (in.reloading) said_reloading(slot, in.monotonic_us);
     if (in.ready) {
         const bool asked = run_spec(*run).ready.or_default().probe.kind == ProbeKind::notify;
         if (run->state == State::reloading)
-            reloaded(slot, true);
+            said_reloaded(slot);
         else if (asked && run->state == State::starting && run->stage == Stage::ready_wait)
             became_ready(slot);
         // A program that answers before its exec was reported: the exec is a fact then.
@@ -380,12 +352,7 @@ void Machine::on_stage_deadline(Slot slot) {
             run->stage_deadline = now_.mono + seconds(5);
             if (run->processes.empty()) fx_.push_back(out::KillAll{node(slot).service.name, run->number});
             return;
-        case Stage::none:
-            if (run->state != State::reloading) return;
-            for (const Process& process : run->processes) {
-                if (process.role == Role::reload) fx_.push_back(out::KillProcess{process.spawn});
-            }
-            return reloaded(slot, false);
+        case Stage::none: return reload_overdue(slot);
     }
 }
 

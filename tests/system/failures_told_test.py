@@ -1,9 +1,50 @@
-"""What goes wrong beside the main process is told: probes, commands of a stop, and a readiness that is lost."""
+"""What goes wrong beside the main process is told: reloads, probes, commands of a stop, and a readiness that is lost."""
 from harness import instance, until
 
 
 def told(one, name, word):
     return [e for e in one.events() if e["type"] == "abide.service." + word and e["subject"] == name]
+
+
+def reload_fails(toml, *words):
+    with instance('[services.a]\ncommand = ["sleep", "1000"]\n' + toml) as one:
+        result = one.run("reload", "a")
+        assert result.returncode == 1 and len(result.stderr.splitlines()) == 1, result
+        (event,) = told(one, "a", "reloaded")
+        assert event["data"]["outcome"] == "failed", event
+        for text in (result.stderr, event["data"]["detail"], one.ok("why", "a"), one.ok("status", "a"), one.ok("events", "--since", "start")):
+            assert all(word in text for word in words), text
+        assert one.state("a") == "running" and one.status("a")["restarts"] == 0
+
+
+def test_a_reload_whose_command_fails():
+    reload_fails('reload = { command = ["sh", "-c", "exit 7"] }\n', "exited with 7")
+
+
+def test_a_reload_whose_command_can_not_be_executed():
+    reload_fails('reload = { command = ["/nonexistent"] }\n', "exec", "/nonexistent", "No such file")
+
+
+def test_a_reload_whose_command_takes_too_long():
+    reload_fails('reload = { command = ["sleep", "50"], timeout = "300ms" }\n', "did not end in time")
+
+
+def test_a_reload_after_one_that_failed():
+    toml = '[services.a]\ncommand = ["sleep", "1000"]\nreload = { command = ["test", "-e", "ok"] }\n'
+    with instance(toml) as one:
+        assert one.run("reload", "a").returncode == 1
+        (one.folder / "ok").touch()
+        one.ok("reload", "a")
+        assert [e["data"]["outcome"] for e in told(one, "a", "reloaded")] == ["failed", "done"]
+        assert "reload failed" not in one.ok("why", "a") + one.ok("status", "a")
+
+
+def test_a_paused_service_is_not_reloaded():
+    toml = '[services.a]\ncommand = ["sleep", "1000"]\nreload = { command = ["true"] }\n'
+    with instance(toml) as one:
+        one.ok("pause", "a")
+        result = one.run("reload", "a")
+        assert result.returncode == 7 and "paused" in result.stderr, result
 
 
 def never_ready(ready, *words, more=""):

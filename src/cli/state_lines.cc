@@ -49,7 +49,7 @@ std::string text_member(std::string_view data, std::string_view name) {
 
 StateLine StateLines::see(const events::Event& event) {
     const std::string type = short_type(event);
-    if (type == "service.starting") began_[event.subject] = event.time_ns;
+    if (type == "service.starting" || type == "service.unready") began_[event.subject] = event.time_ns;
     const auto shown = std::ranges::find(kShown, type, &Shown::type);
     if (shown == kShown.end()) return {};
     StateLine line{event.subject, std::string(shown->word), shown->colour};

@@ -64,7 +64,9 @@ constexpr Key<model::Dependency> kDependency[] = {
     {{.name = "on-loss",
       .shape = Shape::choice,
       .fallback = "\"ignore\"",
-      .doc = "What to do when what was waited for is lost again.",
+      .doc =
+          "What to do when what was waited for is lost again: `ready` and `healthy` also by a failed health check of a "
+          "service that lives on.",
       .choices = "ignore|stop|restart|reload|pause"},
      into<model::Dependency, &model::Dependency::on_loss>},
 };
@@ -151,7 +153,7 @@ constexpr Key<HealthSpec> kHealth[] = {
     {{.name = "action",
       .shape = Shape::choice,
       .fallback = "\"restart\"",
-      .doc = "What is done when it is unhealthy.",
+      .doc = "What is done when it is unhealthy. With `none` it runs on, and is not ready until a check succeeds.",
       .choices = "restart|stop|none"},
      into<HealthSpec, &HealthSpec::action>},
 };

@@ -140,6 +140,7 @@ class Machine {
     void probe_health(Slot slot);
     void probe_failed(Slot slot, const std::string& why);
     void health_result(Slot slot, bool healthy, const std::string& detail);
+    void forget_health(Slot slot);
     void arm_watchdog(Slot slot);
     void watchdog_expired(Slot slot);
     void adopt_main(Slot slot, std::int32_t pid, std::uint64_t start_ticks);

@@ -220,7 +220,17 @@ void Machine::fail_start(Slot slot, Reason reason, const std::string& cause) {
     stop_run(slot, reason, cause);
 }
 
-// What a dependent declared for the time in which the thing it leans on is away.
+namespace {
+
+// The health of a thing that lives on: those who wait for `healthy` lean on it, and those who wait for `ready`, except
+// by binds-to, which speaks of its end.
+bool leans_on_health(const Machine::Edge& edge) {
+    return edge.await == Await::healthy || (edge.await == Await::ready && edge.relation != Relation::binds_to);
+}
+
+}  // namespace
+
+// What a dependent declared for the time in which the thing it leans on is away.  `healthy`: it lives on.
 void Machine::readiness_lost(Slot slot, Await level) {
     const std::string name = node(slot).service.name;
     const bool for_good = node(slot).service.want == Want::down;
@@ -230,7 +240,7 @@ void Machine::readiness_lost(Slot slot, Await level) {
         const bool hard = edge.relation == Relation::requires_ || edge.relation == Relation::binds_to;
         if ((!soft && !hard) || for_good) continue;
         if (edge.await != Await::ready && edge.await != Await::started && edge.await != Await::healthy) continue;
-        if (level == Await::healthy && edge.await != Await::healthy) continue;
+        if (level == Await::healthy && !leans_on_health(edge)) continue;
         Run* run = run_of(node(edge.other));
         if (run == nullptr || run->state == State::stopping || node(edge.other).service.want == Want::down) continue;
         const OnLoss rule = edge.relation == Relation::binds_to ? OnLoss::stop : edge.on_loss;
@@ -260,7 +270,8 @@ void Machine::readiness_gained(Slot slot, Await level) {
     for (const Edge& edge : edges) {
         Run* run = run_of(node(edge.other));
         if (run == nullptr || !run->degraded || run->state == State::stopping) continue;
-        if ((edge.await == Await::healthy) != (level == Await::healthy)) continue;
+        const bool meant = level == Await::healthy ? leans_on_health(edge) : edge.await != Await::healthy;
+        if (!meant) continue;
         run->degraded = false;
         touch(edge.other);
         if (edge.on_loss == OnLoss::restart) restart(edge.other, Reason::dependency_lost, name);

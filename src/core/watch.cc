@@ -84,14 +84,16 @@ void Machine::health_result(Slot slot, bool healthy, const std::string& detail) 
     if (run.health_streak < needed) return;
     run.health_streak = 0;
     run.healthy = healthy;
-    run.unhealthy = !healthy;
+    const bool was_unhealthy = std::exchange(run.unhealthy, !healthy);
     if (healthy) {
         publish(slot, EventType::service_healthy, &run);
+        if (was_unhealthy) publish(slot, EventType::service_ready, &run);
         readiness_gained(slot, Await::healthy);
         queue_neighbours(slot);
         return;
     }
     publish(slot, EventType::service_unhealthy, &run);
+    publish(slot, EventType::service_unready, &run);
     readiness_lost(slot, Await::healthy);
     queue_neighbours(slot);
     if (s.health->action == HealthAction::none) return;
@@ -102,6 +104,17 @@ void Machine::health_result(Slot slot, bool healthy, const std::string& detail) 
     } else {
         stop_run(slot, Reason::unhealthy, cause);
     }
+}
+
+// Its configuration asks for no checks any more: nothing speaks against it.
+void Machine::forget_health(Slot slot) {
+    Run& run = *run_of(node(slot));
+    run.health_probe_at.reset();
+    run.health_streak = 0;
+    if (!std::exchange(run.unhealthy, false)) return;
+    run.probe_failure.clear();
+    publish(slot, EventType::service_ready, &run);
+    readiness_gained(slot, Await::healthy);
 }
 
 void Machine::arm_watchdog(Slot slot) {

@@ -95,7 +95,7 @@ std::vector<std::string> conditions_of(const model::Service& service) {
     std::vector<std::string> out;
     if (!service.runs.empty()) {
         const model::Run& run = service.runs.back();
-        if (run.ready) out.emplace_back("ready");
+        if (is_ready(run)) out.emplace_back("ready");
         if (run.healthy) out.emplace_back("healthy");
         if (run.unhealthy) out.emplace_back("unhealthy");
         if (run.degraded) out.emplace_back("degraded");

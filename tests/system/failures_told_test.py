@@ -1,4 +1,7 @@
 """What goes wrong beside the main process is told: reloads, probes, commands of a stop, and a readiness that is lost."""
+import os
+import time
+
 from harness import instance, until
 
 
@@ -124,3 +127,52 @@ def test_a_stop_that_goes_well_says_nothing_more():
     with instance(toml) as one:
         one.ok("stop", "a")
         assert ";" not in told(one, "a", "stopped")[0]["data"]["detail"]
+
+
+HEALTH = '[services.db]\ncommand = ["sleep", "1000"]\n' \
+         'health = { exec = ["test", "-e", "ok"], every = "50ms", failures = 2, action = "none" }\n'
+
+
+def dependent(name, needs):
+    return f'[services.{name}]\ncommand = ["sleep", "1000"]\n{needs}\nreload = {{ command = ["true"] }}\n'
+
+
+def test_readiness_is_lost_and_comes_back():
+    toml = HEALTH + dependent("plain", 'requires = ["db"]') + dependent("bound", 'binds-to = ["db"]') + \
+        dependent("paused", 'requires = [{ service = "db", on-loss = "pause" }]') + \
+        dependent("told", 'requires = [{ service = "db", on-loss = "reload" }]')
+    with instance(toml, {"ok": ""}) as one:
+        until(lambda: told(one, "db", "healthy"))
+        os.unlink(one.folder / "ok")
+        until(lambda: told(one, "db", "unready"))
+        assert "ready" not in one.status("db")["conditions"] and one.state("db") == "running"
+        until(lambda: one.state("paused") == "paused")
+        assert one.run("wait", "db", "--for", "ready", "--timeout", "0").returncode == 6
+        time.sleep(0.3)
+        # Who did not declare anything goes on; binds-to speaks of an end, and nothing has ended.
+        assert [one.status(name)["run"] for name in ("db", "plain", "bound", "paused", "told")] == [1] * 5
+        (one.folder / "ok").touch()
+        until(lambda: "ready" in one.status("db")["conditions"])
+        until(lambda: one.state("paused") == "running" and told(one, "told", "reloaded"))
+        words = [e["type"].rsplit(".", 1)[1] for e in one.events() if e.get("subject") == "db"]
+        assert words == ["starting", "started", "ready", "healthy", "unhealthy", "unready", "healthy", "ready"], words
+        assert one.run("wait", "db", "--for", "ready", "--timeout", "0").returncode == 0
+        assert not told(one, "plain", "reloaded") and not told(one, "plain", "paused")
+
+
+def test_who_starts_later_waits_for_a_readiness_that_is_lost():
+    with instance(HEALTH + dependent("late", 'requires = ["db"]\nautostart = false')) as one:
+        until(lambda: told(one, "db", "unready"))
+        one.ok("start", "late", "--no-wait")
+        until(lambda: "db to be ready" in str(one.status("late")["waiting_for"]))
+        (one.folder / "ok").touch()
+        one.reaches("late", "running")
+
+
+def test_a_service_whose_checks_are_taken_out_is_ready_again():
+    with instance(HEALTH) as one:
+        until(lambda: told(one, "db", "unready"))
+        one.config.write_text('[services.db]\ncommand = ["sleep", "1000"]\n')
+        one.ok("reload-config")
+        until(lambda: "ready" in one.status("db")["conditions"])
+        assert one.status("db")["run"] == 1 and len(told(one, "db", "ready")) == 2

@@ -1,4 +1,5 @@
-// Goal: what fails beside the main process -- probes, checks, commands of a stop -- is kept and told.
+// Goal: what fails beside the main process -- probes, checks, commands of a stop -- is kept and told, and a readiness
+// that is lost while the service lives comes back.
 #include <gtest/gtest.h>
 
 #include "base/limits.hpp"
@@ -103,6 +104,56 @@ TEST(Failures, ACommandOfAStopThatDoesNotEnd) {
     d.ask(Verb::stop, {"a"});
     d.pass(seconds(20));
     EXPECT_EQ(d.engine.find("a")->last_failures, "pre-stop command 1 did not end in time");
+}
+
+TEST(Readiness, IsLostWithHealthAndComesBack) {
+    ServiceSpec plain = service("plain"), bound = service("bound"), paused = service("paused"), late = service("late"),
+                started = service("started");
+    plain.dependencies = {needs("db")};
+    bound.dependencies = {{Relation::binds_to, "db", Await::ready, OnLoss::ignore}};
+    paused.dependencies = {needs("db", Await::ready, OnLoss::pause)};
+    started.dependencies = {needs("db", Await::started, OnLoss::stop)};
+    late.dependencies = {needs("db")};
+    late.autostart = false;
+    Driver d({bound, checked(HealthAction::none), late, paused, plain, started});
+    d.boot();
+    d.effects.clear();
+    answer(d, false);
+    answer(d, false);
+    EXPECT_EQ(told(d, "db"), (Words{"service-unhealthy: refused", "service-unready: refused"}));
+    EXPECT_FALSE(is_ready(d.engine.find("db")->runs.back()));
+    EXPECT_EQ(d.state("paused"), "paused");
+    for (const char* name : {"plain", "bound", "started"}) {
+        EXPECT_EQ(d.state(name), "running");
+        EXPECT_EQ(d.engine.find(name)->last_run.value, 1u) << name;
+    }
+    d.ask(Verb::start, {"late"});
+    EXPECT_EQ(d.state("late"), "waiting");
+    EXPECT_TRUE(says(d.engine.why(*d.engine.find("db"), d.now), "db is not ready: its health check failed (refused)"));
+    answer(d, true);
+    EXPECT_EQ(told(d, "db"), (Words{"service-healthy", "service-ready"}));
+    EXPECT_EQ(d.state("late"), "running");
+    EXPECT_EQ(d.state("paused"), "running");
+    answer(d, true);
+    EXPECT_TRUE(told(d, "db").empty()) << "healthy once more is no news";
+}
+
+TEST(Readiness, TheFirstGoodAnswerBringsNothingBack) {
+    Driver d({checked(HealthAction::none)});
+    d.boot();
+    answer(d, true);
+    EXPECT_EQ(told(d, "db"), Words{"service-healthy"});
+}
+
+TEST(Readiness, AnActionEndsTheRunBesides) {
+    Driver d({checked(HealthAction::stop)});
+    d.boot();
+    answer(d, false);
+    answer(d, false);
+    const Words words = told(d, "db");
+    ASSERT_GE(words.size(), 3u);
+    EXPECT_EQ((Words{words[0], words[1], words[2]}),
+              (Words{"service-unhealthy: refused", "service-unready: refused", "service-stopping: refused"}));
 }
 
 }  // namespace

@@ -22,6 +22,7 @@ inline constexpr std::size_t kEventBytes = 16u << 10;  // names and values of it
 inline constexpr std::size_t kNotifyBytes = 8192;      // one notify datagram
 inline constexpr std::size_t kNotifyPerTurn = 64;      // datagrams of one run taken in one turn of the loop
 inline constexpr std::size_t kStatusBytes = 512;       // STATUS= text that is kept
+inline constexpr std::size_t kFailureBytes = 400;      // why a probe, a reload or commands of a stop failed
 inline constexpr std::size_t kLogLineBytes = 16u << 10;
 inline constexpr std::size_t kOperationsKept = 256;  // results of ended operations
 inline constexpr std::size_t kFdStorePerService = 64;

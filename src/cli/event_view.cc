@@ -64,7 +64,8 @@ std::string event_remark(const events::Event& event) {
         out += part;
     };
     if (event.is_gap()) add(std::string(events::member(data, "count")) + " events are missing");
-    const std::string reason = text_member(data, "reason"), detail = text_member(data, "detail");
+    const bool in_vain = event.type.ends_with(".reloaded") && text_member(data, "outcome") == "failed";
+    const std::string reason = in_vain ? "failed" : text_member(data, "reason"), detail = text_member(data, "detail");
     add(reason.empty() || detail.empty() ? reason + detail : reason + " (" + detail + ")");
     if (const std::string_view exit = events::member(data, "exit"); !exit.empty()) add(exit_words(exit));
     if (const std::string_view delay = events::member(data, "delay_ms"); !delay.empty())

@@ -49,13 +49,15 @@ std::string text_member(std::string_view data, std::string_view name) {
 
 StateLine StateLines::see(const events::Event& event) {
     const std::string type = short_type(event);
-    if (type == "service.starting") began_[event.subject] = event.time_ns;
+    if (type == "service.starting" || type == "service.unready") began_[event.subject] = event.time_ns;
     const auto shown = std::ranges::find(kShown, type, &Shown::type);
     if (shown == kShown.end()) return {};
     StateLine line{event.subject, std::string(shown->word), shown->colour};
     const auto parsed = events::parse_line(event.line);
     const std::string_view data = parsed ? parsed->data : std::string_view{};
     const std::string detail = text_member(data, "detail");
+    const bool in_vain = type == "service.reloaded" && text_member(data, "outcome") == "failed";
+    if (in_vain) line = {event.subject, "its reload failed", Colour::yellow};
     const bool of_an_end = type == "service.backoff" || type == "service.failed" || type == "service.completed";
     if (const auto began = began_.find(event.subject);
         began != began_.end() && (type == "service.ready" || type == "service.completed"))
@@ -65,7 +67,8 @@ StateLine StateLines::see(const events::Event& event) {
         if (!detail.empty()) line.text += ": " + detail;
     }
     if (type == "service.ready" && event.pid != 0) line.text += ", pid " + std::to_string(event.pid);
-    if (of_an_end && type != "service.completed" && !detail.empty()) line.text += ": " + detail;
+    const bool tells_why = type == "service.unhealthy" || in_vain || (of_an_end && type != "service.completed");
+    if (tells_why && !detail.empty()) line.text += ": " + detail;
     if (const std::string_view delay = events::member(data, "delay_ms"); !delay.empty())
         line.text += "; again in " + span(milliseconds(static_cast<std::int64_t>(events::number(delay))).ns);
     return line;

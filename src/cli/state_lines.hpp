@@ -25,7 +25,7 @@ class StateLines {
     StateLine see(const events::Event& event);
 
   private:
-    std::map<std::string, std::int64_t, std::less<>> began_;  // ns since 1970
+    std::map<std::string, std::int64_t, std::less<>> began_;  // or lost its readiness; ns since 1970
 };
 
 }  // namespace abide::cli

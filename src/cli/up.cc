@@ -52,9 +52,10 @@ std::vector<std::string> missing_services(const std::vector<control::ServiceStat
     return out;
 }
 
+// It has been ready, even if its health speaks against it now.
 bool is_settled(const control::ServiceStatus& one) {
-    return one.state == "completed" || one.state == "paused" ||
-           (one.state == "running" && has(one.conditions, "ready"));
+    const bool was_ready = has(one.conditions, "ready") || has(one.conditions, "unhealthy");
+    return one.state == "completed" || one.state == "paused" || (one.state == "running" && was_ready);
 }
 
 // The first sentence of `why` that says more than that it has failed.

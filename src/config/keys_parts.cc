@@ -64,10 +64,18 @@ constexpr Key<model::Dependency> kDependency[] = {
     {{.name = "on-loss",
       .shape = Shape::choice,
       .fallback = "\"ignore\"",
-      .doc = "What to do when what was waited for is lost again.",
+      .doc =
+          "What to do when what was waited for is lost again: `ready` and `healthy` also by a failed health check of a "
+          "service that lives on.",
       .choices = "ignore|stop|restart|reload|pause"},
      into<model::Dependency, &model::Dependency::on_loss>},
 };
+
+// No name service is asked: it might block.
+constexpr const char* kTcpDoc =
+    "Something accepts connections at HOST:PORT. HOST is a number or a name in /etc/hosts: no name service is asked.";
+constexpr const char* kHttpDoc =
+    "This http:// URL answers with a status from 200 to 399. Its host is a number or a name in /etc/hosts.";
 
 constexpr Key<ReadySpec> kReady[] = {
     {{.name = "notify", .shape = Shape::flag, .doc = "The service sends READY=1 (sd_notify)."},
@@ -78,12 +86,10 @@ constexpr Key<ReadySpec> kReady[] = {
       .min = 3,
       .max = 1023},
      probe<ReadySpec, ProbeKind::fd>},
-    {{.name = "tcp", .shape = Shape::text, .doc = "Something accepts connections at HOST:PORT."},
-     probe<ReadySpec, ProbeKind::tcp>},
+    {{.name = "tcp", .shape = Shape::text, .doc = kTcpDoc}, probe<ReadySpec, ProbeKind::tcp>},
     {{.name = "unix", .shape = Shape::path, .doc = "Something accepts connections at this socket."},
      probe<ReadySpec, ProbeKind::unix_>},
-    {{.name = "http", .shape = Shape::text, .doc = "This http:// URL answers with a status from 200 to 399."},
-     probe<ReadySpec, ProbeKind::http>},
+    {{.name = "http", .shape = Shape::text, .doc = kHttpDoc}, probe<ReadySpec, ProbeKind::http>},
     {{.name = "exec", .shape = Shape::command, .doc = "This command ends with status 0."},
      probe<ReadySpec, ProbeKind::exec>},
     {{.name = "log", .shape = Shape::text, .doc = "A line of the output matches this pattern."},
@@ -109,12 +115,10 @@ constexpr Key<ReadySpec> kReady[] = {
 };
 
 constexpr Key<HealthSpec> kHealth[] = {
-    {{.name = "tcp", .shape = Shape::text, .doc = "Something accepts connections at HOST:PORT."},
-     probe<HealthSpec, ProbeKind::tcp>},
+    {{.name = "tcp", .shape = Shape::text, .doc = kTcpDoc}, probe<HealthSpec, ProbeKind::tcp>},
     {{.name = "unix", .shape = Shape::path, .doc = "Something accepts connections at this socket."},
      probe<HealthSpec, ProbeKind::unix_>},
-    {{.name = "http", .shape = Shape::text, .doc = "This http:// URL answers with a status from 200 to 399."},
-     probe<HealthSpec, ProbeKind::http>},
+    {{.name = "http", .shape = Shape::text, .doc = kHttpDoc}, probe<HealthSpec, ProbeKind::http>},
     {{.name = "exec", .shape = Shape::command, .doc = "This command ends with status 0."},
      probe<HealthSpec, ProbeKind::exec>},
     {{.name = "every",
@@ -151,7 +155,7 @@ constexpr Key<HealthSpec> kHealth[] = {
     {{.name = "action",
       .shape = Shape::choice,
       .fallback = "\"restart\"",
-      .doc = "What is done when it is unhealthy.",
+      .doc = "What is done when it is unhealthy. With `none` it runs on, and is not ready until a check succeeds.",
       .choices = "restart|stop|none"},
      into<HealthSpec, &HealthSpec::action>},
 };
@@ -182,13 +186,16 @@ constexpr Key<StopSpec> kStop[] = {
 };
 
 constexpr Key<ReloadSpec> kReload[] = {
-    {{.name = "signal", .shape = Shape::signal, .doc = "A signal to the main process."},
+    {{.name = "signal",
+      .shape = Shape::signal,
+      .doc = "A signal to the main process. With `ready.notify`, a RELOADING=1 within 500 ms of it is waited for, and "
+             "then its READY=1."},
      into<ReloadSpec, &ReloadSpec::signal>},
     {{.name = "command", .shape = Shape::command, .doc = "Or a command."}, into<ReloadSpec, &ReloadSpec::command>},
     {{.name = "timeout",
       .shape = Shape::duration,
       .fallback = "\"1m\"",
-      .doc = "How long a reload may take.",
+      .doc = "A reload that takes longer has failed.",
       .positive = true},
      into<ReloadSpec, &ReloadSpec::timeout>},
 };

@@ -207,7 +207,7 @@ void Machine::define(const ServiceSpec& spec, bool dynamic) {
     if (run->state == State::stopping) return;  // it ends by the rules that it began to end by
     run->spec = hash;
     if (run->ready && spec.health && !run->health_probe_at && run->probe == 0) run->health_probe_at = now_.mono;
-    if (!spec.health) run->health_probe_at.reset();
+    if (!spec.health) forget_health(slot);
 }
 
 void Machine::forget(Slot slot) {

@@ -43,7 +43,7 @@ bool Machine::reached(const Engine& e, const Node& target, Await await) {
     if (service.want == Want::down || run->restart_after || run->state == State::stopping) return false;
     switch (await) {
         case Await::started: return run->stage == Stage::ready_wait || run->stage == Stage::post_start || run->ready;
-        case Await::ready: return run->ready && !is_task(e, target);
+        case Await::ready: return is_ready(*run) && !is_task(e, target);
         case Await::healthy: return run->ready && (run->healthy || !spec(e, target).health) && !run->unhealthy;
         case Await::none:
         case Await::completed:

@@ -114,7 +114,7 @@ class Machine {
     void await_ready(Slot slot);
     void became_ready(Slot slot);
     void enter_running(Slot slot);
-    void exited_hook(Slot slot, const model::Process& process, bool success, const std::string& why = {});
+    void exited_hook(Slot slot, const model::Process& process, bool success, const std::string& why);
     void fail_start(Slot slot, model::Reason reason, const std::string& cause);
     void readiness_lost(Slot slot, model::Await level);
     void readiness_gained(Slot slot, model::Await level);
@@ -138,16 +138,25 @@ class Machine {
     // watch.cc: conditions of a running service
     void probe_ready(Slot slot);
     void probe_health(Slot slot);
+    void probe_failed(Slot slot, const std::string& why);
     void health_result(Slot slot, bool healthy, const std::string& detail);
+    void forget_health(Slot slot);
     void arm_watchdog(Slot slot);
     void watchdog_expired(Slot slot);
     void adopt_main(Slot slot, std::int32_t pid, std::uint64_t start_ticks);
-    void reload(Slot slot);
-    void reloaded(Slot slot, bool success);
     void set_paused(Slot slot, bool paused);
     void on_deadline(Slot slot);
     void stop_waiting_for(const std::string& spared);
     void on_stage_deadline(Slot slot);
+
+    // reload.cc: a service reads its configuration again
+    void begin_reload(Slot slot);
+    void reload(Slot slot);
+    void said_reloading(Slot slot, std::int64_t monotonic_us);
+    void said_reloaded(Slot slot);
+    void reload_command_ended(Slot slot, const model::Process& gone, const std::string& why);
+    void reloaded(Slot slot, const std::string& failure);
+    void reload_overdue(Slot slot);
 
     // stop.cc: from the decision to stop until nobody is left
     void stop_run(Slot slot, model::Reason reason, const std::string& cause);
@@ -157,6 +166,8 @@ class Machine {
     void send_kill(Slot slot);
     void give_stop_signal(Slot slot);
     void give_signal(Slot slot, std::int32_t signal, model::StopScope scope, const std::string& by = {});
+    void note_failure(Slot slot, const model::Process& command, const std::string& how);
+    void note_overdue(Slot slot);
     void reach_newborn(Slot slot);
     void kill_past_helpers(Slot slot);
     void let_it_hear(Slot slot, model::StopScope scope);
@@ -212,6 +223,8 @@ bool remember_session(model::Run& run, const model::Session& session);
 // Adds the specification's own words for an exit: "exited with 3", "killed by SEGV (core dumped)".
 std::string describe(const model::ExitStatus& exit);
 std::string describe(model::Reason reason);
+// As much of a text as is kept of why something failed.
+std::string bounded(std::string text);
 
 // Only what a running process can't take over needs a restart; see configure.cc.
 bool needs_restart(const model::ServiceSpec& before, const model::ServiceSpec& after);

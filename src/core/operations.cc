@@ -163,6 +163,8 @@ void Machine::carry_out(Operation& op, TargetResult& target, const in::Requested
         case Verb::reload:
             if (!s.reload) return end(Outcome::refused, "has no `reload` in its configuration");
             if (run == nullptr || !run->ready) return end(Outcome::refused, "is not running");
+            if (run->state != State::running && run->state != State::reloading)
+                return end(Outcome::refused, "is " + to_text(run->state));
             return reload(slot);
         case Verb::kill:
             if (run == nullptr || std::ranges::all_of(run->processes, [](const Process& p) { return p.pid == 0; }))
@@ -276,9 +278,11 @@ void Machine::review_target(Operation& op, TargetResult& target) {
             if (target.outcome != Outcome::pending) e_.changed_operations_.insert(op.id);
             return;
         case Verb::reload:
-            if (run == nullptr || run->state == State::stopping) return end(Outcome::failed, "ended while reloading");
-            if (run->state != State::reloading) end(Outcome::done);
-            return;
+            if (run == nullptr || run->state == State::stopping || run->number != target.run)
+                return end(Outcome::failed, "ended while reloading");
+            if (run->state == State::reloading) return;
+            if (run->reload_failure.empty()) return end(Outcome::done);
+            return end(Outcome::failed, "its reload failed: " + run->reload_failure.value());
         case Verb::pause:
         case Verb::unpause:
             if (run == nullptr) return end(Outcome::failed, "ended");

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "core/machine.hpp"
+#include "model/text.hpp"
 
 namespace abide::core {
 
@@ -117,13 +118,18 @@ void Machine::publish(Slot slot, EventType type, const Run* run) {
                         type == EventType::service_completed || type == EventType::service_backoff;
     if (ending) {
         event.reason = told(s.last_reason, run);
-        event.detail = s.last_cause;
+        event.detail = run != nullptr ? with_failures(s.last_cause, s.last_failures.value()) : s.last_cause.value();
         event.exit = run != nullptr ? run->main_exit : s.last_exit;
     } else if (type == EventType::service_stopping && run != nullptr) {
         event.reason = told(run->stop_reason, run);
         event.detail = run->cause;
     } else if (type == EventType::service_starting && run != nullptr) {
         event.reason = run->start_reason;
+    } else if (type == EventType::service_reloaded && run != nullptr) {
+        event.outcome = run->reload_failure.empty() ? Outcome::done : Outcome::failed;
+        event.detail = run->reload_failure;
+    } else if ((type == EventType::service_unhealthy || type == EventType::service_unready) && run != nullptr) {
+        event.detail = run->probe_failure;
     }
     if (type == EventType::service_backoff) event.delay = s.backoff_delay;
     event.cause = cause_of(slot, type, run);

@@ -61,7 +61,9 @@ void Machine::finish(Slot slot) {
     s.last_exit = run.main_exit;
     s.last_reason = run.stop_reason;
     s.last_cause = run.cause;
-    s.past.push_back({run.number, run.started_at, now_.wall, run.stop_reason, run.cause, run.main_exit});
+    s.last_failures = run.stop_failures;
+    s.past.push_back(
+        {run.number, run.started_at, now_.wall, run.stop_reason, run.cause, run.main_exit, run.stop_failures});
     if (s.past.size() > limits::kHistoryPerService) s.past.erase(s.past.begin());
     fx_.push_back(out::Release{s.name, run.number});
     touch(slot);

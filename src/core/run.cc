@@ -126,6 +126,7 @@ void Machine::became_ready(Slot slot) {
     run.ready_probe_at.reset();
     run.probe_deadline.reset();
     run.probe = 0;
+    run.probe_failure.clear();
     run.stage = Stage::post_start;
     run.stage_deadline.reset();
     touch(slot);
@@ -172,6 +173,7 @@ void Machine::exited_hook(Slot slot, const Process& process, bool success, const
         }
         case Role::pre_stop: {
             if (run.stage != Stage::pre_stop) return;
+            if (!success) note_failure(slot, process, "failed: " + why);
             const Hooks& hooks = run_spec(run).hooks.or_default();
             if (process.step + 1 < hooks.pre_stop.size()) {
                 run.stage_deadline = now_.mono + hooks.timeout;
@@ -182,25 +184,27 @@ void Machine::exited_hook(Slot slot, const Process& process, bool success, const
             return;
         }
         case Role::stop_command:
-            if (run.stage == Stage::stop_command) stop_stage(slot, Stage::signal);
+            if (run.stage != Stage::stop_command) return;
+            if (!success) note_failure(slot, process, "failed: " + why);
+            stop_stage(slot, Stage::signal);
             return;
         case Role::post_stop:
             if (run.stage != Stage::post_stop) return;
+            if (!success) note_failure(slot, process, "failed: " + why);
             run.step = process.step + 1;
             post_stop(slot);
             return;
-        case Role::reload: reloaded(slot, success); return;
+        case Role::reload: return reload_command_ended(slot, process, why);
         case Role::ready_probe:
             if (run.stage != Stage::ready_wait) return;
             run.probe_deadline.reset();
-            if (success)
-                became_ready(slot);
-            else
-                run.ready_probe_at = now_.mono + run_spec(run).ready.or_default().every;
+            if (success) return became_ready(slot);
+            probe_failed(slot, why);
+            run.ready_probe_at = now_.mono + run_spec(run).ready.or_default().every;
             return;
         case Role::health_probe:
             run.probe_deadline.reset();
-            if (run.ready && run.state != State::stopping) health_result(slot, success, "the check's command failed");
+            if (run.ready && run.state != State::stopping) health_result(slot, success, why);
             return;
         case Role::container_create:
         case Role::container_start:
@@ -216,7 +220,17 @@ void Machine::fail_start(Slot slot, Reason reason, const std::string& cause) {
     stop_run(slot, reason, cause);
 }
 
-// What a dependent declared for the time in which the thing it leans on is away.
+namespace {
+
+// The health of a thing that lives on: those who wait for `healthy` lean on it, and those who wait for `ready`, except
+// by binds-to, which speaks of its end.
+bool leans_on_health(const Machine::Edge& edge) {
+    return edge.await == Await::healthy || (edge.await == Await::ready && edge.relation != Relation::binds_to);
+}
+
+}  // namespace
+
+// What a dependent declared for the time in which the thing it leans on is away.  `healthy`: it lives on.
 void Machine::readiness_lost(Slot slot, Await level) {
     const std::string name = node(slot).service.name;
     const bool for_good = node(slot).service.want == Want::down;
@@ -226,7 +240,7 @@ void Machine::readiness_lost(Slot slot, Await level) {
         const bool hard = edge.relation == Relation::requires_ || edge.relation == Relation::binds_to;
         if ((!soft && !hard) || for_good) continue;
         if (edge.await != Await::ready && edge.await != Await::started && edge.await != Await::healthy) continue;
-        if (level == Await::healthy && edge.await != Await::healthy) continue;
+        if (level == Await::healthy && !leans_on_health(edge)) continue;
         Run* run = run_of(node(edge.other));
         if (run == nullptr || run->state == State::stopping || node(edge.other).service.want == Want::down) continue;
         const OnLoss rule = edge.relation == Relation::binds_to ? OnLoss::stop : edge.on_loss;
@@ -256,7 +270,8 @@ void Machine::readiness_gained(Slot slot, Await level) {
     for (const Edge& edge : edges) {
         Run* run = run_of(node(edge.other));
         if (run == nullptr || !run->degraded || run->state == State::stopping) continue;
-        if ((edge.await == Await::healthy) != (level == Await::healthy)) continue;
+        const bool meant = level == Await::healthy ? leans_on_health(edge) : edge.await != Await::healthy;
+        if (!meant) continue;
         run->degraded = false;
         touch(edge.other);
         if (edge.on_loss == OnLoss::restart) restart(edge.other, Reason::dependency_lost, name);

@@ -31,6 +31,11 @@ bool is_passing(Role role) {
     return false;
 }
 
+// The runtime's commands; why one of them could not be started has no place of its own.
+bool is_container(Role role) {
+    return role == Role::container_create || role == Role::container_start || role == Role::container_delete;
+}
+
 }  // namespace
 
 std::vector<Effect> Machine::take(const Input& input) {
@@ -86,6 +91,7 @@ void Machine::advance(Slot slot) {
             } else if (gate.failed) {
                 s.last_reason = Reason::dependency_failed;
                 s.last_cause = gate.culprit;
+                s.last_failures.clear();
                 set_state(slot, State::failed);
                 publish(slot, EventType::service_failed);
                 queue_neighbours(slot);
@@ -253,7 +259,7 @@ void Machine::on(const in::SpawnFailed& in) {
     if (gone.role == Role::main) {
         main_gone(slot, Reason::spawn_failed, cause, true);
     } else {
-        run.status_text = cause;
+        if (is_container(gone.role)) run.status_text = cause;
         exited_hook(slot, gone, false, cause);
     }
     maybe_empty(slot);
@@ -269,7 +275,8 @@ void Machine::on(const in::Exited& in) {
     Process gone = *found;
     if (gone.pid == 0) gone.pid = in.pid;
     if (gone.role != Role::main) {
-        exited_hook(slot, gone, in.status.kind == ExitKind::code && in.status.value == 0);
+        const bool success = in.status.kind == ExitKind::code && in.status.value == 0;
+        exited_hook(slot, gone, success, success ? std::string{} : describe(in.status));
         maybe_empty(slot);
         return;
     }

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "core/machine.hpp"
+#include "model/text.hpp"
 
 namespace abide::core {
 
@@ -109,6 +110,25 @@ void Machine::stop_stage(Slot slot, Stage stage) {
         return;
     }
     if (stage == Stage::kill) send_kill(slot);
+}
+
+// A command of the stop that went wrong keeps nothing from stopping, and would leave no trace.
+void Machine::note_failure(Slot slot, const Process& command, const std::string& how) {
+    Run& run = *run_of(node(slot));
+    std::string what = to_text(command.role);
+    if (command.role != Role::stop_command) what += " command " + std::to_string(command.step + 1);
+    if (run.stop_failures.value().find(what + ' ') != std::string::npos) return;  // its kill says nothing new
+    run.stop_failures = bounded(with_failures(run.stop_failures, what + ' ' + how));
+    touch(slot);
+}
+
+void Machine::note_overdue(Slot slot) {
+    const std::vector<Process> commands = run_of(node(slot))->processes;
+    for (const Process& one : commands) {
+        const bool of_the_stop =
+            one.role == Role::pre_stop || one.role == Role::stop_command || one.role == Role::post_stop;
+        if (of_the_stop) note_failure(slot, one, "did not end in time");
+    }
 }
 
 // Not while one of them was only asked for: it could not be reached, and would run on.

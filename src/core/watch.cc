@@ -1,5 +1,5 @@
-// core/watch.cc -- conditions of a living run: readiness probes, health, watchdog, notify messages, reload, pause, and
-// every deadline that judges it.
+// core/watch.cc -- conditions of a living run: readiness probes, health, watchdog, notify messages, pause, and every
+// deadline that judges it.
 #include <algorithm>
 #include <utility>
 
@@ -12,7 +12,9 @@ using namespace model;
 namespace {
 
 constexpr int kAbort = 6;                            // SIGABRT: a watchdog's victim leaves a core
+constexpr int kKill = 9;                             // SIGKILL
 constexpr Duration kProbeGrace = milliseconds(500);  // for the shell to answer a probe that timed out by itself
+constexpr const char* kNoAnswer = "no answer in time";
 
 }  // namespace
 
@@ -49,6 +51,15 @@ void Machine::probe_health(Slot slot) {
     fx_.push_back(out::Probe{node(slot).service.name, run.number, run.probe, true, health.timeout});
 }
 
+// The end of a command that we killed since its time was over says nothing new.
+void Machine::probe_failed(Slot slot, const std::string& why) {
+    Run& run = *run_of(node(slot));
+    const bool ours =
+        run.probe_failure == kNoAnswer && why == describe(ExitStatus{ExitKind::signal, kKill, false, {}, {}});
+    if (!ours) run.probe_failure = bounded(why);
+}
+
+// A service that is unhealthy is not ready, for as long as it is.
 void Machine::health_result(Slot slot, bool healthy, const std::string& detail) {
     Run& run = *run_of(node(slot));
     const ServiceSpec& s = run_spec(run);
@@ -56,6 +67,10 @@ void Machine::health_result(Slot slot, bool healthy, const std::string& detail) 
     run.probe = 0;
     run.probe_deadline.reset();
     run.health_probe_at = now_.mono + s.health->every;
+    if (healthy)
+        run.probe_failure.clear();
+    else
+        probe_failed(slot, detail);
     touch(slot);
     queue(slot);
     // The streak counts answers that speak against the present condition.
@@ -69,23 +84,37 @@ void Machine::health_result(Slot slot, bool healthy, const std::string& detail) 
     if (run.health_streak < needed) return;
     run.health_streak = 0;
     run.healthy = healthy;
-    run.unhealthy = !healthy;
+    const bool was_unhealthy = std::exchange(run.unhealthy, !healthy);
     if (healthy) {
         publish(slot, EventType::service_healthy, &run);
+        if (was_unhealthy) publish(slot, EventType::service_ready, &run);
         readiness_gained(slot, Await::healthy);
         queue_neighbours(slot);
         return;
     }
     publish(slot, EventType::service_unhealthy, &run);
+    publish(slot, EventType::service_unready, &run);
     readiness_lost(slot, Await::healthy);
     queue_neighbours(slot);
     if (s.health->action == HealthAction::none) return;
     run.failed = true;
+    const std::string cause = run.probe_failure.value();
     if (s.health->action == HealthAction::stop) {
-        set_down(slot, Reason::unhealthy, detail, true);
+        set_down(slot, Reason::unhealthy, cause, true);
     } else {
-        stop_run(slot, Reason::unhealthy, detail);
+        stop_run(slot, Reason::unhealthy, cause);
     }
+}
+
+// Its configuration asks for no checks any more: nothing speaks against it.
+void Machine::forget_health(Slot slot) {
+    Run& run = *run_of(node(slot));
+    run.health_probe_at.reset();
+    run.health_streak = 0;
+    if (!std::exchange(run.unhealthy, false)) return;
+    run.probe_failure.clear();
+    publish(slot, EventType::service_ready, &run);
+    readiness_gained(slot, Await::healthy);
 }
 
 void Machine::arm_watchdog(Slot slot) {
@@ -133,30 +162,6 @@ void Machine::adopt_main(Slot slot, std::int32_t pid, std::uint64_t start_ticks)
     fx_.push_back(out::Adopt{node(slot).service.name, run.number, process.spawn, pid, start_ticks});
 }
 
-void Machine::reload(Slot slot) {
-    Run& run = *run_of(node(slot));
-    const ServiceSpec& s = run_spec(run);
-    if (!s.reload || run.state != State::running) return;
-    set_state(slot, State::reloading);
-    publish(slot, EventType::service_reloading, &run);
-    if (!s.reload->command.argv.empty()) {
-        run.stage_deadline = now_.mono + s.reload->timeout;
-        spawn(slot, Role::reload, 0);
-        return;
-    }
-    give_signal(slot, s.reload->signal, StopScope::main);
-    reloaded(slot, true);
-}
-
-void Machine::reloaded(Slot slot, bool success) {
-    Run& run = *run_of(node(slot));
-    if (run.state != State::reloading) return;
-    run.stage_deadline.reset();
-    if (!success) run.status_text = "the last reload failed";
-    set_state(slot, State::running);
-    publish(slot, EventType::service_reloaded, &run);
-}
-
 void Machine::set_paused(Slot slot, bool paused) {
     Run& run = *run_of(node(slot));
     if (run.paused == paused || run.state == State::stopping) return;
@@ -200,10 +205,9 @@ void Machine::on(const in::Probed& in) {
     touch(slot);
     queue(slot);
     if (run->stage == Stage::ready_wait) {
-        if (in.healthy)
-            became_ready(slot);
-        else
-            run->ready_probe_at = now_.mono + run_spec(*run).ready.or_default().every;
+        if (in.healthy) return became_ready(slot);
+        probe_failed(slot, in.detail);
+        run->ready_probe_at = now_.mono + run_spec(*run).ready.or_default().every;
     } else if (run->ready) {
         health_result(slot, in.healthy, in.detail);
     }
@@ -255,15 +259,11 @@ void Machine::on(const in::Notified& in) {
         run->draining = true;
         touch(slot);
     }
-    if (in.reloading && run->state == State::running) {
-        run->stage_deadline = now_.mono + run_spec(*run).reload.or_default().timeout;
-        set_state(slot, State::reloading);
-        publish(slot, EventType::service_reloading, run);
-    }
+    if (in.reloading) said_reloading(slot, in.monotonic_us);
     if (in.ready) {
         const bool asked = run_spec(*run).ready.or_default().probe.kind == ProbeKind::notify;
         if (run->state == State::reloading)
-            reloaded(slot, true);
+            said_reloaded(slot);
         else if (asked && run->state == State::starting && run->stage == Stage::ready_wait)
             became_ready(slot);
         // A program that answers before its exec was reported: the exec is a fact then.
@@ -305,13 +305,16 @@ void Machine::on_deadline(Slot slot) {
         for (const Process& process : run->processes) {
             if (process.role != Role::ready_probe && process.role != Role::health_probe) continue;
             fx_.push_back(out::KillProcess{process.spawn});
+            probe_failed(slot, kNoAnswer);
             run->probe_deadline = now_.mono + seconds(1);  // until its exit is seen, which counts as a failure
             return;
         }
-        if (run->stage == Stage::ready_wait)
+        if (run->stage == Stage::ready_wait) {
+            probe_failed(slot, kNoAnswer);
             run->ready_probe_at = now_.mono + spec.ready.or_default().every;
-        else if (run->ready)
-            health_result(slot, false, "no answer in time");
+        } else if (run->ready) {
+            health_result(slot, false, kNoAnswer);
+        }
         return;
     }
     if (due(run->ready_probe_at)) {
@@ -329,6 +332,17 @@ void Machine::on_deadline(Slot slot) {
     if (due(run->stage_deadline)) on_stage_deadline(slot);
 }
 
+namespace {
+
+std::string not_ready_text(const Run& run) {
+    const std::string text = "not ready in time";
+    if (!run.probe_failure.empty()) return text + "; its last probe: " + run.probe_failure.value();
+    const bool asks = std::ranges::any_of(run.processes, [](const Process& p) { return p.role == Role::ready_probe; });
+    return asks ? text + "; its probe's command has not ended" : text;
+}
+
+}  // namespace
+
 // The stage that the run is in took too long.
 void Machine::on_stage_deadline(Slot slot) {
     Run* run = run_of(node(slot));
@@ -337,25 +351,21 @@ void Machine::on_stage_deadline(Slot slot) {
         case Stage::pre_start:
         case Stage::post_start: return fail_start(slot, Reason::start_timeout, "a hook did not end in time");
         case Stage::main:
-        case Stage::ready_wait: return fail_start(slot, Reason::start_timeout, "not ready in time");
-        case Stage::pre_stop: return stop_stage(slot, Stage::stop_command);
-        case Stage::stop_command: return stop_stage(slot, Stage::signal);
+        case Stage::ready_wait: return fail_start(slot, Reason::start_timeout, not_ready_text(*run));
+        case Stage::pre_stop: note_overdue(slot); return stop_stage(slot, Stage::stop_command);
+        case Stage::stop_command: note_overdue(slot); return stop_stage(slot, Stage::signal);
         case Stage::signal:
             if (spec.stop.or_default().final_ == StopFinal::kill) return stop_stage(slot, Stage::kill);
             run->status_text = "does not stop; stop.final = \"never\" forbids to kill it";
             return;
         case Stage::kill: return stop_stage(slot, Stage::kill);  // uninterruptible: again, as long as it takes
         case Stage::post_stop:
+            note_overdue(slot);
             for (const Process& process : run->processes) fx_.push_back(out::KillProcess{process.spawn});
             run->stage_deadline = now_.mono + seconds(5);
             if (run->processes.empty()) fx_.push_back(out::KillAll{node(slot).service.name, run->number});
             return;
-        case Stage::none:
-            if (run->state != State::reloading) return;
-            for (const Process& process : run->processes) {
-                if (process.role == Role::reload) fx_.push_back(out::KillProcess{process.spawn});
-            }
-            return reloaded(slot, false);
+        case Stage::none: return reload_overdue(slot);
     }
 }
 

@@ -1,4 +1,5 @@
 // core/why.cc -- reasons in words: what a service waits for, and the chain of causes behind its state.
+#include "base/limits.hpp"
 #include "core/machine.hpp"
 #include "model/signal.hpp"
 #include "model/text.hpp"
@@ -48,6 +49,14 @@ std::string describe(Reason reason) {
     return "";
 }
 
+std::string bounded(std::string text) {
+    if (text.size() <= limits::kFailureBytes) return text;
+    std::size_t end = limits::kFailureBytes;
+    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0u) == 0x80u) --end;  // not within a character
+    text.resize(end);
+    return text;
+}
+
 namespace {
 
 std::string seconds_text(Duration d) {
@@ -60,7 +69,9 @@ std::string stage_text(const Run& run) {
         case Stage::none: return run.state == State::reloading ? "its reload to end" : "";
         case Stage::pre_start: return "pre-start command " + std::to_string(run.step + 1) + " to end";
         case Stage::main: return "its program to be executed";
-        case Stage::ready_wait: return "its readiness";
+        case Stage::ready_wait:
+            return "its readiness" +
+                   (run.probe_failure.empty() ? "" : " (its last probe: " + run.probe_failure.value() + ")");
         case Stage::post_start: return "post-start command " + std::to_string(run.step + 1) + " to end";
         case Stage::pre_stop: return "its pre-stop commands to end";
         case Stage::stop_command: return "its stop command to end";
@@ -69,6 +80,22 @@ std::string stage_text(const Run& run) {
         case Stage::post_stop: return "post-stop command " + std::to_string(run.step + 1) + " to end";
     }
     return "";
+}
+
+std::string cause(Reason reason, const std::string& what) {
+    return describe(reason) + (what.empty() ? "" : " (" + what + ")");
+}
+
+// What does not go well with a run that lives.
+void tell_troubles(std::vector<std::string>& lines, const Service& s, const Run& run) {
+    if (run.state == State::stopping) {
+        lines.push_back(s.name +
+                        " stops: " + cause(run.stop_reason, with_failures(run.cause, run.stop_failures.value())));
+        return;
+    }
+    if (run.unhealthy) lines.push_back(s.name + " is not ready: " + cause(Reason::unhealthy, run.probe_failure));
+    if (!run.reload_failure.empty())
+        lines.push_back(s.name + " is not reloaded: its last reload failed (" + run.reload_failure.value() + ")");
 }
 
 }  // namespace
@@ -113,9 +140,6 @@ std::vector<std::string> Engine::why(const Service& service, const Now& now) con
         const Service& s = *at;
         at = nullptr;
         std::string line = s.name + " is " + to_text(s.state);
-        const auto cause = [](Reason reason, const std::string& what) {
-            return describe(reason) + (what.empty() ? "" : " (" + what + ")");
-        };
         if (s.want == Want::up)
             line += ", wanted up: " + cause(s.want_reason, s.want_cause);
         else if (s.want_reason != Reason::none)
@@ -127,18 +151,17 @@ std::vector<std::string> Engine::why(const Service& service, const Now& now) con
         if (s.backoff_until && *s.backoff_until > now.mono) {
             lines.push_back(s.name + " will be tried again in " + seconds_text(*s.backoff_until - now.mono));
         }
-        if (!s.runs.empty() && s.runs.back().state == State::stopping) {
-            lines.push_back(s.name + " stops: " + cause(s.runs.back().stop_reason, s.runs.back().cause));
-        }
+        if (!s.runs.empty()) tell_troubles(lines, s, s.runs.back());
         if (s.last_reason != Reason::none) {
-            std::string last = s.name + " ended last: " + cause(s.last_reason, s.last_cause);
+            std::string last =
+                s.name + " ended last: " + cause(s.last_reason, with_failures(s.last_cause, s.last_failures.value()));
             if (s.last_exit && s.last_reason != Reason::exited) last += ", " + describe(*s.last_exit);
             if (s.restarts != 0) last += "; restarts since it was asked for: " + std::to_string(s.restarts);
             lines.push_back(std::move(last));
         }
         for (const PastRun& past : s.past) {
             lines.push_back(s.name + " run " + std::to_string(past.number.value) + ": " +
-                            cause(past.reason, past.cause));
+                            cause(past.reason, with_failures(past.cause, past.failures.value())));
         }
         if (s.last_reason == Reason::dependency_failed || s.last_reason == Reason::dependency_lost)
             at = find(s.last_cause.value());

@@ -111,6 +111,7 @@ void Notify::take(const RunThings& things, const notify::Message& message, std::
     if (message.error_number) input.error_number = *message.error_number;
     if (message.watchdog_us) input.watchdog_us = *message.watchdog_us;
     if (message.extend_timeout_us) input.extend_timeout_us = *message.extend_timeout_us;
+    if (message.monotonic_us) input.monotonic_us = *message.monotonic_us;
     input.fd_name = message.fd_name;
     input.fd_store_remove = message.fd_store_remove;
     if (message.fd_store)

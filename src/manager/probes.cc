@@ -40,7 +40,9 @@ void Probes::ask(const model::in::Probed& question, model::ProbeKind kind, const
     if (const Status added = epoll_.add(socket->get(), EPOLLOUT, token_of(Watched::probe, number)); !added) {
         return refuse(added.error());
     }
-    Asked asked{question, std::move(*socket), deadline, kind == model::ProbeKind::http, Phase::connecting, {}, 0};
+    Asked asked{
+        question, std::move(*socket), address->text, deadline, kind == model::ProbeKind::http, Phase::connecting, {},
+        0};
     if (asked.http) asked.text = http_request(*parse_http_target(target));
     deadlines_.emplace(deadline, number);
     asked_.insert_or_assign(number, std::move(asked));
@@ -63,7 +65,7 @@ void Probes::on_ready(std::uint64_t number) {
     Asked& asked = it->second;
     if (asked.phase == Phase::connecting) {
         const int err = kernel::connect_result(asked.socket.get());
-        if (err != 0) return answer(number, false, std::strerror(err));
+        if (err != 0) return answer(number, false, "can't connect to " + asked.where + ": " + std::strerror(err));
         if (!asked.http) return answer(number, true, {});
         asked.phase = Phase::sending;
     }

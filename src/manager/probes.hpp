@@ -39,6 +39,7 @@ class Probes {
     struct Asked {
         model::in::Probed answer;
         kernel::Fd socket;
+        std::string where;  // for people
         Mono deadline;
         bool http = false;
         Phase phase = Phase::connecting;

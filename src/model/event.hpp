@@ -31,7 +31,7 @@ struct Event {
     std::string name;                    // user: what follows "abide.user."
     std::vector<Variable> fields;        // user
     std::string program;                 // an upgrade's
-    Outcome outcome = Outcome::pending;  // of an upgrade: whether it was swapped in at all
+    Outcome outcome = Outcome::pending;  // of a reload; of an upgrade: whether it was swapped in at all
     EventId gap_from;                    // stream_gap: the first id that is missing; the last is the event's own
 };
 

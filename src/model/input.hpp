@@ -81,7 +81,8 @@ struct Notified {
     std::int32_t error_number = -1;  // -1: absent
     std::int64_t watchdog_us = -1;   // -1: absent
     std::int64_t extend_timeout_us = -1;
-    std::int32_t main_pid = 0;  // checked to be a process of this run; 0: absent
+    std::int64_t monotonic_us = -1;  // of RELOADING=1: when it began; -1: absent
+    std::int32_t main_pid = 0;       // checked to be a process of this run; 0: absent
     std::uint64_t main_start_ticks = 0;
     std::vector<FdKey> fds;        // FDSTORE=1: these are with the anchor already
     std::string fd_name;           // FDNAME=; empty: absent

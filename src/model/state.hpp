@@ -136,6 +136,11 @@ struct Run {
     EventId started_event, ready_event;         // what those who waited for it name as their cause
     std::optional<DecidedSignal> signal;
     Rare<std::string> ended_by;  // the signal of an operation that its main process ended of
+    Rare<std::string> probe_failure;       // of the last question for readiness or health; empty: it was answered well
+    Rare<std::string> reload_failure;      // of the last reload
+    Rare<std::string> stop_failures;       // commands of its stop that failed
+    std::optional<Mono> reload_signalled;  // the signal of a reload was given then, and no RELOADING=1 has answered it
+    bool reload_said = false;              // RELOADING=1, and no READY=1 since
     bool operator==(const Run&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(Run, (),
@@ -144,7 +149,13 @@ BOOST_DESCRIBE_STRUCT(Run, (),
                        hold, let_go, container, start_reason, stop_reason, cause, started_at, state_since, ready_at,
                        started, stage_deadline, ready_probe_at, health_probe_at, probe_deadline, watchdog_at,
                        health_streak, probe, step, log_key, notify_key, status_text, error_number, watchdog, sessions,
-                       started_event, ready_event, signal, ended_by))
+                       started_event, ready_event, signal, ended_by, probe_failure, reload_failure, stop_failures,
+                       reload_signalled, reload_said))
+
+// The condition `ready`: it came up, and its health does not speak against it.
+inline bool is_ready(const Run& run) {
+    return run.ready && !run.unhealthy;
+}
 
 // One line of a service's past, for `status NAME` and `why`.
 struct PastRun {
@@ -153,9 +164,10 @@ struct PastRun {
     Reason reason = Reason::none;
     std::string cause;
     Box<ExitStatus> exit;
+    Rare<std::string> failures;  // Run::stop_failures
     bool operator==(const PastRun&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(PastRun, (), (number, started_at, ended_at, reason, cause, exit))
+BOOST_DESCRIBE_STRUCT(PastRun, (), (number, started_at, ended_at, reason, cause, exit, failures))
 
 struct Service {
     std::string name;
@@ -184,12 +196,13 @@ struct Service {
     Rare<std::vector<StoredDescriptor>> stored;  // oldest first
     EventId last_event;                          // about this service
     EventId wish_event;                          // the newest of the instance when the present wish was made
+    Rare<std::string> last_failures;             // Run::stop_failures of the last run
     bool operator==(const Service&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(Service, (),
                       (name, spec, want, want_reason, want_cause, enabled, held, removed, dynamic, create_only, state,
                        since, last_run, runs, last_exit, last_reason, last_cause, restarts, backoff_step, backoff_delay,
-                       backoff_until, restart_times, past, stored, last_event, wish_event))
+                       backoff_until, restart_times, past, stored, last_event, wish_event, last_failures))
 
 BOOST_DEFINE_ENUM_CLASS(Verb, start, stop, restart, reload, kill, force_destroy, pause, unpause, enable, disable, apply,
                         remove, shutdown, cancel, upgrade, upgrade_anchor, emit, create)

@@ -23,4 +23,10 @@ std::string to_text(E value) {
     return text;
 }
 
+// Why a run ended, with the commands of its stop that failed.
+inline std::string with_failures(std::string cause, std::string_view failures) {
+    if (!cause.empty() && !failures.empty()) cause += "; ";
+    return cause.append(failures);
+}
+
 }  // namespace abide::model

@@ -95,7 +95,7 @@ std::vector<std::string> conditions_of(const model::Service& service) {
     std::vector<std::string> out;
     if (!service.runs.empty()) {
         const model::Run& run = service.runs.back();
-        if (run.ready) out.emplace_back("ready");
+        if (is_ready(run)) out.emplace_back("ready");
         if (run.healthy) out.emplace_back("healthy");
         if (run.unhealthy) out.emplace_back("unhealthy");
         if (run.degraded) out.emplace_back("degraded");
@@ -190,7 +190,7 @@ StatusDetail detail_of(const model::Service& service, const model::ServiceSpec& 
                           time_text(past.started_at),
                           time_text(past.ended_at),
                           model::to_text(past.reason),
-                          past.cause,
+                          model::with_failures(past.cause, past.failures.value()),
                           {}};
         if (past.exit) one.exit = exit_of(*past.exit);
         out.past.push_back(std::move(one));
@@ -202,7 +202,7 @@ StatusDetail detail_of(const model::Service& service, const model::ServiceSpec& 
     out.want_reason = model::to_text(service.want_reason);
     out.want_cause = service.want_cause;
     out.last_reason = model::to_text(service.last_reason);
-    out.last_cause = service.last_cause;
+    out.last_cause = model::with_failures(service.last_cause, service.last_failures.value());
     out.enabled = service.enabled;
     out.held = service.held;
     return out;

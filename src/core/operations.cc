@@ -281,8 +281,8 @@ void Machine::review_target(Operation& op, TargetResult& target) {
             if (run == nullptr || run->state == State::stopping || run->number != target.run)
                 return end(Outcome::failed, "ended while reloading");
             if (run->state == State::reloading) return;
-            if (run->reload_failure.empty()) return end(Outcome::done);
-            return end(Outcome::failed, "its reload failed: " + run->reload_failure.value());
+            if (run->reload.or_default().failure.empty()) return end(Outcome::done);
+            return end(Outcome::failed, "its reload failed: " + run->reload->failure);
         case Verb::pause:
         case Verb::unpause:
             if (run == nullptr) return end(Outcome::failed, "ended");

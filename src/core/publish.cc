@@ -126,8 +126,8 @@ void Machine::publish(Slot slot, EventType type, const Run* run) {
     } else if (type == EventType::service_starting && run != nullptr) {
         event.reason = run->start_reason;
     } else if (type == EventType::service_reloaded && run != nullptr) {
-        event.outcome = run->reload_failure.empty() ? Outcome::done : Outcome::failed;
-        event.detail = run->reload_failure;
+        event.detail = run->reload.or_default().failure;
+        event.outcome = event.detail.empty() ? Outcome::done : Outcome::failed;
     } else if ((type == EventType::service_unhealthy || type == EventType::service_unready) && run != nullptr) {
         event.detail = run->probe_failure;
     }

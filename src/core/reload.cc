@@ -20,9 +20,7 @@ constexpr Duration kAnswer = milliseconds(500);  // from the signal to RELOADING
 
 void Machine::begin_reload(Slot slot) {
     Run& run = *run_of(node(slot));
-    run.reload_failure.clear();
-    run.reload_signalled.reset();
-    run.reload_said = false;
+    run.reload = Reload{};
     run.stage_deadline = now_.mono + run_spec(run).reload.or_default().timeout;
     set_state(slot, State::reloading);
     publish(slot, EventType::service_reloading, &run);
@@ -36,7 +34,7 @@ void Machine::reload(Slot slot) {
     if (!s.reload->command.argv.empty()) return spawn(slot, Role::reload, 0);
     give_signal(slot, s.reload->signal, StopScope::main);
     if (s.ready.or_default().probe.kind != ProbeKind::notify) return reloaded(slot, {});
-    run.reload_signalled = now_.mono;
+    run.reload.ensure().signalled = now_.mono;
     run.stage_deadline = now_.mono + std::min(kAnswer, s.reload->timeout);
 }
 
@@ -45,12 +43,13 @@ void Machine::said_reloading(Slot slot, std::int64_t monotonic_us) {
     Run& run = *run_of(node(slot));
     if (run.state == State::running) begin_reload(slot);
     if (run.state != State::reloading) return;
-    if (run.reload_signalled) {
-        if (monotonic_us >= 0 && monotonic_us < run.reload_signalled->ns / 1000) return;
-        run.stage_deadline = *run.reload_signalled + run_spec(run).reload.or_default().timeout;
-        run.reload_signalled.reset();
+    Reload& reload = run.reload.ensure();
+    if (reload.signalled) {
+        if (monotonic_us >= 0 && monotonic_us < reload.signalled->ns / 1000) return;
+        run.stage_deadline = *reload.signalled + run_spec(run).reload.or_default().timeout;
+        reload.signalled.reset();
     }
-    run.reload_said = true;
+    reload.said = true;
     touch(slot);
     queue(slot);
 }
@@ -58,8 +57,8 @@ void Machine::said_reloading(Slot slot, std::int64_t monotonic_us) {
 // READY=1 while it reloads.
 void Machine::said_reloaded(Slot slot) {
     Run& run = *run_of(node(slot));
-    if (!run.reload_said) return;
-    run.reload_said = false;
+    if (!run.reload.or_default().said) return;
+    run.reload->said = false;
     touch(slot);
     queue(slot);
     const bool commanded = std::ranges::any_of(run.processes, [](const Process& p) { return p.role == Role::reload; });
@@ -72,7 +71,7 @@ void Machine::reload_command_ended(Slot slot, const Process& gone, const std::st
     const bool outlived = std::ranges::any_of(
         run.processes, [&](const Process& p) { return p.role == Role::reload && p.spawn > gone.spawn; });
     if (outlived) return;  // it was given up, and another reload is under way
-    if (why.empty() && run.reload_said) return;
+    if (why.empty() && run.reload.or_default().said) return;
     reloaded(slot, why);
 }
 
@@ -80,9 +79,8 @@ void Machine::reloaded(Slot slot, const std::string& failure) {
     Run& run = *run_of(node(slot));
     if (run.state != State::reloading) return;
     run.stage_deadline.reset();
-    run.reload_signalled.reset();
-    run.reload_said = false;
-    run.reload_failure = bounded(failure);
+    run.reload.reset();
+    if (!failure.empty()) run.reload = Reload{.failure = bounded(failure)};
     set_state(slot, State::running);
     publish(slot, EventType::service_reloaded, &run);
 }
@@ -90,7 +88,7 @@ void Machine::reloaded(Slot slot, const std::string& failure) {
 void Machine::reload_overdue(Slot slot) {
     const Run& run = *run_of(node(slot));
     if (run.state != State::reloading) return;
-    if (run.reload_signalled) return reloaded(slot, {});  // not one that says anything
+    if (run.reload.or_default().signalled) return reloaded(slot, {});  // not one that says anything
     bool commanded = false;
     for (const Process& process : run.processes) {
         if (process.role != Role::reload) continue;

@@ -94,8 +94,8 @@ void tell_troubles(std::vector<std::string>& lines, const Service& s, const Run&
         return;
     }
     if (run.unhealthy) lines.push_back(s.name + " is not ready: " + cause(Reason::unhealthy, run.probe_failure));
-    if (!run.reload_failure.empty())
-        lines.push_back(s.name + " is not reloaded: its last reload failed (" + run.reload_failure.value() + ")");
+    if (const std::string& failure = run.reload.or_default().failure; !failure.empty())
+        lines.push_back(s.name + " is not reloaded: its last reload failed (" + failure + ")");
 }
 
 }  // namespace

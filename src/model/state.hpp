@@ -97,6 +97,15 @@ struct DecidedSignal {
 };
 BOOST_DESCRIBE_STRUCT(DecidedSignal, (), (id, signal, scope, by, at))
 
+// The reload that is under way, or what the last one failed of.
+struct Reload {
+    std::optional<Mono> signalled;  // its signal was given then, and no RELOADING=1 has answered it
+    bool said = false;              // RELOADING=1, and no READY=1 since
+    std::string failure;
+    bool operator==(const Reload&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(Reload, (), (signalled, said, failure))
+
 // One life of a service: from the decision to start until nobody of it is left.
 struct Run {
     RunNumber number;
@@ -135,12 +144,10 @@ struct Run {
     Rare<std::vector<Session>> sessions;        // without a cgroup: where its processes are looked for
     EventId started_event, ready_event;         // what those who waited for it name as their cause
     std::optional<DecidedSignal> signal;
-    Rare<std::string> ended_by;  // the signal of an operation that its main process ended of
-    Rare<std::string> probe_failure;       // of the last question for readiness or health; empty: it was answered well
-    Rare<std::string> reload_failure;      // of the last reload
-    Rare<std::string> stop_failures;       // commands of its stop that failed
-    std::optional<Mono> reload_signalled;  // the signal of a reload was given then, and no RELOADING=1 has answered it
-    bool reload_said = false;              // RELOADING=1, and no READY=1 since
+    Rare<std::string> ended_by;       // the signal of an operation that its main process ended of
+    Rare<std::string> probe_failure;  // of the last question for readiness or health; empty: it was answered well
+    Rare<std::string> stop_failures;  // commands of its stop that failed
+    Box<Reload> reload;
     bool operator==(const Run&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(Run, (),
@@ -149,8 +156,7 @@ BOOST_DESCRIBE_STRUCT(Run, (),
                        hold, let_go, container, start_reason, stop_reason, cause, started_at, state_since, ready_at,
                        started, stage_deadline, ready_probe_at, health_probe_at, probe_deadline, watchdog_at,
                        health_streak, probe, step, log_key, notify_key, status_text, error_number, watchdog, sessions,
-                       started_event, ready_event, signal, ended_by, probe_failure, reload_failure, stop_failures,
-                       reload_signalled, reload_said))
+                       started_event, ready_event, signal, ended_by, probe_failure, stop_failures, reload))
 
 // The condition `ready`: it came up, and its health does not speak against it.
 inline bool is_ready(const Run& run) {

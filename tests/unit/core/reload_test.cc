@@ -119,7 +119,7 @@ TEST(Reload, TheEndOfItsCommandDecides) {
     op = d.ask(Verb::reload, {"a"});
     d.command_ends("a", Role::reload, 0);
     EXPECT_EQ(d.outcome(op), Outcome::done);
-    EXPECT_TRUE(d.engine.find("a")->runs.back().reload_failure.empty());
+    EXPECT_TRUE(d.engine.find("a")->runs.back().reload.or_default().failure.empty());
 }
 
 TEST(Reload, ACommandThatWasGivenUpDoesNotEndTheNext) {

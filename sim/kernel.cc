@@ -260,7 +260,8 @@ void World::on(const out::FindMain& fx) {
 }
 
 void World::on(const out::Freeze& fx) {
-    later(kSoon, in::Frozen{fx.service, fx.run, fx.frozen});
+    const bool fails = fx.frozen && random_.percent(faults_.hook_fails);
+    later(kSoon, in::Frozen{fx.service, fx.run, fx.frozen, fails ? "drawn" : ""});
 }
 
 void World::on(const out::Probe& fx) {

@@ -146,6 +146,9 @@ class Machine {
     void reloaded(Slot slot, bool success);
     void set_paused(Slot slot, bool paused);
     void on_deadline(Slot slot);
+    void became_paused(Slot slot);
+    void fail_pause(Slot slot, const std::string& error);
+    void goes_on(Slot slot);
     void on_stage_deadline(Slot slot);
 
     // stop.cc: from the decision to stop until nobody is left

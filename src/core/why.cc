@@ -56,7 +56,9 @@ std::string seconds_text(Duration d) {
 
 std::string stage_text(const Run& run) {
     switch (run.stage) {
-        case Stage::none: return run.state == State::reloading ? "its reload to end" : "";
+        case Stage::none:
+            if (run.paused && run.state == State::running) return "its processes to stand still";
+            return run.state == State::reloading ? "its reload to end" : "";
         case Stage::pre_start: return "pre-start command " + std::to_string(run.step + 1) + " to end";
         case Stage::main: return "its program to be executed";
         case Stage::ready_wait: return "its readiness";

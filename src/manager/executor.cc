@@ -202,9 +202,13 @@ bool Executor::ask_the_kernel(anchor::Exit& exit) {
 }
 
 void Executor::run(const out::Freeze& effect) {
-    const Status done = uses_.tracking.freeze(effect.service, effect.run, effect.frozen);
-    if (!done) return complain(effect.service + ": " + describe(done.error()));
-    uses_.inbox.push(InputClass::notification, in::Frozen{effect.service, effect.run, effect.frozen});
+    const Run* run = run_of(effect.service, effect.run);
+    const bool container = run != nullptr && uses_.engine.spec_of(*run).oci;
+    const Result<bool> done = uses_.tracking.freeze(effect.service, effect.run, effect.frozen, container);
+    if (done && !*done) return;  // Tracking tells when
+    const std::string error = done ? "" : describe(done.error());
+    if (!done) complain(effect.service + ": " + error);
+    uses_.inbox.push(InputClass::notification, in::Frozen{effect.service, effect.run, effect.frozen, error});
 }
 
 void Executor::run(const out::Probe& effect) {

@@ -60,6 +60,7 @@ struct FindMain {
     std::string service;
     RunNumber run;
 };
+// Answered by Frozen, when all of it stands still, or when that takes too long.
 struct Freeze {
     std::string service;
     RunNumber run;

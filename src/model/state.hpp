@@ -111,7 +111,7 @@ struct Run {
     bool killed = false;  // SIGKILL was sent to all
     bool term_sent = false;
     bool restart_after = false;  // a restart was asked: start again when this run has ended
-    bool paused = false;
+    bool paused = false;     // is to stand still; it does in the state `paused`
     bool frozen = false;     // perhaps: a freeze was asked for, and no thaw has been confirmed since
     bool hold = false;       // its main process is held before its exec (`create`)
     bool let_go = false;     // and was let go; the effect may be repeated

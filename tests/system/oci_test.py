@@ -64,6 +64,11 @@ def kill_manager(one):
     until(lambda: one.where()["manager_pid"] not in (0, pid), 10)
 
 
+def runtime_state(runtime):
+    [name] = containers.known(runtime)
+    return json.loads(subprocess.run([runtime, "state", name], capture_output=True, check=True).stdout)["status"]
+
+
 def code(one):
     return (one.status("box")["last_exit"] or {}).get("code")
 
@@ -307,7 +312,9 @@ def test_pause_and_checks_inside(runtime):
         before = count.read_text()
         time.sleep(0.2)
         assert one.state("box") == "paused" and count.read_text() == before
+        assert runtime_state(runtime) == "paused"
         one.ok("unpause", "box")
+        assert runtime_state(runtime) == "running"
         until(lambda: count.read_text() != before)
 
 

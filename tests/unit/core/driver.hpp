@@ -133,6 +133,7 @@ class Driver {
     Role waits_for = Role::action;   // commands of this role go on until the test ends them
     bool holds = true, goes = true;  // what is to be held is; what is let go executes
     bool tells = true;               // of what it started; else the test does
+    bool freezes = true;             // and tells so; else the test does
 
   private:
     void advance(Duration d) {
@@ -167,6 +168,8 @@ class Driver {
             kill(all->service, 9, inputs);
         } else if (const auto* watch = std::get_if<out::WatchEmpty>(&effect)) {
             const Service* s = engine.find(watch->service);
+        } else if (const auto* freeze = std::get_if<out::Freeze>(&effect)) {
+            if (freezes) inputs.push_back(in::Frozen{freeze->service, freeze->run, freeze->frozen, {}});
             const bool tidied = s != nullptr && !s->runs.empty() && s->runs.back().stage == Stage::post_stop &&
                                 s->runs.back().processes.empty();
             if (kills && !(leaves_children && tidied)) inputs.push_back(in::Emptied{watch->service, watch->run});

@@ -128,11 +128,12 @@ class Machine {
     void recover_held(Slot slot, model::Process& process, const model::in::Recovered::Found& found);
 
     // container.cc: what a runtime does for a run
-    void container_ended(Slot slot, const model::Process& command, bool success);
+    void container_ended(Slot slot, const model::Process& command, bool success, const std::string& why);
     void container_started(Slot slot, bool success);
     bool keeps_exit(Slot slot, const model::Process& gone, const model::ExitStatus& status);
     void main_ended(Slot slot, const model::Process& gone, const model::ExitStatus& status);
     bool deletes_container(Slot slot);
+    void container_deleted(Slot slot, bool success);
     void recover_container(Slot slot);
 
     // watch.cc: conditions of a running service
@@ -145,10 +146,10 @@ class Machine {
     void reload(Slot slot);
     void reloaded(Slot slot, bool success);
     void set_paused(Slot slot, bool paused);
-    void on_deadline(Slot slot);
     void became_paused(Slot slot);
     void fail_pause(Slot slot, const std::string& error);
     void goes_on(Slot slot);
+    void on_deadline(Slot slot);
     void on_stage_deadline(Slot slot);
 
     // stop.cc: from the decision to stop until nobody is left
@@ -205,6 +206,11 @@ class Machine {
     std::vector<OperationId> reviews_;
     std::vector<Slot> destroyed_;  // by the force_destroy under way, besides those that were named
 };
+
+// Says it once, after what is there.
+void add_to_cause(model::Run& run, std::string_view more);
+// What it began with: the name of another service, if the reason speaks of one.
+std::string_view first_cause(std::string_view cause);
 
 // Without a cgroup: where the run's processes are looked for.  False: it was known.
 bool remember_session(model::Run& run, const model::Session& session);

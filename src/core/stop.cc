@@ -190,6 +190,10 @@ void Machine::maybe_empty(Slot slot) {
     if (run == nullptr || run->state != State::stopping) return;
     queue(slot);
     if (run->stage == Stage::post_stop) {
+        if (run->clearing) {
+            if (run->processes.empty() && !run->populated) post_stop(slot);
+            return;
+        }
         // Its commands keep the cgroup busy; when the last has ended, so must what it left behind.
         const bool over = run->step >= run_spec(*run).hooks.or_default().post_stop.size();
         if (over && run->processes.empty() && !run->populated) finish(slot);
@@ -212,6 +216,7 @@ void Machine::maybe_empty(Slot slot) {
 void Machine::post_stop(Slot slot) {
     Run& run = *run_of(node(slot));
     const Hooks& hooks = run_spec(run).hooks.or_default();
+    run.clearing = false;
     touch(slot);
     if (deletes_container(slot)) return;
     // Destroyed by force: nothing of it may run any more.

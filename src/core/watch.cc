@@ -383,6 +383,10 @@ void Machine::on_stage_deadline(Slot slot) {
             return;
         case Stage::kill: return stop_stage(slot, Stage::kill);  // uninterruptible: again, as long as it takes
         case Stage::post_stop:
+            for (const Process& process : run->processes) {
+                if (process.role == Role::container_delete)
+                    add_to_cause(*run, "deleting its container took longer than `hook-timeout`");
+            }
             for (const Process& process : run->processes) fx_.push_back(out::KillProcess{process.spawn});
             run->stage_deadline = now_.mono + seconds(5);
             if (run->processes.empty()) fx_.push_back(out::KillAll{node(slot).service.name, run->number});

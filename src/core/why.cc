@@ -7,6 +7,12 @@ namespace abide::core {
 
 using namespace model;
 
+namespace {
+
+constexpr std::string_view kNextCause = "; ";
+
+}  // namespace
+
 std::string describe(const ExitStatus& exit) {
     switch (exit.kind) {
         case ExitKind::code: return "exited with " + std::to_string(exit.value);
@@ -47,6 +53,17 @@ std::string describe(Reason reason) {
     return "";
 }
 
+void add_to_cause(Run& run, std::string_view more) {
+    std::string cause = run.cause;
+    if (cause.find(more) != std::string::npos) return;
+    if (!cause.empty()) cause += kNextCause;
+    run.cause = cause.append(more);
+}
+
+std::string_view first_cause(std::string_view cause) {
+    return cause.substr(0, cause.find(kNextCause));
+}
+
 namespace {
 
 std::string seconds_text(Duration d) {
@@ -67,7 +84,10 @@ std::string stage_text(const Run& run) {
         case Stage::stop_command: return "its stop command to end";
         case Stage::signal: return "its processes to end after the stop signal";
         case Stage::kill: return "its processes to end after SIGKILL";
-        case Stage::post_stop: return "post-stop command " + std::to_string(run.step + 1) + " to end";
+        case Stage::post_stop:
+            if (run.clearing) return "what its container left behind to end";
+            if (run.container) return "its container to be deleted";
+            return "post-stop command " + std::to_string(run.step + 1) + " to end";
     }
     return "";
 }
@@ -142,7 +162,7 @@ std::vector<std::string> Engine::why(const Service& service, const Now& now) con
                             cause(past.reason, past.cause));
         }
         if (s.last_reason == Reason::dependency_failed || s.last_reason == Reason::dependency_lost)
-            at = find(s.last_cause.value());
+            at = find(first_cause(s.last_cause.value()));
         if (at == nullptr && s.runs.empty() && s.state == State::waiting) {
             const Machine::Gate gate = Machine::start_gate(*this, *slot_of(s.name));
             if (!gate.open) at = find(gate.culprit);

@@ -19,7 +19,7 @@ using namespace model;
 namespace {
 
 constexpr int kKill = 9;
-constexpr std::size_t kPidFileBytes = 64;
+constexpr std::size_t kPidFileBytes = 64, kReasonBytes = 400;
 constexpr int kAskAgain = 200;  // a millisecond apart
 
 }  // namespace
@@ -150,7 +150,13 @@ void Executor::run(const out::Adopt& effect) {
 // command ended: until we acknowledge its end its pid is nobody else's.
 void Executor::run(const out::FindMain& effect) {
     in::FoundMain answer{effect.service, effect.run, 0, 0, {}};
-    const std::string path = oci::pid_file(uses_.runs.container_folder(effect.service));
+    const std::string folder = uses_.runs.container_folder(effect.service), path = oci::pid_file(folder);
+    if (effect.failed) {
+        const Result<std::string> told = kernel::read_file(oci::failure_file(folder), oci::kFailureBytes);
+        const std::string why = told ? printable(oci::failure_of(*told), kReasonBytes) : std::string{};
+        answer.detail = why.empty() ? "its container could not be created, and the runtime did not say why" : why;
+        return uses_.inbox.push(InputClass::process, std::move(answer));
+    }
     const Result<std::string> text = kernel::read_file(path, kPidFileBytes);
     const std::optional<std::int64_t> pid = text ? parse_integer(trim(*text), 1, INT32_MAX) : std::nullopt;
     if (!pid) {

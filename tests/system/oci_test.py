@@ -226,6 +226,29 @@ def test_the_runtime_is_unknown():
         containers.make_bundle(one.folder / "box", "true")
         one.up()
         fails(one, "no-such-runtime")
+        assert one.run("logs", "box").stdout.count("no runtime") == 1, one.run("logs", "box").stdout
+        checked = one.run("check")
+        assert checked.returncode == 0 and "warning: services.box: there is no runtime" in checked.stderr, checked
+        for name, word in (("box/config.json", "no config.json"), ("box", "there is no bundle")):
+            (one.folder / name).rename(one.folder / "elsewhere")
+            assert word in one.run("check").stderr
+            (one.folder / "elsewhere").rename(one.folder / name)
+        (one.folder / "abide.toml").write_text(one.config.read_text().replace("no-such-runtime", containers.RUNTIMES[0]))
+        assert "warning" not in one.run("check").stderr
+
+
+@each
+def test_why_it_was_not_created_is_told_without_a_log(runtime):
+    with box(runtime, "true", more='log = "none"') as one:
+        made = containers.config("true")
+        made["process"]["args"] = ["/no/such/program"]
+        for change, word in ((lambda path: path.write_text(json.dumps(made)), "no/such/program"), (os.unlink, "config.json")):
+            change(one.folder / "box/config.json")
+            started = one.run("start", "box")
+            assert started.returncode == 1 and word in started.stderr, started
+            failed = [e for e in one.events() if e["type"] == "abide.service.failed"][-1]
+            assert word in failed["data"]["detail"], failed
+            assert word in one.ok("why", "box")
 
 
 def hooks(kind, script):

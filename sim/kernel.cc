@@ -255,12 +255,13 @@ void World::on(const out::Adopt& fx) {
 
 void World::on(const out::FindMain& fx) {
     const auto container = containers_.find({fx.service, fx.run});
-    const std::int32_t pid = container == containers_.end() ? 0 : container->second.pid;
+    const std::int32_t pid = container == containers_.end() || fx.failed ? 0 : container->second.pid;
     later(Duration{0}, in::FoundMain{fx.service, fx.run, pid, static_cast<std::uint64_t>(pid), "no pid file"});
 }
 
 void World::on(const out::Freeze& fx) {
-    later(kSoon, in::Frozen{fx.service, fx.run, fx.frozen});
+    const bool fails = fx.frozen && random_.percent(faults_.hook_fails);
+    later(kSoon, in::Frozen{fx.service, fx.run, fx.frozen, fails ? "drawn" : ""});
 }
 
 void World::on(const out::Probe& fx) {

@@ -383,6 +383,8 @@ void Life::go_on_late() {
     tell_held();
     deliver_exits();
     for (const Key& key : std::set<Key>(watched_)) look_whether_empty(key);
+    // The kernel says it for as long as it is so.
+    for (const Key& key : frozen_) later(Duration{0}, in::Frozen{key.first, key.second, true, {}});
 }
 
 // ---- what is compared ----------------------------------------------------------------------------------------------

@@ -147,7 +147,7 @@ void Life::on(const out::KillProcess& fx) {
 void Life::on(const out::Freeze& fx) {
     const Key key{fx.service, fx.run};
     fx.frozen ? void(frozen_.insert(key)) : void(frozen_.erase(key));
-    later(milliseconds(1), in::Frozen{fx.service, fx.run, fx.frozen});
+    later(Duration{0}, in::Frozen{fx.service, fx.run, fx.frozen, {}});
 }
 
 void Life::on(const out::WatchEmpty& fx) {

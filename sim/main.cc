@@ -85,7 +85,7 @@ std::string run_seed(std::uint64_t seed, bool trace) {
     if (!world.violation().empty()) return world.violation();
     world.set_faults(Faults::none());
     for (const Service* s : world.engine().services()) {
-        if (s->state == State::paused) world.ask(Verb::unpause, {s->name});
+        if (!s->runs.empty() && s->runs.back().paused) world.ask(Verb::unpause, {s->name});
     }
     const Mono calm_since = world.now().mono;
     std::uint64_t events = 0;

@@ -213,7 +213,9 @@ class Columns {
         put("something is emitted", in::Emitted{"deployed", {}, {.permission = Permission::administer}, {}});
     }
     void add(const in::Frozen&) {
-        if (run_ != nullptr) put("frozen", in::Frozen{kName, run_->number, true});
+        if (run_ == nullptr) return;
+        put("frozen", in::Frozen{kName, run_->number, true, {}});
+        put("can't be frozen", in::Frozen{kName, run_->number, true, "too late"});
     }
     void add(const in::UpgradeEnded&) {
         put("an upgrade ends", in::UpgradeEnded{engine_.instance().last_operation, Outcome::done, ""});

@@ -30,6 +30,7 @@ std::string released(const World& world, const Step& step);
 std::string stored(const World& world, const Step& step);
 std::string held(const World& world, const Step& step);
 std::string container(const World& world, const Step& step);
+std::string paused(const World& world, const Step& step);
 
 template <class T>
 std::vector<T> effects_of(const Step& step) {

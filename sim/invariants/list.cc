@@ -27,6 +27,7 @@ const std::vector<Invariant>& invariants() {
         {"stored", stored},
         {"held", held},
         {"container", container},
+        {"paused", paused},
     };
     return kAll;
 }

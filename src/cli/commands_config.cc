@@ -9,6 +9,8 @@
 #include "kernel/cgroup.hpp"
 #include "kernel/fd.hpp"
 #include "kernel/files.hpp"
+#include "kernel/program.hpp"
+#include "kernel/spawn.hpp"
 #include "model/codec.hpp"
 #include "model/text.hpp"
 
@@ -131,6 +133,37 @@ std::string as_lines(const model::Configuration& configuration) {
     return out;
 }
 
+bool is_there(const std::string& path) {
+    return kernel::real_path(path).has_value();
+}
+
+// A runtime by a relative path is looked for where the service runs, and what is expanded is known then.
+bool is_missing(const std::string& runtime) {
+    if (runtime.find('$') != std::string::npos || (runtime.front() != '/' && runtime.find('/') != std::string::npos))
+        return false;
+    const std::string path = kernel::environment_value("PATH").value_or("");
+    return std::ranges::none_of(kernel::search_candidates(runtime, path), is_there);
+}
+
+// What a container needs of this machine.  It may come before the start: no error.
+void warn_of_containers(config::Loaded& loaded, const std::string& file) {
+    const auto warn = [&](const std::string& service, const std::string& what, std::string advice) {
+        loaded.diagnostics.push_back(
+            {config::Severity::warning, file, 0, 0, "services." + service + ": " + what, std::move(advice)});
+    };
+    for (const model::ServiceSpec& spec : loaded.configuration.services) {
+        if (!spec.oci || spec.is_template) continue;
+        const std::string &bundle = spec.oci->bundle, &runtime = spec.oci->runtime;
+        if (!is_there(bundle))
+            warn(spec.name, "there is no bundle " + bundle, "unpack it there before the start");
+        else if (!is_there(bundle + "/config.json"))
+            warn(spec.name, "the bundle " + bundle + " has no config.json", "`" + runtime + " spec` makes one");
+        if (is_missing(runtime))
+            warn(spec.name, "there is no runtime '" + runtime + "' in PATH",
+                 "install it, or name another one in `oci.runtime`");
+    }
+}
+
 }  // namespace
 
 CommandResult check_command(Context& context, const std::vector<std::string>& files) {
@@ -151,6 +184,7 @@ CommandResult check_command(Context& context, const std::vector<std::string>& fi
     if (loaded.ok) {
         std::ranges::move(limits_without_controller(loaded.configuration, kernel::controllers_within_reach(false)),
                           std::back_inserter(loaded.diagnostics));
+        warn_of_containers(loaded, entries.front());
     }
     if (context.json()) {
         context.print(json_of(loaded.diagnostics));

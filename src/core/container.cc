@@ -14,6 +14,9 @@ using namespace model;
 
 namespace {
 
+constexpr std::uint32_t kDeletes = 2;  // a hook that hangs ends the first; the second does without it
+constexpr Duration kKillAgain = seconds(5);
+
 Process* find_role(Run& run, Role role) {
     const auto it =
         std::find_if(run.processes.begin(), run.processes.end(), [&](const Process& p) { return p.role == role; });
@@ -23,19 +26,18 @@ Process* find_role(Run& run, Role role) {
 }  // namespace
 
 // A command of the runtime ended.
-void Machine::container_ended(Slot slot, const Process& command, bool success) {
+void Machine::container_ended(Slot slot, const Process& command, bool success, const std::string& why) {
     Run& run = *run_of(node(slot));
     if (command.role == Role::container_delete) {
-        if (run.stage != Stage::post_stop) return;
-        if (!success) run.status_text = "the runtime could not delete its container";
-        post_stop(slot);
+        if (run.stage == Stage::post_stop) container_deleted(slot, success);
         return;
     }
     if (command.role == Role::container_start) return container_started(slot, success);
-    if (success)
-        fx_.push_back(out::FindMain{node(slot).service.name, run.number});
-    else if (run.state == State::starting)
-        fail_start(slot, Reason::spawn_failed, "the runtime could not create its container; its log says why");
+    if (run.state != State::starting && !success) return;
+    if (!success && !why.empty()) return fail_start(slot, Reason::spawn_failed, why);
+    run.failed = run.failed || !success;
+    touch(slot);
+    fx_.push_back(out::FindMain{node(slot).service.name, run.number, !success});
 }
 
 void Machine::on(const in::FoundMain& in) {
@@ -86,10 +88,26 @@ void Machine::container_started(Slot slot, bool success) {
     main_ended(slot, gone, ExitStatus(*run->main_exit));
 }
 
+// Its hooks (config.json) run in the delete: what hangs there, and the runtime itself if it was killed, would stay in
+// the control group for ever.  The service is over by then, so none of it is a process that was not to be killed.
+void Machine::container_deleted(Slot slot, bool success) {
+    Run& run = *run_of(node(slot));
+    run.container = !success && run.deletes < kDeletes;
+    if (!success)
+        core::note_failure(run, run.container ? "its container could not be deleted at first"
+                                              : "the runtime could not delete its container");
+    run.clearing = run.populated = true;  // perhaps; an answer from before the delete says nothing
+    run.stage_deadline = now_.mono + kKillAgain;
+    touch(slot);
+    fx_.push_back(out::KillAll{node(slot).service.name, run.number});
+    fx_.push_back(out::WatchEmpty{node(slot).service.name, run.number});
+}
+
 // True while the runtime has yet to forget it.
 bool Machine::deletes_container(Slot slot) {
     Run& run = *run_of(node(slot));
-    if (!std::exchange(run.container, false)) return false;
+    if (!run.container) return false;
+    run.deletes += 1;
     run.stage_deadline = now_.mono + run_spec(run).hooks.or_default().timeout;
     spawn(slot, Role::container_delete, 0);
     return true;
@@ -100,7 +118,7 @@ void Machine::recover_container(Slot slot) {
     Run& run = *run_of(node(slot));
     const bool asked = run.container && run.state == State::starting && run.stage == Stage::main && !run.let_go;
     if (!asked || find_role(run, Role::container_create) != nullptr || find_role(run, Role::main) != nullptr) return;
-    fx_.push_back(out::FindMain{node(slot).service.name, run.number});
+    fx_.push_back(out::FindMain{node(slot).service.name, run.number, run.failed});
 }
 
 }  // namespace abide::core

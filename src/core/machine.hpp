@@ -128,11 +128,12 @@ class Machine {
     void recover_held(Slot slot, model::Process& process, const model::in::Recovered::Found& found);
 
     // container.cc: what a runtime does for a run
-    void container_ended(Slot slot, const model::Process& command, bool success);
+    void container_ended(Slot slot, const model::Process& command, bool success, const std::string& why);
     void container_started(Slot slot, bool success);
     bool keeps_exit(Slot slot, const model::Process& gone, const model::ExitStatus& status);
     void main_ended(Slot slot, const model::Process& gone, const model::ExitStatus& status);
     bool deletes_container(Slot slot);
+    void container_deleted(Slot slot, bool success);
     void recover_container(Slot slot);
 
     // watch.cc: conditions of a running service
@@ -145,6 +146,9 @@ class Machine {
     void watchdog_expired(Slot slot);
     void adopt_main(Slot slot, std::int32_t pid, std::uint64_t start_ticks);
     void set_paused(Slot slot, bool paused);
+    void became_paused(Slot slot);
+    void fail_pause(Slot slot, const std::string& error);
+    void goes_on(Slot slot);
     void on_deadline(Slot slot);
     void stop_waiting_for(const std::string& spared);
     void on_stage_deadline(Slot slot);
@@ -216,6 +220,9 @@ class Machine {
     std::vector<OperationId> reviews_;
     std::vector<Slot> destroyed_;  // by the force_destroy under way, besides those that were named
 };
+
+// What went wrong in its stop, each thing once.
+void note_failure(model::Run& run, const std::string& what);
 
 // Without a cgroup: where the run's processes are looked for.  False: it was known.
 bool remember_session(model::Run& run, const model::Session& session);

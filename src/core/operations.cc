@@ -163,6 +163,7 @@ void Machine::carry_out(Operation& op, TargetResult& target, const in::Requested
         case Verb::reload:
             if (!s.reload) return end(Outcome::refused, "has no `reload` in its configuration");
             if (run == nullptr || !run->ready) return end(Outcome::refused, "is not running");
+            if (run->paused) return end(Outcome::refused, "is paused");
             if (run->state != State::running && run->state != State::reloading)
                 return end(Outcome::refused, "is " + to_text(run->state));
             return reload(slot);
@@ -176,7 +177,8 @@ void Machine::carry_out(Operation& op, TargetResult& target, const in::Requested
         case Verb::unpause: {
             const bool paused = in.verb == Verb::pause;
             if (run == nullptr || run->state == State::stopping) return end(Outcome::refused, "is not running");
-            if (run->paused == paused) return end(Outcome::done, paused ? "was paused" : "was not paused");
+            if (paused && run->state == State::paused) return end(Outcome::done, "was paused");
+            if (!paused && !run->paused) return end(Outcome::done, "was not paused");
             if (paused && run->state != State::running) return end(Outcome::refused, "is " + to_text(run->state));
             return set_paused(slot, paused);
         }
@@ -286,7 +288,12 @@ void Machine::review_target(Operation& op, TargetResult& target) {
         case Verb::pause:
         case Verb::unpause:
             if (run == nullptr) return end(Outcome::failed, "ended");
-            if (run->paused == (op.verb == Verb::pause)) end(Outcome::done);
+            if (op.verb == Verb::unpause) {
+                if (!run->paused) end(Outcome::done);
+                return;
+            }
+            if (run->state == State::paused) return end(Outcome::done);
+            if (!run->paused) end(Outcome::cancelled, "goes on, or stops, meanwhile");
             return;
         case Verb::kill:
         case Verb::enable:

@@ -29,7 +29,7 @@ void Machine::begin_reload(Slot slot) {
 void Machine::reload(Slot slot) {
     Run& run = *run_of(node(slot));
     const ServiceSpec& s = run_spec(run);
-    if (!s.reload || run.state != State::running) return;
+    if (!s.reload || run.state != State::running || run.paused) return;
     begin_reload(slot);
     if (!s.reload->command.argv.empty()) return spawn(slot, Role::reload, 0);
     give_signal(slot, s.reload->signal, StopScope::main);
@@ -41,7 +41,7 @@ void Machine::reload(Slot slot) {
 // RELOADING=1.  What it says of a time before the signal is about a reload of its own, which does not answer it.
 void Machine::said_reloading(Slot slot, std::int64_t monotonic_us) {
     Run& run = *run_of(node(slot));
-    if (run.state == State::running) begin_reload(slot);
+    if (run.state == State::running && !run.paused) begin_reload(slot);
     if (run.state != State::reloading) return;
     Reload& reload = run.reload.ensure();
     if (reload.signalled) {

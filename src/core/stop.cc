@@ -112,13 +112,18 @@ void Machine::stop_stage(Slot slot, Stage stage) {
     if (stage == Stage::kill) send_kill(slot);
 }
 
+void note_failure(Run& run, const std::string& what) {
+    if (run.stop_failures.value().find(what) != std::string::npos) return;
+    run.stop_failures = bounded(with_failures(run.stop_failures, what));
+}
+
 // A command of the stop that went wrong keeps nothing from stopping, and would leave no trace.
 void Machine::note_failure(Slot slot, const Process& command, const std::string& how) {
     Run& run = *run_of(node(slot));
     std::string what = to_text(command.role);
     if (command.role != Role::stop_command) what += " command " + std::to_string(command.step + 1);
     if (run.stop_failures.value().find(what + ' ') != std::string::npos) return;  // its kill says nothing new
-    run.stop_failures = bounded(with_failures(run.stop_failures, what + ' ' + how));
+    core::note_failure(run, what + ' ' + how);
     touch(slot);
 }
 
@@ -210,6 +215,10 @@ void Machine::maybe_empty(Slot slot) {
     if (run == nullptr || run->state != State::stopping) return;
     queue(slot);
     if (run->stage == Stage::post_stop) {
+        if (run->clearing) {
+            if (run->processes.empty() && !run->populated) post_stop(slot);
+            return;
+        }
         // Its commands keep the cgroup busy; when the last has ended, so must what it left behind.
         const bool over = run->step >= run_spec(*run).hooks.or_default().post_stop.size();
         if (over && run->processes.empty() && !run->populated) finish(slot);
@@ -232,6 +241,7 @@ void Machine::maybe_empty(Slot slot) {
 void Machine::post_stop(Slot slot) {
     Run& run = *run_of(node(slot));
     const Hooks& hooks = run_spec(run).hooks.or_default();
+    run.clearing = false;
     touch(slot);
     if (deletes_container(slot)) return;
     // Destroyed by force: nothing of it may run any more.

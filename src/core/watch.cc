@@ -162,6 +162,7 @@ void Machine::adopt_main(Slot slot, std::int32_t pid, std::uint64_t start_ticks)
     fx_.push_back(out::Adopt{node(slot).service.name, run.number, process.spawn, pid, start_ticks});
 }
 
+// It is told, and whoever asked is answered, when the kernel says that all of it stands still.
 void Machine::set_paused(Slot slot, bool paused) {
     Run& run = *run_of(node(slot));
     if (run.paused == paused || run.state == State::stopping) return;
@@ -169,30 +170,66 @@ void Machine::set_paused(Slot slot, bool paused) {
     run.paused = paused;
     if (paused) {
         run.frozen = true;
-        // A frozen process can't be judged: its clocks stand still with it.
+        // What may be frozen can't be judged: its clocks stand still with it, from its first process on.
         run.watchdog_at.reset();
         run.health_probe_at.reset();
         run.probe_deadline.reset();
         run.probe = 0;
-        set_state(slot, State::paused);
-        publish(slot, EventType::service_paused, &run);
     } else {
+        const bool was_told = run.state == State::paused;
         set_state(slot, State::running);
-        publish(slot, EventType::service_unpaused, &run);
-        arm_watchdog(slot);
-        if (const auto& health = run_spec(run).health) run.health_probe_at = now_.mono + health->every;
+        if (was_told) publish(slot, EventType::service_unpaused, &run);
+        goes_on(slot);
     }
     touch(slot);
     queue(slot);
     fx_.push_back(out::Freeze{node(slot).service.name, run.number, paused});
 }
 
+void Machine::goes_on(Slot slot) {
+    Run& run = *run_of(node(slot));
+    arm_watchdog(slot);
+    if (const auto& health = run_spec(run).health) run.health_probe_at = now_.mono + health->every;
+}
+
+void Machine::became_paused(Slot slot) {
+    set_state(slot, State::paused);
+    publish(slot, EventType::service_paused, run_of(node(slot)));
+}
+
+// Some of it may be frozen: all of it is let go on.
+void Machine::fail_pause(Slot slot, const std::string& error) {
+    Run& run = *run_of(node(slot));
+    if (run.state == State::paused) return;  // it stood still before; a later manager only asked again
+    run.paused = false;
+    run.status_text = "could not be paused: " + error;
+    goes_on(slot);
+    touch(slot);
+    fx_.push_back(out::Freeze{node(slot).service.name, run.number, false});
+    for (const OperationId id : node(slot).operations) {
+        Operation& op = e_.operations_.at(id);
+        for (TargetResult& target : op.targets) {
+            const bool mine = op.verb == Verb::pause && target.name == node(slot).service.name;
+            if (!mine || target.outcome != Outcome::pending) continue;
+            target.outcome = Outcome::failed;
+            target.detail = "could not be paused: " + error;
+            e_.changed_operations_.insert(id);
+        }
+    }
+}
+
 void Machine::on(const in::Frozen& in) {
     Slot slot = 0;
     Run* run = run_named(in.service, in.run, slot);
     if (run == nullptr) return;
-    if (!in.frozen && !run->paused && std::exchange(run->frozen, false)) touch(slot);
     queue(slot);
+    if (in.frozen != run->paused) return;  // overtaken by another wish
+    if (!in.frozen) {
+        if (in.error.empty() && std::exchange(run->frozen, false)) touch(slot);
+        return;
+    }
+    if (!in.error.empty()) return fail_pause(slot, in.error);
+    if (run->state == State::running) became_paused(slot);
 }
 
 void Machine::on(const in::Probed& in) {
@@ -361,6 +398,10 @@ void Machine::on_stage_deadline(Slot slot) {
         case Stage::kill: return stop_stage(slot, Stage::kill);  // uninterruptible: again, as long as it takes
         case Stage::post_stop:
             note_overdue(slot);
+            for (const Process& process : run->processes) {
+                if (process.role == Role::container_delete)
+                    core::note_failure(*run, "deleting its container took longer than `hook-timeout`");
+            }
             for (const Process& process : run->processes) fx_.push_back(out::KillProcess{process.spawn});
             run->stage_deadline = now_.mono + seconds(5);
             if (run->processes.empty()) fx_.push_back(out::KillAll{node(slot).service.name, run->number});

@@ -8,6 +8,8 @@ namespace abide::core {
 
 using namespace model;
 
+namespace {}  // namespace
+
 std::string describe(const ExitStatus& exit) {
     switch (exit.kind) {
         case ExitKind::code: return "exited with " + std::to_string(exit.value);
@@ -66,7 +68,9 @@ std::string seconds_text(Duration d) {
 
 std::string stage_text(const Run& run) {
     switch (run.stage) {
-        case Stage::none: return run.state == State::reloading ? "its reload to end" : "";
+        case Stage::none:
+            if (run.paused && run.state == State::running) return "its processes to stand still";
+            return run.state == State::reloading ? "its reload to end" : "";
         case Stage::pre_start: return "pre-start command " + std::to_string(run.step + 1) + " to end";
         case Stage::main: return "its program to be executed";
         case Stage::ready_wait:
@@ -77,7 +81,10 @@ std::string stage_text(const Run& run) {
         case Stage::stop_command: return "its stop command to end";
         case Stage::signal: return "its processes to end after the stop signal";
         case Stage::kill: return "its processes to end after SIGKILL";
-        case Stage::post_stop: return "post-stop command " + std::to_string(run.step + 1) + " to end";
+        case Stage::post_stop:
+            if (run.clearing) return "what its container left behind to end";
+            if (run.container) return "its container to be deleted";
+            return "post-stop command " + std::to_string(run.step + 1) + " to end";
     }
     return "";
 }

@@ -317,18 +317,30 @@ Status CgroupTree::remove() {
     return removed;
 }
 
+Result<int> CgroupTree::watch_events(int group) {
+    const std::string events = "/proc/self/fd/" + std::to_string(group) + "/cgroup.events";
+    const int watch = ::inotify_add_watch(inotify_.get(), events.c_str(), IN_MODIFY);
+    if (watch < 0) return fail_errno(errno, "can't watch a control group", "raise fs.inotify.max_user_watches");
+    return watch;
+}
+
+// One file has one watch, whatever it is watched for.
+void CgroupTree::unwatch(int watch) {
+    const auto same = [&](const auto& entry) { return entry.second.watch == watch; };
+    if (!watches_.contains(watch) && std::ranges::none_of(freezing_, same)) ::inotify_rm_watch(inotify_.get(), watch);
+}
+
 Result<bool> CgroupTree::watch_empty(std::string_view service, std::string_view leaf, std::uint64_t token) {
     Result<Fd> fd = open_leaf(service, leaf);
     if (!fd) {
         if (fd.error().kind == ErrorKind::not_found) return false;
         return std::unexpected(fd.error());
     }
-    const std::string events = "/proc/self/fd/" + std::to_string(fd->get()) + "/cgroup.events";
-    const int watch = ::inotify_add_watch(inotify_.get(), events.c_str(), IN_MODIFY);
-    if (watch < 0) return fail_errno(errno, "can't watch a control group", "raise fs.inotify.max_user_watches");
-    watches_[watch] = Watch{token, std::move(*fd)};
+    const Result<int> watch = watch_events(fd->get());
+    if (!watch) return std::unexpected(watch.error());
+    watches_[*watch] = Watch{token, std::move(*fd)};
     // Looked at after the watch is there, so that no change falls between.
-    const Result<bool> populated = cgroup_populated(watches_[watch].leaf.get());
+    const Result<bool> populated = cgroup_populated(watches_[*watch].leaf.get());
     if (populated && *populated) return true;
     forget_watch(token);
     if (!populated) return std::unexpected(populated.error());
@@ -336,11 +348,51 @@ Result<bool> CgroupTree::watch_empty(std::string_view service, std::string_view 
 }
 
 void CgroupTree::forget_watch(std::uint64_t token) {
-    std::erase_if(watches_, [&](const auto& entry) {
-        if (entry.second.token != token) return false;
-        ::inotify_rm_watch(inotify_.get(), entry.first);
+    for (auto it = watches_.begin(); it != watches_.end();) {
+        const auto [watch, found] = std::pair{it->first, it->second.token == token};
+        it = found ? watches_.erase(it) : std::next(it);
+        if (found) unwatch(watch);
+    }
+}
+
+Result<bool> CgroupTree::freeze(std::string_view service, std::string_view leaf, std::string_view below, bool frozen,
+                                std::uint64_t token) {
+    forget_freeze(token);
+    Result<Fd> whole = open_leaf(service, leaf);
+    if (!whole) return std::unexpected(whole.error());
+    Result<Fd> part = fail(ErrorKind::not_found, "no group below");
+    if (!below.empty()) part = open_group(whole->get(), std::string(below));
+    if (!frozen) {
+        const Status one = part ? cgroup_freeze(part->get(), false) : Status{},
+                     other = cgroup_freeze(whole->get(), false);
+        if (!one || !other) return std::unexpected((one ? other : one).error());
         return true;
-    });
+    }
+    Fd group = std::move(part ? *part : *whole);
+    const Result<int> watch = watch_events(group.get());
+    if (!watch) return std::unexpected(watch.error());
+    const Status asked = cgroup_freeze(group.get(), true);
+    const Result<bool> done = asked ? cgroup_frozen(group.get()) : std::unexpected(asked.error());
+    if (done && !*done)
+        freezing_[token] = Freezing{*watch, std::move(group)};
+    else
+        unwatch(*watch);
+    return done;
+}
+
+void CgroupTree::forget_freeze(std::uint64_t token) {
+    const auto found = freezing_.extract(token);
+    if (found) unwatch(found.mapped().watch);
+}
+
+std::vector<std::uint64_t> CgroupTree::drain_frozen() {
+    std::vector<std::uint64_t> out;
+    for (const auto& [token, freezing] : freezing_) {
+        const Result<bool> frozen = cgroup_frozen(freezing.group.get());
+        if (frozen ? *frozen : frozen.error().err == ENODEV || frozen.error().err == ENOENT) out.push_back(token);
+    }
+    for (const std::uint64_t token : out) forget_freeze(token);
+    return out;
 }
 
 std::vector<std::uint64_t> CgroupTree::drain_empty() {
@@ -373,8 +425,8 @@ std::vector<std::uint64_t> CgroupTree::drain_empty() {
             continue;
         }
         out.push_back(found->second.token);
-        ::inotify_rm_watch(inotify_.get(), watch);
         watches_.erase(found);
+        unwatch(watch);
     }
     return out;
 }

@@ -92,9 +92,23 @@ class CgroupTree {
     [[nodiscard]] int watch_fd() const { return inotify_.get(); }
     std::vector<std::uint64_t> drain_empty();
 
+    // Freezes a leaf, or only the group `below` it if there is one; thaws both.  True: it is done.  False:
+    // drain_frozen() gives the token when it is, or nobody is left to be frozen; by the same inotify descriptor.
+    Result<bool> freeze(std::string_view service, std::string_view leaf, std::string_view below, bool frozen,
+                        std::uint64_t token);
+    void forget_freeze(std::uint64_t token);
+    // To be called after drain_empty().
+    std::vector<std::uint64_t> drain_frozen();
+
   private:
     CgroupTree() = default;
     static std::string folder_of(std::string_view service, std::string_view leaf);
+    Result<int> watch_events(int group);
+    void unwatch(int watch);
+    struct Freezing {
+        int watch = -1;
+        Fd group;
+    };
     struct Watch {
         std::uint64_t token = 0;
         Fd leaf;
@@ -103,6 +117,7 @@ class CgroupTree {
     Fd parent_, root_, own_, inotify_;
     std::string folder_;
     std::map<int, Watch> watches_;
+    std::map<std::uint64_t, Freezing> freezing_;  // by token
     std::vector<int> changed_;
     bool makes_leaves_ = false;
     bool made_ahead_ = true;  // it was so each time so far
@@ -122,7 +137,9 @@ Status cgroup_kill_by_rounds(int leaf);
 // To every process of it: each is opened and then checked to be a member still.  Returns how many were signalled.
 // `have_it`: got it before, and nobody has reaped them since, so that their pids are nobody else's.
 Result<std::size_t> cgroup_signal_all(int leaf, int signal, std::span<const pid_t> have_it = {});
+// Asked for only: what is in the kernel at that time stops when it comes out (cgroup_frozen()).
 Status cgroup_freeze(int leaf, bool frozen);
+Result<bool> cgroup_frozen(int leaf);
 Status cgroup_join(int leaf, pid_t pid);
 // memory.max and so on; not_found when the controller is not there.
 Status cgroup_set(int leaf, std::string_view file, std::string_view value);

@@ -112,6 +112,12 @@ Status cgroup_freeze(int leaf, bool frozen) {
     return write_control_file(leaf, "cgroup.freeze", frozen ? "1" : "0");
 }
 
+Result<bool> cgroup_frozen(int leaf) {
+    const Result<std::string> text = read_file_beneath(leaf, "cgroup.events", 4096);
+    if (!text) return std::unexpected(text.error());
+    return text->find("frozen 1") != std::string::npos;
+}
+
 Status cgroup_join(int leaf, pid_t pid) {
     return write_control_file(leaf, "cgroup.procs", std::to_string(pid));
 }

@@ -19,7 +19,7 @@ using namespace model;
 namespace {
 
 constexpr int kKill = 9;
-constexpr std::size_t kPidFileBytes = 64;
+constexpr std::size_t kPidFileBytes = 64, kReasonBytes = 400;
 constexpr int kAskAgain = 200;  // a millisecond apart
 
 // For whoever asks what was quarantined.
@@ -177,7 +177,13 @@ void Executor::run(const out::Adopt& effect) {
 // command ended: until we acknowledge its end its pid is nobody else's.
 void Executor::run(const out::FindMain& effect) {
     in::FoundMain answer{effect.service, effect.run, 0, 0, {}};
-    const std::string path = oci::pid_file(uses_.runs.container_folder(effect.service));
+    const std::string folder = uses_.runs.container_folder(effect.service), path = oci::pid_file(folder);
+    if (effect.failed) {
+        const Result<std::string> told = kernel::read_file(oci::failure_file(folder), oci::kFailureBytes);
+        const std::string why = told ? printable(oci::failure_of(*told), kReasonBytes) : std::string{};
+        answer.detail = why.empty() ? "its container could not be created, and the runtime did not say why" : why;
+        return uses_.inbox.push(InputClass::process, std::move(answer));
+    }
     const Result<std::string> text = kernel::read_regular_file(path, kPidFileBytes, kernel::LastLink::refuse);
     const std::optional<std::int64_t> pid = text ? parse_integer(trim(*text), 1, INT32_MAX) : std::nullopt;
     if (!pid) {
@@ -229,9 +235,13 @@ bool Executor::ask_the_kernel(anchor::Exit& exit) {
 }
 
 void Executor::run(const out::Freeze& effect) {
-    const Status done = uses_.tracking.freeze(effect.service, effect.run, effect.frozen);
-    if (!done) return complain(effect.service + ": " + describe(done.error()));
-    uses_.inbox.push(InputClass::notification, in::Frozen{effect.service, effect.run, effect.frozen});
+    const Run* run = run_of(effect.service, effect.run);
+    const bool container = run != nullptr && uses_.engine.spec_of(*run).oci;
+    const Result<bool> done = uses_.tracking.freeze(effect.service, effect.run, effect.frozen, container);
+    if (done && !*done) return;  // Tracking tells when
+    const std::string error = done ? "" : describe(done.error());
+    if (!done) complain(effect.service + ": " + error);
+    uses_.inbox.push(InputClass::notification, in::Frozen{effect.service, effect.run, effect.frozen, error});
 }
 
 void Executor::run(const out::Probe& effect) {

@@ -215,6 +215,10 @@ void Loop::look_at_clocks(const Now& now) {
     for (Tracking::Empty& empty : tracking_.drain(now.mono)) {
         inbox_.push(InputClass::process, model::in::Emptied{std::move(empty.service), empty.run});
     }
+    for (Tracking::Frozen& one : tracking_.drain_frozen(now.mono)) {
+        model::in::Frozen told{std::move(one.service), one.run, true, std::move(one.error)};
+        inbox_.push(InputClass::notification, std::move(told));
+    }
     probes_.expire(now.mono);
     for (model::in::Probed& answer : probes_.take()) inbox_.push(InputClass::notification, std::move(answer));
     control_.expire(now);

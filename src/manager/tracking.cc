@@ -16,6 +16,8 @@ namespace {
 
 constexpr Duration kFirstLook = milliseconds(5);
 constexpr Duration kLastLook = seconds(1);
+constexpr Duration kFreezeTime = seconds(5);
+constexpr const char* kContainerGroup = "container";
 // Leaves are removed when none was given up for so long, a few in each turn; of more than that the oldest at once.
 constexpr Duration kQuiet = milliseconds(50);
 constexpr std::size_t kRemovedAtOnce = 16, kMostGivenUp = 512;
@@ -55,7 +57,7 @@ Result<kernel::Fd> Tracking::inner_leaf(int leaf) {
 }
 
 std::string Tracking::container_group(std::string_view service, RunNumber run) const {
-    return tree_ ? tree_->leaf_path(service, leaf_name(run)) + "/container" : std::string{};
+    return tree_ ? tree_->leaf_path(service, leaf_name(run)) + "/" + kContainerGroup : std::string{};
 }
 
 Result<kernel::Fd> Tracking::existing_leaf(std::string_view service, RunNumber run) {
@@ -140,13 +142,41 @@ Status Tracking::kill_all(std::string_view service, RunNumber run) {
     return {};
 }
 
-Status Tracking::freeze(std::string_view service, RunNumber run, bool frozen) {
+Result<bool> Tracking::freeze(std::string_view service, RunNumber run, bool frozen, bool container) {
     constexpr int kStop = 19, kContinue = 18;
-    if (tree_) {
-        const Result<kernel::Fd> leaf = tree_->open_leaf(service, leaf_name(run));
-        return leaf ? kernel::cgroup_freeze(leaf->get(), frozen) : std::unexpected(leaf.error());
+    const std::uint64_t key = run_key(service, run);
+    freezing_.erase(key);
+    if (!tree_) {
+        const Status sent = signal_all(service, run, frozen ? kStop : kContinue);
+        return sent ? Result<bool>{true} : std::unexpected(sent.error());
     }
-    return signal_all(service, run, frozen ? kStop : kContinue);
+    const Result<bool> done = tree_->freeze(service, leaf_name(run), container ? kContainerGroup : "", frozen, key);
+    if (done && !*done) freezing_[key] = {std::string(service), run, kernel::mono_now() + kFreezeTime};
+    return done;
+}
+
+std::vector<Tracking::Frozen> Tracking::drain_frozen(Mono now) {
+    std::vector<Frozen> told;
+    if (freezing_.empty() || !tree_) return told;
+    for (const std::uint64_t key : tree_->drain_frozen()) {
+        if (const auto found = freezing_.extract(key)) told.push_back({found.mapped().service, found.mapped().run, {}});
+    }
+    for (auto it = freezing_.begin(); it != freezing_.end();) {
+        if (it->second.until > now) {
+            ++it;
+            continue;
+        }
+        told.push_back({it->second.service, it->second.run, "not all of its processes stood still in time"});
+        tree_->forget_freeze(it->first);
+        it = freezing_.erase(it);
+    }
+    return told;
+}
+
+Mono Tracking::next_freeze() const {
+    Mono next = kNever;
+    for (const auto& [key, freezing] : freezing_) next = std::min(next, freezing.until);
+    return next;
 }
 
 bool Tracking::watch_empty(std::string_view service, RunNumber run) {
@@ -217,6 +247,7 @@ void Tracking::release(std::string_view service, RunNumber run) {
     sessions_.erase(key);
     oom_kills_.erase(key);
     killed_.erase(key);
+    if (freezing_.erase(key) != 0 && tree_) tree_->forget_freeze(key);
     if (watches_.erase(key) != 0 && tree_) tree_->forget_watch(key);
     if (!tree_ || gone_.erase(key) != 0) return;
     // With stop.scope = "main" somebody may stay in it on purpose: then the folder stays too.

@@ -60,7 +60,16 @@ class Tracking {
     // `have_it`: processes of the run that got the signal before, and that the anchor has not reaped.
     Status signal_all(std::string_view service, RunNumber run, int signal, std::span<const std::int32_t> have_it = {});
     Status kill_all(std::string_view service, RunNumber run);
-    Status freeze(std::string_view service, RunNumber run, bool frozen);
+    // Of a container its own group, so that its runtime sees it too.  True: it is done.  False: drain_frozen() will
+    // tell.
+    Result<bool> freeze(std::string_view service, RunNumber run, bool frozen, bool container);
+    struct Frozen {
+        std::string service;
+        RunNumber run;
+        std::string error;  // what was to be frozen is not; empty: it is
+    };
+    // To be called after drain().
+    std::vector<Frozen> drain_frozen(Mono now);
 
     // True: nobody is left (its leaf is given up).  False: watched, a later drain() will tell.
     bool watch_empty(std::string_view service, RunNumber run);
@@ -74,7 +83,7 @@ class Tracking {
     };
     // What became empty; call it when watch_fd() is readable and when next_look() has come.
     std::vector<Empty> drain(Mono now);
-    [[nodiscard]] Mono next_look() const { return std::min(next_look_, remove_at_); }
+    [[nodiscard]] Mono next_look() const { return std::min({next_look_, remove_at_, next_freeze()}); }
 
     // Whether the kernel killed somebody of the run for lack of memory since this was asked last.
     bool had_oom(std::string_view service, RunNumber run);
@@ -88,12 +97,18 @@ class Tracking {
         std::string service;
         RunNumber run;
     };
+    struct Freezing {
+        std::string service;
+        RunNumber run;
+        Mono until;
+    };
     struct Watch {
         std::string service;
         RunNumber run;
         bool polled = false;  // no news of it comes by itself
     };
     [[nodiscard]] std::vector<std::int32_t> session_members(std::uint64_t key) const;
+    [[nodiscard]] Mono next_freeze() const;
     void give_up(std::string_view service, RunNumber run);
     bool remove_now(std::string_view service, RunNumber run);
     void remove_oldest();
@@ -102,6 +117,7 @@ class Tracking {
     std::optional<kernel::CgroupTree> tree_;
     bool counts_oom_ = false;                           // the memory controller is there
     std::map<std::uint64_t, Watch> watches_;            // by run key
+    std::map<std::uint64_t, Freezing> freezing_;        // by run key
     std::map<std::uint64_t, std::uint64_t> oom_kills_;  // by run key, as counted last; 0 is left out
     std::set<std::uint64_t> killed_;                    // run keys whose leaf was killed and is still there
     std::set<std::uint64_t> gone_;                      // run keys whose leaf was given up, until the run is released

@@ -59,7 +59,9 @@ struct Adopt {
 struct FindMain {
     std::string service;
     RunNumber run;
+    bool failed = false;  // it could not be created: there is none, and the answer says why
 };
+// Answered by Frozen, when all of it stands still, or when that takes too long.
 struct Freeze {
     std::string service;
     RunNumber run;

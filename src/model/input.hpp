@@ -108,10 +108,12 @@ struct BecameReady {
     std::int32_t main_pid = 0;  // pid file
     std::uint64_t main_start_ticks = 0;
 };
+// The answer to out::Freeze: all of it stands still, or goes on.
 struct Frozen {
     std::string service;
     RunNumber run;
     bool frozen = true;
+    std::string error;  // it could not be done, or not in time; empty: it was
 };
 // An upgrade has come to its end, or found an obstacle.
 struct UpgradeEnded {

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <boost/json.hpp>
 
+#include "base/text.hpp"
+
 namespace abide::oci {
 
 namespace json = boost::json;
@@ -115,8 +117,8 @@ std::string pid_file(std::string_view folder) {
 }
 
 std::vector<std::string> create_words(std::string_view runtime, std::string_view id, std::string_view folder) {
-    return {std::string(runtime), "create",         "--bundle",     std::string(folder),
-            "--pid-file",         pid_file(folder), std::string(id)};
+    return {std::string(runtime), "--log",      failure_file(folder), "--log-format", "json", "create", "--bundle",
+            std::string(folder),  "--pid-file", pid_file(folder),     std::string(id)};
 }
 std::vector<std::string> create_words_with_console(std::string_view runtime, std::string_view id,
                                                    std::string_view folder) {
@@ -143,8 +145,33 @@ std::vector<std::string> helper_create_words(std::string_view runtime, std::stri
     return {std::string(kHelperName), "create",     std::string(runtime), std::string(id),
             std::string(folder),      place.bundle, place.cgroup};
 }
-std::vector<std::string> helper_delete_words(std::string_view runtime, std::string_view id, std::string_view folder) {
-    return {std::string(kHelperName), "delete", std::string(runtime), std::string(id), std::string(folder)};
+std::vector<std::string> helper_delete_words(std::string_view runtime, std::string_view id, std::string_view folder,
+                                             bool again) {
+    std::vector<std::string> words = {std::string(kHelperName), "delete", std::string(runtime), std::string(id),
+                                      std::string(folder)};
+    if (again) words.emplace_back(kWithoutHooks);
+    return words;
+}
+
+std::string failure_file(std::string_view folder) {
+    return std::string(folder) + "/failure";
+}
+
+std::string failure_line(std::string_view message) {
+    return json::serialize(json::object{{"level", "error"}, {"msg", message}}) + "\n";
+}
+
+std::string failure_of(std::string_view log) {
+    std::string last;
+    for (const std::string_view line : split(log, '\n')) {
+        json::error_code problem;
+        const json::value value = json::parse(line, problem);
+        if (problem || !value.is_object()) continue;
+        const std::string message = text_of(value.get_object(), "msg");
+        const std::string level = text_of(value.get_object(), "level");
+        if (!message.empty() && level != "debug" && level != "info" && level != "warning") last = message;
+    }
+    return last;
 }
 
 }  // namespace abide::oci

@@ -41,6 +41,12 @@ Result<State> parse_state(std::string_view json);
 
 // The command lines.  `folder` is that of the run: its config.json and the file that the runtime writes the pid to.
 std::string pid_file(std::string_view folder);
+// Where a create that fails says why: the runtime by `--log`, our own command in the same form.
+std::string failure_file(std::string_view folder);
+inline constexpr std::size_t kFailureBytes = 64u << 10;
+std::string failure_line(std::string_view message);
+// The last message of such a file; empty when there is none.  Not fit for a terminal as it is.
+std::string failure_of(std::string_view log);
 std::vector<std::string> create_words(std::string_view runtime, std::string_view id, std::string_view folder);
 // Likewise with a console socket.  Its name is relative to the folder, in which the runtime is started: a whole path
 // may be too long for a socket's address (unix(7)).
@@ -54,9 +60,12 @@ std::vector<std::string> exec_words(std::string_view runtime, std::string_view i
 
 // Our own short commands around the runtime's (oci/helper.hpp).
 inline constexpr std::string_view kHelperName = "abide-oci";
+inline constexpr std::string_view kWithoutHooks = "without-hooks";
 inline constexpr int kConsoleFd = 3;  // of `create`: where it hands on the master of the container's terminal
 std::vector<std::string> helper_create_words(std::string_view runtime, std::string_view id, std::string_view folder,
                                              const Place& place);
-std::vector<std::string> helper_delete_words(std::string_view runtime, std::string_view id, std::string_view folder);
+// `again`: the hooks have had their time.
+std::vector<std::string> helper_delete_words(std::string_view runtime, std::string_view id, std::string_view folder,
+                                             bool again);
 
 }  // namespace abide::oci

@@ -100,7 +100,7 @@ std::vector<std::string> conditions_of(const model::Service& service) {
         if (run.unhealthy) out.emplace_back("unhealthy");
         if (run.degraded) out.emplace_back("degraded");
         if (run.draining) out.emplace_back("draining");
-        if (run.paused) out.emplace_back("paused");
+        if (run.state == model::State::paused) out.emplace_back("paused");
     }
     if (service.held) out.emplace_back("held");
     return out;

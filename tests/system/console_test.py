@@ -160,7 +160,7 @@ def stand_in(one, runtime, body):
     path = one.folder / "runtime"
     path.write_text(f"#!/usr/bin/python3\nimport os, sys, socket, time\nwords = sys.argv[1:]\nreal = '{runtime}'\n"
                     "way = words.index('--console-socket') if '--console-socket' in words else 0\n"
-                    f"if words[0] == 'create' and way:\n{body}\nos.execvp(real, [real] + words)\n")
+                    f"if 'create' in words and way:\n{body}\nos.execvp(real, [real] + words)\n")
     path.chmod(0o755)
     config = one.folder / "abide.toml"
     config.write_text(config.read_text().replace(f'runtime = "{runtime}"', f'runtime = "{path}"'))

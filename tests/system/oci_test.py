@@ -18,9 +18,9 @@ LONG = "echo hello; trap 'exit 0' TERM; while :; do sleep 0.05; done"
 
 
 @contextlib.contextmanager
-def box(runtime, script, more="", up=True, start=False, **config):
+def box(runtime, script, more="", up=True, start=False, stop='timeout = "3s"', **config):
     toml = f'[services.box]\noci = {{ bundle = "box", runtime = "{runtime}" }}\nautostart = false\nrestart = "never"\n' \
-           f'stop = {{ timeout = "3s" }}\n{more}\n'
+           f'stop = {{ {stop} }}\n{more}\n'
     with instance(toml, up=False) as one:
         containers.make_bundle(one.folder / "box", script, **config)
         if up:
@@ -62,6 +62,11 @@ def kill_manager(one):
     pid = one.where()["manager_pid"]
     os.kill(pid, signal.SIGKILL)
     until(lambda: one.where()["manager_pid"] not in (0, pid), 10)
+
+
+def runtime_state(runtime):
+    [name] = containers.known(runtime)
+    return json.loads(subprocess.run([runtime, "state", name], capture_output=True, check=True).stdout)["status"]
 
 
 def code(one):
@@ -221,6 +226,29 @@ def test_the_runtime_is_unknown():
         containers.make_bundle(one.folder / "box", "true")
         one.up()
         fails(one, "no-such-runtime")
+        assert one.run("logs", "box").stdout.count("no runtime") == 1, one.run("logs", "box").stdout
+        checked = one.run("check")
+        assert checked.returncode == 0 and "warning: services.box: there is no runtime" in checked.stderr, checked
+        for name, word in (("box/config.json", "no config.json"), ("box", "there is no bundle")):
+            (one.folder / name).rename(one.folder / "elsewhere")
+            assert word in one.run("check").stderr
+            (one.folder / "elsewhere").rename(one.folder / name)
+        (one.folder / "abide.toml").write_text(one.config.read_text().replace("no-such-runtime", containers.RUNTIMES[0]))
+        assert "warning" not in one.run("check").stderr
+
+
+@each
+def test_why_it_was_not_created_is_told_without_a_log(runtime):
+    with box(runtime, "true", more='log = "none"') as one:
+        made = containers.config("true")
+        made["process"]["args"] = ["/no/such/program"]
+        for change, word in ((lambda path: path.write_text(json.dumps(made)), "no/such/program"), (os.unlink, "config.json")):
+            change(one.folder / "box/config.json")
+            started = one.run("start", "box")
+            assert started.returncode == 1 and word in started.stderr, started
+            failed = [e for e in one.events() if e["type"] == "abide.service.failed"][-1]
+            assert word in failed["data"]["detail"], failed
+            assert word in one.ok("why", "box")
 
 
 def hooks(kind, script):
@@ -307,7 +335,9 @@ def test_pause_and_checks_inside(runtime):
         before = count.read_text()
         time.sleep(0.2)
         assert one.state("box") == "paused" and count.read_text() == before
+        assert runtime_state(runtime) == "paused"
         one.ok("unpause", "box")
+        assert runtime_state(runtime) == "running"
         until(lambda: count.read_text() != before)
 
 
@@ -318,6 +348,53 @@ def test_stop_kills_what_does_not_hear(runtime):
         start = time.monotonic()
         one.ok("stop", "box")
         assert one.status("box")["last_exit"]["signal"] == "KILL" and time.monotonic() - start < 10
+
+
+@each
+def test_commands_run_inside(runtime):
+    """Only inside there is a /bin/busybox of ours that has written the marks."""
+    tells = '["/bin/sh", "-c", "echo %s >> /tmp/told"]'
+    more = f'reload = {{ command = {tells % "reload"} }}'
+    with box(runtime, LONG, more=more, start=True, stop=f'timeout = "3s", command = {tells % "stop"}') as one:
+        told = one.folder / "box/rootfs/tmp/told"
+        one.ok("reload", "box")
+        assert told.read_text() == "reload\n" and one.state("box") == "running"
+        one.ok("stop", "box")
+        assert told.read_text() == "reload\nstop\n"
+        assert "service.reloaded" in events(one)
+
+
+@each
+def test_kill_and_force_destroy(runtime):
+    script = "(trap 'echo child' USR1; while :; do sleep 0.05; done) & trap 'echo main' USR1; echo up; " \
+             "while :; do sleep 0.05; done"
+    with box(runtime, script, start=True, stop='timeout = "60s"') as one:
+        until(lambda: "up" in one.ok("logs", "box"))
+        time.sleep(0.1)
+        one.ok("kill", "box", "--signal", "USR1")
+        until(lambda: "main" in one.ok("logs", "box"))
+        assert "child" not in one.ok("logs", "box")
+        one.ok("kill", "box", "--signal", "USR1", "--who", "all")
+        until(lambda: "child" in one.ok("logs", "box"))
+        start = time.monotonic()
+        one.ok("force-destroy", "box")
+        assert one.state("box") == "inactive" and time.monotonic() - start < 30
+        assert containers.known(runtime) == [] and containers.groups() == []
+
+
+@each
+def test_a_created_one_is_stopped_waited_for_and_removed(runtime):
+    with box(runtime, "exec sleep 1000") as one:
+        waiting = subprocess.Popen([str(BIN / "abide"), "-C", str(one.folder), "wait", "box", "--for", "created",
+                                    "--timeout", "10s"], stdout=subprocess.DEVNULL)
+        one.ok("create", "box")
+        assert waiting.wait(timeout=10) == 0
+        one.ok("stop", "box")
+        assert one.state("box") == "inactive" and containers.known(runtime) == []
+        one.ok("create", "box")
+        pid = one.status("box")["pid"]
+        one.ok("remove", "box")
+        assert not alive(pid) and containers.known(runtime) == [] and one.run("status", "box").returncode == 3
 
 
 @each

@@ -97,10 +97,99 @@ TEST(Container, AFailedCreateFailsTheStartAndIsDeletedAllTheSame) {
     Driver d({box()});
     d.waits_for = Role::container_create;
     d.ask(Verb::start, {"box"});
+    d.why_not_created = "no such bundle";
     d.command_ends("box", Role::container_create, 1);
     EXPECT_EQ(d.state("box"), "failed");
     EXPECT_EQ(d.engine.find("box")->last_reason, Reason::spawn_failed);
+    EXPECT_EQ(d.engine.find("box")->last_cause, "no such bundle");
     EXPECT_EQ(roles(d.effects).back(), Role::container_delete);
+}
+
+TEST(Container, WhyItCouldNotBeCreatedIsAskedAgainByALaterManager) {
+    Driver d({box()});
+    d.waits_for = Role::container_create;
+    d.ask(Verb::start, {"box"});
+    core::Engine before = d.engine;
+    before.step(in::Exited{run_of(d).processes[0].spawn, {ExitKind::code, 1, false, {}, {}}}, d.now);
+    d.engine = core::Engine(before.snapshot());
+    d.why_not_created = "no such bundle";
+    d.give(in::Recovered{});
+    EXPECT_EQ(d.state("box"), "failed");
+    EXPECT_EQ(d.engine.find("box")->last_cause, "no such bundle");
+}
+
+// One whose delete is under way, by a stop that was asked for.
+Driver in_its_delete(ServiceSpec spec) {
+    Driver d({std::move(spec)});
+    d.ask(Verb::start, {"box"});
+    d.waits_for = Role::container_delete;
+    d.ask(Verb::stop, {"box"});
+    d.effects.clear();
+    return d;
+}
+
+TEST(Container, WhatItsDeleteLeftBehindIsKilledAndWaitedFor) {
+    ServiceSpec spec = box();
+    spec.stop.ensure().final_ = StopFinal::never;  // of the service, which is over
+    Driver d = in_its_delete(spec);
+    d.kills = false;
+    d.command_ends("box", Role::container_delete, 0);
+    EXPECT_EQ(d.state("box"), "stopping");
+    EXPECT_FALSE(run_of(d).killed);
+    EXPECT_EQ(d.engine.waiting_for(*d.engine.find("box")),
+              std::vector<std::string>{"what its container left behind to end"});
+    d.pass(seconds(6));
+    EXPECT_EQ(d.take<out::KillAll>().size(), 2u) << "as often as it takes";
+    d.give(in::Emptied{"box", run_of(d).number});
+    EXPECT_EQ(d.state("box"), "inactive");
+    EXPECT_EQ(d.engine.find("box")->last_cause.value().find("delete"), std::string::npos) << "nothing was wrong";
+}
+
+TEST(Container, AHangingDeleteIsEndedAskedForAgainAndTold) {
+    Driver d = in_its_delete(box());
+    d.pass(seconds(61));
+    EXPECT_EQ(d.take<out::KillProcess>().size(), 1u);
+    d.command_ends("box", Role::container_delete, 137);
+    EXPECT_EQ(d.state("box"), "stopping");
+    EXPECT_EQ(run_of(d).deletes, 2u);
+    EXPECT_EQ(roles(d.effects), (std::vector<Role>{Role::container_delete}));
+    d.command_ends("box", Role::container_delete, 0);
+    EXPECT_EQ(d.state("box"), "inactive");
+    EXPECT_NE(d.engine.find("box")->last_cause.value().find("hook-timeout"), std::string::npos);
+    const std::vector<out::Publish> events = d.take<out::Publish>();
+    ASSERT_FALSE(events.empty());
+    EXPECT_NE(events.back().event.detail.find("hook-timeout"), std::string::npos);
+    const std::vector<std::string> why = d.engine.why(*d.engine.find("box"), d.now);
+    EXPECT_TRUE(std::ranges::any_of(why, [](const auto& line) { return line.find("hook-timeout") != line.npos; }));
+}
+
+TEST(Container, ADeleteThatFailsTwiceIsTheLastAndTold) {
+    Driver d = in_its_delete(box());
+    d.command_ends("box", Role::container_delete, 1);
+    d.command_ends("box", Role::container_delete, 1);
+    EXPECT_EQ(d.state("box"), "inactive");
+    EXPECT_NE(d.engine.find("box")->last_cause.value().find("could not delete"), std::string::npos);
+}
+
+TEST(Container, OneThatIsDestroyedWhileItIsDeletedIsDeletedAllTheSame) {
+    Driver d = in_its_delete(box());
+    d.ask(Verb::force_destroy, {"box"});
+    EXPECT_EQ(roles(d.effects), (std::vector<Role>{Role::container_delete}));
+    d.command_ends("box", Role::container_delete, 0);
+    EXPECT_EQ(d.state("box"), "inactive");
+}
+
+TEST(Container, WhoLeansOnItIsStillNamedAsTheCause) {
+    Driver d({box(), service("db")});
+    core::Snapshot snapshot = d.engine.snapshot();
+    for (Service& one : snapshot.services) {
+        if (one.name != "box") continue;
+        one.last_reason = Reason::dependency_failed;
+        one.last_cause = "db; the runtime could not delete its container";
+    }
+    d.engine = core::Engine(std::move(snapshot));
+    const std::vector<std::string> why = d.engine.why(*d.engine.find("box"), d.now);
+    EXPECT_TRUE(std::ranges::any_of(why, [](const auto& line) { return line.starts_with("db is"); }));
 }
 
 TEST(Container, AFailedStartEndsWhatWasCreated) {

@@ -128,10 +128,12 @@ class Driver {
     std::vector<Effect> effects;
     Permission permission = Permission::administer;
     bool kills = true, dies_of_term = true, hooks_succeed = true, execs = true;
-    bool leaves_children = false;  // somebody of a run lives on after a post-stop command
+    bool leaves_children = false;    // somebody of a run lives on after a post-stop command
     std::int32_t first_pid = 5000;   // of every container; 0: none is found
+    std::string why_not_created;     // what the runtime says of a create that failed
     Role waits_for = Role::action;   // commands of this role go on until the test ends them
     bool holds = true, goes = true;  // what is to be held is; what is let go executes
+    bool freezes = true;             // and tells so; else the test does
     bool tells = true;               // of what it started; else the test does
 
   private:
@@ -158,13 +160,16 @@ class Driver {
                 inputs.push_back(in::Exited{fx->spawn, {ExitKind::code, hooks_succeed ? 0 : 1, false, {}, {}}});
             }
         } else if (const auto* find = std::get_if<out::FindMain>(&effect)) {
-            inputs.push_back(in::FoundMain{find->service, find->run, first_pid, 1, "none"});
+            const std::int32_t pid = find->failed ? 0 : first_pid;
+            inputs.push_back(in::FoundMain{find->service, find->run, pid, 1, find->failed ? why_not_created : "none"});
         } else if (const auto* go = std::get_if<out::LetGo>(&effect)) {
             if (goes) inputs.push_back(in::Executed{go->spawn});
         } else if (const auto* term = std::get_if<out::Signal>(&effect)) {
             if (dies_of_term && term->signal != 1 && term->signal != 18) kill(term->service, term->signal, inputs);
         } else if (const auto* all = std::get_if<out::KillAll>(&effect)) {
             kill(all->service, 9, inputs);
+        } else if (const auto* freeze = std::get_if<out::Freeze>(&effect)) {
+            if (freezes) inputs.push_back(in::Frozen{freeze->service, freeze->run, freeze->frozen, {}});
         } else if (const auto* watch = std::get_if<out::WatchEmpty>(&effect)) {
             const Service* s = engine.find(watch->service);
             const bool tidied = s != nullptr && !s->runs.empty() && s->runs.back().stage == Stage::post_stop &&

@@ -102,12 +102,13 @@ TEST(Recovery, AThawThatWasLostIsRepeated) {
     Driver d({service("a")});
     d.boot();
     d.ask(Verb::pause, {"a"});
+    d.freezes = false;
     ask_unanswered(d, Verb::unpause, "a");
     std::vector<out::Freeze> freezes = only<out::Freeze>(lose_manager(d));
     ASSERT_EQ(freezes.size(), 1u);
     EXPECT_FALSE(freezes[0].frozen);
     // Once it is confirmed there is nothing to repeat.
-    d.give(in::Frozen{"a", d.engine.find("a")->last_run, false});
+    d.give(in::Frozen{"a", d.engine.find("a")->last_run, false, {}});
     EXPECT_TRUE(only<out::Freeze>(lose_manager(d)).empty());
 }
 

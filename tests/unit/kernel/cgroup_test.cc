@@ -1,4 +1,5 @@
 // Control groups: finding our own, and the tree of an instance where this machine lets us have one.
+#include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -7,6 +8,7 @@
 #include <thread>
 
 #include "kernel/cgroup.hpp"
+#include "kernel/files.hpp"
 #include "spawn_fixture.hpp"
 
 namespace abide::kernel {
@@ -187,6 +189,37 @@ TEST_F(CgroupTest, FreezesAndThaws) {
     }
     EXPECT_TRUE(frozen);
     ASSERT_TRUE(cgroup_freeze(leaf->get(), false));
+    ASSERT_TRUE(cgroup_kill_all(leaf->get()));
+    exit_code(all[0]);
+}
+
+// What was asked for is told when it is a fact, of the group that was meant, and never after it was taken back.
+TEST_F(CgroupTest, AFreezeIsToldWhenAllStandsStill) {
+    SpawnBench bench;
+    Result<Fd> leaf = tree_->make_leaf("api", "r1.main");
+    if (!cgroup_get(leaf->get(), "cgroup.freeze")) GTEST_SKIP() << "no freezer";
+    std::vector<Outcome> all = start(bench, *leaf, 1);
+    Result<bool> done = tree_->freeze("api", "r1.main", "container", true, 7);
+    ASSERT_TRUE(done);
+    std::vector<std::uint64_t> told;
+    for (int i = 0; i < 500 && !*done && told.empty(); ++i, ::usleep(2000)) {
+        static_cast<void>(tree_->drain_empty());
+        told = tree_->drain_frozen();
+    }
+    EXPECT_TRUE(*done || told == std::vector<std::uint64_t>{7});
+    EXPECT_TRUE(cgroup_frozen(leaf->get()).value_or(false));
+    EXPECT_TRUE(tree_->drain_frozen().empty()) << "once";
+    EXPECT_EQ(tree_->freeze("api", "r1.main", "container", false, 7).value_or(false), true);
+    EXPECT_FALSE(cgroup_frozen(leaf->get()).value_or(true));
+    // With a group below, that one alone; both are thawed.
+    ASSERT_TRUE(make_directory_beneath(leaf->get(), "container", 0755));
+    const Result<Fd> inner = open_beneath(leaf->get(), "container", O_RDONLY | O_DIRECTORY);
+    ASSERT_TRUE(inner && tree_->freeze("api", "r1.main", "container", true, 8));
+    EXPECT_EQ(cgroup_get(inner->get(), "cgroup.freeze").value_or(""), "1");
+    EXPECT_EQ(cgroup_get(leaf->get(), "cgroup.freeze").value_or(""), "0");
+    EXPECT_TRUE(tree_->freeze("api", "r1.main", "container", false, 8));
+    EXPECT_EQ(cgroup_get(inner->get(), "cgroup.freeze").value_or(""), "0");
+    EXPECT_FALSE(tree_->freeze("api", "r9.main", "", true, 9)) << "no such group";
     ASSERT_TRUE(cgroup_kill_all(leaf->get()));
     exit_code(all[0]);
 }

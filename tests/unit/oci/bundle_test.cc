@@ -67,8 +67,29 @@ TEST(Bundle, ATerminalIsLeftInAndTold) {
     EXPECT_TRUE(terminal("true"));
     EXPECT_FALSE(terminal("false"));
     const std::vector<std::string> words = create_words_with_console("crun", "id", "/f");
-    EXPECT_EQ(words, (std::vector<std::string>{"crun", "create", "--bundle", "/f", "--pid-file", "/f/pid",
-                                               "--console-socket", "console", "id"}));
+    EXPECT_EQ(words,
+              (std::vector<std::string>{"crun", "--log", "/f/failure", "--log-format", "json", "create", "--bundle",
+                                        "/f", "--pid-file", "/f/pid", "--console-socket", "console", "id"}));
+}
+
+TEST(Failure, IsTheLastThingThatARuntimeSaid) {
+    EXPECT_EQ(failure_of(""), "");
+    EXPECT_EQ(failure_of("not JSON\n[]\n{}\n"), "");
+    EXPECT_EQ(failure_of(failure_line("a \"word\"\n")), "a \"word\"\n");
+    const std::string log = R"({"level":"error","msg":"first"})"
+                            "\n"
+                            R"({"msg":"exec: no such file","level":"error","time":"2026-01-01"})"
+                            "\n"
+                            R"({"msg":"besides","level":"warning"})"
+                            "\n"
+                            R"({"msg":"cut in the mid)";
+    EXPECT_EQ(failure_of(log), "exec: no such file");
+}
+
+TEST(Failure, TheSecondDeleteIsOneWithoutHooks) {
+    EXPECT_EQ(helper_delete_words("crun", "id", "/f", false).size() + 1,
+              helper_delete_words("crun", "id", "/f", true).size());
+    EXPECT_EQ(helper_delete_words("crun", "id", "/f", true).back(), kWithoutHooks);
 }
 
 TEST(ContainerId, IsPlainAndOfOneInstance) {

@@ -13,7 +13,7 @@ std::string never_kill(const World& world, const Step& step) {
         const Run& run = s->runs.back();
         if (step.after.spec_of(run).stop.or_default().final_ != StopFinal::never) continue;
         // Nor is what the runtime's delete left behind the service, which is over.
-        if (run.clearing) continue;
+        if (run.deletion.or_default().clearing) continue;
         // Of a container that was not started nothing has run that could be lost.
         if (run.container && !run.let_go) continue;
         if (run.stop_reason != Reason::force_destroyed && run.stage != Stage::kill)

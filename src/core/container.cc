@@ -92,11 +92,11 @@ void Machine::container_started(Slot slot, bool success) {
 // the control group for ever.  The service is over by then, so none of it is a process that was not to be killed.
 void Machine::container_deleted(Slot slot, bool success) {
     Run& run = *run_of(node(slot));
-    run.container = !success && run.deletes < kDeletes;
+    run.container = !success && run.deletion.or_default().times < kDeletes;
     if (!success)
         core::note_failure(run, run.container ? "its container could not be deleted at first"
                                               : "the runtime could not delete its container");
-    run.clearing = run.populated = true;  // perhaps; an answer from before the delete says nothing
+    run.deletion.ensure().clearing = run.populated = true;  // perhaps; an answer from before the delete says nothing
     run.stage_deadline = now_.mono + kKillAgain;
     touch(slot);
     fx_.push_back(out::KillAll{node(slot).service.name, run.number});
@@ -107,7 +107,7 @@ void Machine::container_deleted(Slot slot, bool success) {
 bool Machine::deletes_container(Slot slot) {
     Run& run = *run_of(node(slot));
     if (!run.container) return false;
-    run.deletes += 1;
+    run.deletion.ensure().times += 1;
     run.stage_deadline = now_.mono + run_spec(run).hooks.or_default().timeout;
     spawn(slot, Role::container_delete, 0);
     return true;

@@ -215,7 +215,7 @@ void Machine::maybe_empty(Slot slot) {
     if (run == nullptr || run->state != State::stopping) return;
     queue(slot);
     if (run->stage == Stage::post_stop) {
-        if (run->clearing) {
+        if (run->deletion.or_default().clearing) {
             if (run->processes.empty() && !run->populated) post_stop(slot);
             return;
         }
@@ -241,7 +241,7 @@ void Machine::maybe_empty(Slot slot) {
 void Machine::post_stop(Slot slot) {
     Run& run = *run_of(node(slot));
     const Hooks& hooks = run_spec(run).hooks.or_default();
-    run.clearing = false;
+    if (run.deletion) run.deletion->clearing = false;
     touch(slot);
     if (deletes_container(slot)) return;
     // Destroyed by force: nothing of it may run any more.

@@ -8,8 +8,6 @@ namespace abide::core {
 
 using namespace model;
 
-namespace {}  // namespace
-
 std::string describe(const ExitStatus& exit) {
     switch (exit.kind) {
         case ExitKind::code: return "exited with " + std::to_string(exit.value);
@@ -82,7 +80,7 @@ std::string stage_text(const Run& run) {
         case Stage::signal: return "its processes to end after the stop signal";
         case Stage::kill: return "its processes to end after SIGKILL";
         case Stage::post_stop:
-            if (run.clearing) return "what its container left behind to end";
+            if (run.deletion.or_default().clearing) return "what its container left behind to end";
             if (run.container) return "its container to be deleted";
             return "post-stop command " + std::to_string(run.step + 1) + " to end";
     }

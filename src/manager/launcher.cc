@@ -192,7 +192,7 @@ std::optional<model::Command> Launcher::runtime_command(const core::Engine::Owne
     }
     if (owner.process->role == Role::container_start) return model::Command{oci::start_words(runtime, id)};
     if (owner.process->role == Role::container_delete)
-        return model::Command{oci::helper_delete_words(runtime, id, folder, owner.run->deletes > 1)};
+        return model::Command{oci::helper_delete_words(runtime, id, folder, owner.run->deletion.or_default().times > 1)};
     return std::nullopt;
 }
 

@@ -97,6 +97,14 @@ struct DecidedSignal {
 };
 BOOST_DESCRIBE_STRUCT(DecidedSignal, (), (id, signal, scope, by, at))
 
+// How far the runtime's delete of a container is.
+struct Deletion {
+    std::uint32_t times = 0;  // that it was asked for
+    bool clearing = false;    // it has ended: what it left behind is killed, and waited for
+    bool operator==(const Deletion&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(Deletion, (), (times, clearing))
+
 // The reload that is under way, or what the last one failed of.
 struct Reload {
     std::optional<Mono> signalled;  // its signal was given then, and no RELOADING=1 has answered it
@@ -128,8 +136,7 @@ struct Run {
     bool hold = false;           // its main process is held before its exec (`create`)
     bool let_go = false;         // and was let go; the effect may be repeated
     bool container = false;      // the runtime may know a container of it: deleted before the run ends
-    bool clearing = false;       // a delete has ended: what it left behind is killed, and waited for
-    std::uint32_t deletes = 0;   // how often the runtime was asked to delete it
+    Box<Deletion> deletion;      // of the container
     Reason start_reason = Reason::none, stop_reason = Reason::none;
     Rare<std::string> cause;  // the service, operation or process behind the reason
     Wall started_at{}, state_since{}, ready_at{};
@@ -155,11 +162,10 @@ struct Run {
 BOOST_DESCRIBE_STRUCT(Run, (),
                       (number, state, stage, spec, processes, main_exit, populated, ready, healthy, unhealthy,
                        was_ready, degraded, draining, cgroup, failed, killed, term_sent, restart_after, paused, frozen,
-                       hold, let_go, container, clearing, deletes, start_reason, stop_reason, cause, started_at,
-                       state_since, ready_at, started, stage_deadline, ready_probe_at, health_probe_at, probe_deadline,
-                       watchdog_at, health_streak, probe, step, log_key, notify_key, status_text, error_number,
-                       watchdog, sessions, started_event, ready_event, signal, ended_by, probe_failure, stop_failures,
-                       reload))
+                       hold, let_go, container, deletion, start_reason, stop_reason, cause, started_at, state_since,
+                       ready_at, started, stage_deadline, ready_probe_at, health_probe_at, probe_deadline, watchdog_at,
+                       health_streak, probe, step, log_key, notify_key, status_text, error_number, watchdog, sessions,
+                       started_event, ready_event, signal, ended_by, probe_failure, stop_failures, reload))
 
 // The condition `ready`: it came up, and its health does not speak against it.
 inline bool is_ready(const Run& run) {

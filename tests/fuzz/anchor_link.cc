@@ -17,7 +17,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         manager::AnchorLink link(std::move(pair->first));
         std::size_t answered = 0;
         for (std::uint64_t key = 1; key <= 4; ++key)
-            link.get({key, key + 1}, [&](const manager::AnchorLink::Kept&) { answered += 1; });
+            link.get({key, key + 1}, [&](const Result<manager::AnchorLink::Kept>&) { answered += 1; });
         link.flush();
         fuzz::Bytes bytes(data, size);
         for (int i = 0; i < 64 && !bytes.empty(); ++i) {

@@ -151,7 +151,7 @@ TEST(Container, AHangingDeleteIsEndedAskedForAgainAndTold) {
     EXPECT_EQ(d.take<out::KillProcess>().size(), 1u);
     d.command_ends("box", Role::container_delete, 137);
     EXPECT_EQ(d.state("box"), "stopping");
-    EXPECT_EQ(run_of(d).deletes, 2u);
+    EXPECT_EQ(run_of(d).deletion.or_default().times, 2u);
     EXPECT_EQ(roles(d.effects), (std::vector<Role>{Role::container_delete}));
     d.command_ends("box", Role::container_delete, 0);
     EXPECT_EQ(d.state("box"), "inactive");

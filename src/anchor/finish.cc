@@ -89,8 +89,7 @@ bool reap_all(Anchor& a) {
 
 // Waits for a signal, at most until `until`; true if it was another wish to stop.
 bool wait_signal(Anchor& a, std::int64_t until) {
-    const std::int64_t now = sys::monotonic_ns();
-    const std::int64_t pause = until > now ? until - now : 0;
+    const std::int64_t left = until - sys::monotonic_ns(), pause = left > 0 ? left : 0;
     __kernel_timespec timeout{pause / 1'000'000'000, pause % 1'000'000'000};
     sys::PollFd poll{a.signals, POLLIN, 0};
     sys::poll(&poll, 1, &timeout);

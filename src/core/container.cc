@@ -26,7 +26,7 @@ Process* find_role(Run& run, Role role) {
 }  // namespace
 
 // A command of the runtime ended.
-void Machine::container_ended(Slot slot, const Process& command, bool success, const std::string& why) {
+void Machine::container_ended(Slot slot, const Process& command, bool success) {
     Run& run = *run_of(node(slot));
     if (command.role == Role::container_delete) {
         if (run.stage == Stage::post_stop) container_deleted(slot, success);
@@ -34,7 +34,6 @@ void Machine::container_ended(Slot slot, const Process& command, bool success, c
     }
     if (command.role == Role::container_start) return container_started(slot, success);
     if (run.state != State::starting && !success) return;
-    if (!success && !why.empty()) return fail_start(slot, Reason::spawn_failed, why);
     run.failed = run.failed || !success;
     touch(slot);
     fx_.push_back(out::FindMain{node(slot).service.name, run.number, !success});

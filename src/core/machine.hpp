@@ -128,7 +128,7 @@ class Machine {
     void recover_held(Slot slot, model::Process& process, const model::in::Recovered::Found& found);
 
     // container.cc: what a runtime does for a run
-    void container_ended(Slot slot, const model::Process& command, bool success, const std::string& why);
+    void container_ended(Slot slot, const model::Process& command, bool success);
     void container_started(Slot slot, bool success);
     bool keeps_exit(Slot slot, const model::Process& gone, const model::ExitStatus& status);
     void main_ended(Slot slot, const model::Process& gone, const model::ExitStatus& status);

@@ -288,12 +288,8 @@ void Machine::review_target(Operation& op, TargetResult& target) {
         case Verb::pause:
         case Verb::unpause:
             if (run == nullptr) return end(Outcome::failed, "ended");
-            if (op.verb == Verb::unpause) {
-                if (!run->paused) end(Outcome::done);
-                return;
-            }
-            if (run->state == State::paused) return end(Outcome::done);
-            if (!run->paused) end(Outcome::cancelled, "goes on, or stops, meanwhile");
+            if (op.verb == Verb::pause ? run->state == State::paused : !run->paused) return end(Outcome::done);
+            if (op.verb == Verb::pause && !run->paused) end(Outcome::cancelled, "goes on, or stops, meanwhile");
             return;
         case Verb::kill:
         case Verb::enable:

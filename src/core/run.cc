@@ -208,7 +208,7 @@ void Machine::exited_hook(Slot slot, const Process& process, bool success, const
             return;
         case Role::container_create:
         case Role::container_start:
-        case Role::container_delete: return container_ended(slot, process, success, why);
+        case Role::container_delete: return container_ended(slot, process, success);
         case Role::action:
         case Role::main: return;
     }

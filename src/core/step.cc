@@ -260,7 +260,11 @@ void Machine::on(const in::SpawnFailed& in) {
         main_gone(slot, Reason::spawn_failed, cause, true);
     } else {
         if (is_container(gone.role)) run.status_text = cause;
-        exited_hook(slot, gone, false, cause);
+        // The runtime itself is not there: nobody else can say why there is no container.
+        if (gone.role == Role::container_create && run.state == State::starting)
+            fail_start(slot, Reason::spawn_failed, cause);
+        else
+            exited_hook(slot, gone, false, cause);
     }
     maybe_empty(slot);
 }

@@ -191,8 +191,10 @@ std::optional<model::Command> Launcher::runtime_command(const core::Engine::Owne
         return model::Command{oci::helper_create_words(runtime, id, folder, place)};
     }
     if (owner.process->role == Role::container_start) return model::Command{oci::start_words(runtime, id)};
-    if (owner.process->role == Role::container_delete)
-        return model::Command{oci::helper_delete_words(runtime, id, folder, owner.run->deletion.or_default().times > 1)};
+    if (owner.process->role == Role::container_delete) {
+        const bool again = owner.run->deletion.or_default().times > 1;
+        return model::Command{oci::helper_delete_words(runtime, id, folder, again)};
+    }
     return std::nullopt;
 }
 
@@ -208,9 +210,14 @@ void Launcher::refuse(const model::out::Spawn& effect) {
          {ErrorKind::refused, std::string(kManagersDied), 0, "`abide generation` says what is quarantined"});
 }
 
-void Launcher::launch_with(const model::out::Spawn& effect, AnchorLink::Kept kept) {
+// Should we die of it, the next manager knows.
+void Launcher::note(const model::out::Spawn& effect) {
     constexpr auto kKind = static_cast<std::uint32_t>(boost::mp11::mp_find<model::Effect, model::out::Spawn>::value);
     uses_.cursor.enter(Phase::acting, kKind, run_key(effect.service, effect.run), "a start of " + effect.service);
+}
+
+void Launcher::launch_with(const model::out::Spawn& effect, AnchorLink::Kept kept) {
+    note(effect);
     const core::Engine::Owner owner = uses_.engine.owner_of(effect.spawn);
     RunThings* things = uses_.runs.find(effect.service, effect.run);
     if (owner.run == nullptr || things == nullptr) return;  // stopped while the anchor was asked

@@ -65,6 +65,7 @@ class Launcher {
                                  RunNumber run);
 
   private:
+    void note(const model::out::Spawn& effect);
     void launch_with(const model::out::Spawn& effect, AnchorLink::Kept kept);
     void spawn_those();
     Result<kernel::Fd> log_output(RunThings& things, AnchorLink::Kept& kept);

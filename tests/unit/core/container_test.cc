@@ -155,7 +155,6 @@ TEST(Container, AHangingDeleteIsEndedAskedForAgainAndTold) {
     EXPECT_EQ(roles(d.effects), (std::vector<Role>{Role::container_delete}));
     d.command_ends("box", Role::container_delete, 0);
     EXPECT_EQ(d.state("box"), "inactive");
-    EXPECT_NE(d.engine.find("box")->last_cause.value().find("hook-timeout"), std::string::npos);
     const std::vector<out::Publish> events = d.take<out::Publish>();
     ASSERT_FALSE(events.empty());
     EXPECT_NE(events.back().event.detail.find("hook-timeout"), std::string::npos);
@@ -168,7 +167,7 @@ TEST(Container, ADeleteThatFailsTwiceIsTheLastAndTold) {
     d.command_ends("box", Role::container_delete, 1);
     d.command_ends("box", Role::container_delete, 1);
     EXPECT_EQ(d.state("box"), "inactive");
-    EXPECT_NE(d.engine.find("box")->last_cause.value().find("could not delete"), std::string::npos);
+    EXPECT_NE(d.engine.find("box")->past.back().failures.value().find("could not delete"), std::string::npos);
 }
 
 TEST(Container, OneThatIsDestroyedWhileItIsDeletedIsDeletedAllTheSame) {
@@ -177,19 +176,6 @@ TEST(Container, OneThatIsDestroyedWhileItIsDeletedIsDeletedAllTheSame) {
     EXPECT_EQ(roles(d.effects), (std::vector<Role>{Role::container_delete}));
     d.command_ends("box", Role::container_delete, 0);
     EXPECT_EQ(d.state("box"), "inactive");
-}
-
-TEST(Container, WhoLeansOnItIsStillNamedAsTheCause) {
-    Driver d({box(), service("db")});
-    core::Snapshot snapshot = d.engine.snapshot();
-    for (Service& one : snapshot.services) {
-        if (one.name != "box") continue;
-        one.last_reason = Reason::dependency_failed;
-        one.last_cause = "db; the runtime could not delete its container";
-    }
-    d.engine = core::Engine(std::move(snapshot));
-    const std::vector<std::string> why = d.engine.why(*d.engine.find("box"), d.now);
-    EXPECT_TRUE(std::ranges::any_of(why, [](const auto& line) { return line.starts_with("db is"); }));
 }
 
 TEST(Container, AFailedStartEndsWhatWasCreated) {

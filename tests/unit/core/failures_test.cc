@@ -85,13 +85,13 @@ TEST(Failures, CommandsOfAStop) {
         "pre-stop command 1 failed: exited with 1; pre-stop command 2 failed: exited with 1; "
         "stop-command failed: exited with 1; post-stop command 1 failed: exited with 1";
     ASSERT_EQ(d.state("a"), "inactive");
-    EXPECT_EQ(told(d, "a").back(), "service-stopped: operation 1; " + failures);
+    EXPECT_EQ(told(d, "a").back(), "service-stopped: operation 1, by uid 0; " + failures);
     EXPECT_TRUE(says(d.engine.why(*d.engine.find("a"), d.now), failures));
     EXPECT_EQ(d.engine.find("a")->past.back().failures, failures);
     d.hooks_succeed = true;
     d.ask(Verb::start, {"a"});
     d.ask(Verb::stop, {"a"});
-    EXPECT_EQ(told(d, "a").back(), "service-stopped: operation 3");
+    EXPECT_EQ(told(d, "a").back(), "service-stopped: operation 3, by uid 0");
 }
 
 TEST(Failures, ACommandOfAStopThatDoesNotEnd) {

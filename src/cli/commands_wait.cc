@@ -81,8 +81,6 @@ class Wait {
             out.types = {type_};
         return out;
     }
-    // Of a service that has never run.
-    [[nodiscard]] bool holds_without_a_run() const { return goal_ != nullptr && goal_->name == "stopped"; }
 
   private:
     std::string service_;
@@ -106,9 +104,7 @@ class Waiter {
         if (const Status known = since.empty() ? look_back() : open_since(since); !known)
             return std::unexpected(known.error());
         if (wait_.held()) return tell();
-        const Result<bool> runs = has_run();
-        if (!runs) return std::unexpected(runs.error());
-        if (!*runs && since.empty() && wait_.holds_without_a_run()) return 0;
+        if (const Status exists = check_name(); !exists) return std::unexpected(exists.error());
         return follow();
     }
 
@@ -156,13 +152,12 @@ class Waiter {
     }
 
     // A name that nobody knows can't become anything.
-    Result<bool> has_run() const {
-        if (known_) return true;
+    Status check_name() const {
+        if (known_) return {};
         Client client(places_.control);
         const auto status =
             client.call<control::StatusReply>(control::Method::status, control::StatusRequest{{name_}, false});
-        if (status) return status->services.empty() || status->services.front().run.has_value();
-        if (status.error().kind != ErrorKind::not_found) return true;
+        if (status || status.error().kind != ErrorKind::not_found) return {};
         return std::unexpected(status.error());
     }
 

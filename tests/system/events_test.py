@@ -229,7 +229,7 @@ def test_wait_looks_at_all_that_is_there():
         assert "service.ready api" in one.ok("wait", "api", "--for", "ready", "--since", "10m", "--timeout", "0")
         assert "supervisor.started" in one.ok("wait", "api", "--for", "supervisor.started", "--since", "start", "--timeout", "0")
         assert one.run("wait", "api", "--for", "stream.gap").returncode == 2
-        assert one.ok("wait", "idle", "--for", "stopped", "--timeout", "0") == "", "it has never run"
+        assert one.run("wait", "idle", "--for", "stopped", "--timeout", "0").returncode == 6, "it has never run"
 
 
 def test_wait_without_a_supervisor():

@@ -6,7 +6,6 @@
 #include "base/limits.hpp"
 #include "cli/commands.hpp"
 #include "cli/configuration.hpp"
-#include "kernel/cgroup.hpp"
 #include "kernel/fd.hpp"
 #include "kernel/files.hpp"
 #include "kernel/program.hpp"
@@ -182,8 +181,7 @@ CommandResult check_command(Context& context, const std::vector<std::string>& fi
     }
     config::Loaded loaded = load_files(*places, entries);
     if (loaded.ok) {
-        std::ranges::move(limits_without_controller(loaded.configuration, kernel::controllers_within_reach(false)),
-                          std::back_inserter(loaded.diagnostics));
+        std::ranges::move(limits_out_of_reach(loaded.configuration, false), std::back_inserter(loaded.diagnostics));
         warn_of_containers(loaded, entries.front());
     }
     if (context.json()) {

@@ -7,6 +7,7 @@
 
 #include "base/limits.hpp"
 #include "core/graph.hpp"
+#include "kernel/cgroup.hpp"
 #include "kernel/files.hpp"
 #include "kernel/users.hpp"
 #include "model/codec.hpp"
@@ -97,6 +98,12 @@ std::vector<config::Diagnostic> limits_without_controller(const model::Configura
                        "see `limits` in abide.toml(5)"});
     }
     return out;
+}
+
+std::vector<config::Diagnostic> limits_out_of_reach(const model::Configuration& configuration, bool stays) {
+    const auto asks = [](const model::ServiceSpec& spec) { return static_cast<bool>(spec.limits); };
+    if (std::ranges::none_of(configuration.services, asks)) return {};
+    return limits_without_controller(configuration, kernel::controllers_within_reach(stays));
 }
 
 void tell(Context& context, const std::vector<config::Diagnostic>& diagnostics) {

@@ -24,6 +24,8 @@ config::Loaded load_files(const Places& places, const std::vector<std::string>& 
 // among those that there are.
 std::vector<config::Diagnostic> limits_without_controller(const model::Configuration& configuration,
                                                           const std::vector<std::string>& controllers);
+// The same, of those that are within reach here; they are looked for only when somebody asks for a limit.
+std::vector<config::Diagnostic> limits_out_of_reach(const model::Configuration& configuration, bool stays);
 // Says the diagnostics on standard error, one line each.
 void tell(Context& context, const std::vector<config::Diagnostic>& diagnostics);
 // What of the instance's files the one that is up doesn't have yet; nothing where that can't be known: no permission,

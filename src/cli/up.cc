@@ -16,7 +16,6 @@
 #include "cli/launch.hpp"
 #include "cli/left_behind.hpp"
 #include "cli/status_view.hpp"
-#include "kernel/cgroup.hpp"
 #include "kernel/clock.hpp"
 #include "kernel/files.hpp"
 #include "kernel/process.hpp"
@@ -269,7 +268,7 @@ CommandResult start(Context& context, Places places, const UpOptions& options) {
         move_runtime(places, loaded->runtime.empty() ? places.record : loaded->runtime);
     }
     const bool init = options.init || kernel::own_pid() == 1;
-    tell(context, limits_without_controller(loaded->configuration, kernel::controllers_within_reach(!init)));
+    tell(context, limits_out_of_reach(loaded->configuration, !init));
     Wishes wishes;
     wishes.configuration = std::move(loaded->configuration);
     wishes.chosen = options.names;

@@ -3,8 +3,8 @@
 
 usage: bench/containers.py [--build DIR] [--runtime crun|runc] [--count N]
 
-Starts N containers as services of one instance of Abide, and N under conmon (one each, as podman does), with the same bundle
-and runtime, in a mount and pid namespace of its own.  Counts the processes that are neither the container's nor there before
+Starts N containers as services of one instance of Abide, N under conmon (one each, as podman does) with the same bundle and
+runtime, and N under containerd (with its shim for runc, if containerd is installed), in a mount and pid namespace of its own.  Counts the processes that are neither the container's nor there before
 the first one, and their private memory (Private_Clean + Private_Dirty of /proc/PID/smaps_rollup).
 """
 import argparse
@@ -54,6 +54,7 @@ def with_abide(build, runtime, count, folder):
     subprocess.run([*abide, "start", *(f"box{i}" for i in range(count))], check=True)
     status = json.loads(subprocess.run([*abide, "status", "--json"], check=True, capture_output=True).stdout)
     pids = [s["pid"] for s in status if s["name"].startswith("box")]
+    time.sleep(1)  # what the start itself took is given back when it is quiet
     after = others(pids)
     result = len(after) - before_processes, sum(map(private_kib, own)) - before
     subprocess.run([*abide, "down", "--timeout", "1s"], check=True)
@@ -86,6 +87,35 @@ def with_conmon(runtime, count, folder):
     return result
 
 
+def with_containerd(count, folder):
+    """Its shim for runc, one a container; what containerd itself takes is not counted."""
+    import containers
+    containers.make_bundle(folder / "box", "exec sleep 1000")
+    address = folder / "containerd.sock"
+    config = folder / "config.toml"
+    config.write_text(f'version = 2\nroot = "{folder}/root"\nstate = "{folder}/state"\n'
+                      'disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]\n'
+                      f'[grpc]\naddress = "{address}"\n')
+    daemon = subprocess.Popen(["containerd", "-c", str(config)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL)
+    ctr = ["ctr", "-a", str(address), "-n", "bench"]
+    settled(lambda: address.exists() and subprocess.run([*ctr, "version"], capture_output=True, check=False).returncode == 0)
+    spec = json.loads((folder / "box/config.json").read_text())
+    spec["root"]["path"] = str(folder / "box/rootfs")
+    (folder / "spec.json").write_text(json.dumps(spec))
+    for i in range(count):
+        subprocess.run([*ctr, "run", "-d", "--config", str(folder / "spec.json"), f"shim{i}"], check=True,
+                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    shims = [p for p in others([]) if "containerd-shim" in pathlib.Path(f"/proc/{p}/comm").read_text()]
+    result = len(shims), sum(map(private_kib, shims))
+    for i in range(count):
+        subprocess.run([*ctr, "task", "kill", "-s", "KILL", f"shim{i}"], check=True)
+        subprocess.run([*ctr, "task", "delete", f"shim{i}"], check=False, capture_output=True)
+    daemon.terminate()
+    daemon.wait(30)
+    return result
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default=str(ROOT / "build/release"))
@@ -99,16 +129,18 @@ def main():
     containers.make_view()
     folder = pathlib.Path(tempfile.mkdtemp(prefix="abide-bench-"))
     try:
-        for name in ("a", "c"):
+        for name in ("a", "c", "s"):
             (folder / name).mkdir()
         rows = [("abide", *with_abide(pathlib.Path(args.build).resolve(), args.runtime, args.count, folder / "a"))]
         if shutil.which("conmon"):
             rows.append(("conmon", *with_conmon(args.runtime, args.count, folder / "c")))
+        if shutil.which("ctr"):
+            rows.append(("containerd-shim", *with_containerd(args.count, folder / "s")))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print(f"{args.count} containers of {args.runtime}")
     for name, processes, memory in rows:
-        print(f"{name:8} {processes / args.count:5.2f} processes and {memory / args.count:8.1f} KiB private, each container")
+        print(f"{name:16} {processes / args.count:5.2f} processes and {memory / args.count:8.1f} KiB private, each container")
     return 0
 
 

@@ -113,6 +113,7 @@ def with_containerd(count, folder):
         subprocess.run([*ctr, "task", "delete", f"shim{i}"], check=False, capture_output=True)
     daemon.terminate()
     daemon.wait(30)
+    pathlib.Path("/sys/fs/cgroup/bench").rmdir()
     return result
 
 

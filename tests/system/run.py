@@ -38,6 +38,7 @@ def main():
     args = parser.parse_args()
     env = dict(os.environ, ABIDE_BIN=str(pathlib.Path(args.build).resolve() / "bin"))
     passed = failed = skipped = 0
+    remove_groups()  # of an earlier run that was killed
     for file in sorted(HERE.glob("*_test.py")):
         if args.patterns and not any(p in file.name for p in args.patterns):
             continue

@@ -81,9 +81,9 @@ void EventWatch::drain() {
             inotify_event event{};
             std::memcpy(&event, buffer + at, sizeof event);
             at += sizeof event + event.len;
-            // Anything may have been dropped, the end of what is watched as well.
-            if ((event.mask & IN_Q_OVERFLOW) != 0) again = true;
-            // The removal of an earlier watch is told as well, and means nothing.
+            // After IN_Q_OVERFLOW anything may have happened; the reader looks at everything in any case, and since
+            // equal neighbours are one event, what fills a queue has an IN_ATTRIB in it, upon which the watch is made
+            // anew. The removal of an earlier watch is told as well, and means nothing.
             if (event.wd != number_) continue;
             again = again || watched_ == Watched::folder ||
                     (event.mask & (IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED)) != 0;

@@ -214,3 +214,22 @@ def test_planted_symlink_in_the_log_folder():
         time.sleep(0.3)
         assert target.read_text() == "untouched"
         assert one.state("a") == "running"
+
+
+def test_a_logger_that_hung_up_is_not_written_to():
+    """It has ended, and the anchor is slow to say so: what is to be told to it waits for the next one."""
+    service = '[services.%s]\ncommand = ["sh", "-c", "echo up; exec sleep 1000"]\nready = { log = "up" }\nautostart = false\n'
+    with instance(service % "a" + service % "b" + '[services.c]\ncommand = ["sleep", "1000"]\n') as one:
+        where = one.where()
+        os.kill(where["anchor_pid"], signal.SIGSTOP)
+        try:
+            os.kill(where["logger_pid"], signal.SIGKILL)
+            time.sleep(0.1)
+            one.ok("start", "a", "b", "--no-wait")
+            time.sleep(0.2)
+        finally:
+            os.kill(where["anchor_pid"], signal.SIGCONT)
+        for name in ("a", "b"):
+            one.reaches(name, "running")
+            until(lambda: "up" in one.ok("logs", name))
+        assert one.where()["manager_pid"] == where["manager_pid"], "the manager gave up"

@@ -13,6 +13,7 @@
 #include "cli/client.hpp"
 #include "cli/commands.hpp"
 #include "cli/event_view.hpp"
+#include "cli/patience.hpp"
 #include "events/line.hpp"
 #include "kernel/clock.hpp"
 #include "kernel/files.hpp"
@@ -23,8 +24,6 @@ namespace abide::cli {
 namespace {
 
 constexpr std::string_view kService = "abide.service.";
-constexpr Duration kLook = seconds(1);    // whether there is a supervisor at all
-constexpr Duration kReturn = seconds(3);  // for one to come (back)
 
 struct Word {
     std::string_view ours, theirs;
@@ -108,22 +107,15 @@ Status check_id(const Follower& follower, const Places& places, const std::strin
 // What happens from now on, until all that was asked for is told.
 CommandResult follow(Context& context, Follower& follower, events::Reader& reader, const Places& places,
                      const std::string& id, Mono deadline) {
-    Mono seen = kernel::mono_now();
-    bool told = false;
+    Patience patience(places, deadline);
     for (;;) {
-        const Duration left = deadline == kNever ? kLook : deadline - kernel::mono_now();
-        const auto event = reader.wait(std::chrono::nanoseconds(std::clamp<std::int64_t>(left.ns, 0, kLook.ns)));
+        const auto event = reader.wait(patience.left());
         if (!event) return std::unexpected(error_of(event.error()));
         if (*event && (*event)->is_gap()) context.note("abide: " + event_remark(**event) + " in the event log");
         if (*event && follower.present(**event)) return 0;
-        const Mono now = kernel::mono_now();
-        if (now >= deadline) return fail(ErrorKind::timed_out, "no such event of " + id + " in time");
-        if (*event) continue;
-        if (const std::string why = reader.polling(); !why.empty() && !std::exchange(told, true))
-            context.note("abide: events are looked for four times a second: " + why);
-        if (is_supervised(places)) seen = now;
-        if (now - seen > kReturn)
-            return fail(ErrorKind::unreachable, "no supervisor is there to make it true", "start it with `abide up`");
+        if (*event && !patience.is_late()) continue;
+        if (const Status on = patience.go_on(context, reader, "no such event of " + id + " in time"); !on)
+            return std::unexpected(on.error());
     }
 }
 

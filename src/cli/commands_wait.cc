@@ -7,6 +7,7 @@
 #include "base/text.hpp"
 #include "cli/commands.hpp"
 #include "cli/event_view.hpp"
+#include "cli/patience.hpp"
 #include "events/filter.hpp"
 #include "events/history.hpp"
 #include "events/tail.hpp"
@@ -17,8 +18,6 @@ namespace abide::cli {
 
 namespace {
 
-constexpr Duration kLook = seconds(1);    // whether there is a supervisor at all
-constexpr Duration kReturn = seconds(3);  // for one to come (back)
 constexpr std::string_view kService = "abide.service.", kProcess = "abide.process.";
 
 struct Goal {
@@ -166,11 +165,9 @@ class Waiter {
         const auto folder = kernel::open_directory(folder_);
         const auto end = folder ? events::find_log_end(folder->get()) : std::unexpected(folder.error());
         const std::uint64_t there = end ? end->last_id : 0;
-        Mono seen = kernel::mono_now();
+        Patience patience(places_, deadline_.value_or(kNever));
         for (;;) {
-            const Mono now = kernel::mono_now();
-            const Duration left = deadline_ ? *deadline_ - now : kForever;
-            const auto event = reader_->wait(std::chrono::nanoseconds(std::clamp<std::int64_t>(left.ns, 0, kLook.ns)));
+            const auto event = reader_->wait(patience.left());
             if (!event) return std::unexpected(error_of(event.error()));
             if (*event && (*event)->is_gap()) {
                 // What was missed may have made it so.
@@ -180,17 +177,9 @@ class Waiter {
                 (void)wait_.see(**event);
             }
             if (wait_.held()) return tell();
-            if (*event && ((*event)->id <= there || !deadline_ || kernel::mono_now() < *deadline_)) continue;
-            if (const std::string why = reader_->polling(); !why.empty() && !std::exchange(told_, true))
-                context_.note("abide: events are looked for four times a second: " + why);
-            const bool supervisor = is_supervised(places_);
-            const Mono later = kernel::mono_now();
-            if (supervisor) seen = later;
-            const bool late = deadline_ && later >= *deadline_;
-            if (late && supervisor) return fail(ErrorKind::timed_out, name_ + ": not true in time");
-            if (late || (!deadline_ && later - seen > kReturn))
-                return fail(ErrorKind::unreachable, "no supervisor is there to make it true",
-                            "start it with `abide up`");
+            if (*event && ((*event)->id <= there || !patience.is_late())) continue;
+            if (const Status on = patience.go_on(context_, *reader_, name_ + ": not true in time"); !on)
+                return std::unexpected(on.error());
         }
     }
 
@@ -200,7 +189,7 @@ class Waiter {
     Wait wait_;
     std::optional<Mono> deadline_;
     std::optional<events::Reader> reader_;
-    bool known_ = false, told_ = false;
+    bool known_ = false;
 };
 
 }  // namespace

@@ -1,7 +1,6 @@
 // events/current.cc -- see current.hpp.
 #include "events/current.hpp"
 
-#include <algorithm>
 #include <cerrno>
 
 #include "events/tail.hpp"
@@ -13,30 +12,32 @@ namespace {
 
 constexpr std::string_view kOfAService = "\"type\":\"abide.service.";  // as the writer has it
 
-}  // namespace
-
-void each_line(std::string_view bytes, const std::function<void(const Line&, std::string_view text)>& visit) {
+void each_text(std::string_view bytes, const std::function<void(std::string_view)>& visit) {
     for (std::size_t end = bytes.find('\n'); end != std::string_view::npos; end = bytes.find('\n')) {
-        const std::string_view text = bytes.substr(0, end);
+        visit(bytes.substr(0, end));
         bytes.remove_prefix(end + 1);
-        if (const std::optional<Line> line = parse_line(text)) visit(*line, text);
     }
 }
 
+}  // namespace
+
+void each_line(std::string_view bytes, const std::function<void(const Line&, std::string_view text)>& visit) {
+    each_text(bytes, [&](std::string_view text) {
+        if (const std::optional<Line> line = parse_line(text)) visit(*line, text);
+    });
+}
+
 void Current::add(std::string_view lines) {
-    while (!lines.empty()) {
-        const std::size_t end = std::min(lines.find('\n'), lines.size() - 1);
-        const std::string_view text = lines.substr(0, end);
-        lines.remove_prefix(end + 1);
+    each_text(lines, [&](std::string_view text) {
         // Most lines are of processes, and to look at one whole takes long.
-        if (text.find(kOfAService) == std::string_view::npos) continue;
+        if (text.find(kOfAService) == std::string_view::npos) return;
         const std::optional<Line> line = parse_line(text);
-        if (!line || line->subject.empty() || line->gap_from != 0) continue;
+        if (!line || line->subject.empty()) return;
         const std::uint64_t run = number(member(line->data, "run"));
-        if (run == 0 || !is_current_(line->subject, run)) continue;
+        if (run == 0 || !is_current_(line->subject, run)) return;
         last_.insert_or_assign({std::string(line->subject), std::string(line->type)},
                                std::pair{line->id, std::string(text)});
-    }
+    });
 }
 
 std::string Current::text() const {

@@ -35,6 +35,15 @@ def covered(file, by):
         subprocess.run(["umount", str(file)], check=True)
 
 
+@contextlib.contextmanager
+def never_frozen(one, leaf):
+    """The file takes the word and does nothing: what it was told."""
+    idle = one.folder / "idle"
+    idle.write_text("0")
+    with covered(leaf / "cgroup.freeze", idle):
+        yield idle
+
+
 def told(one):
     return [e["type"] for e in one.events() if e["type"].endswith("paused")]
 
@@ -61,11 +70,8 @@ def test_a_freeze_that_is_refused():
 
 
 def test_a_freeze_that_takes_too_long():
-    """A file that takes the word and does nothing."""
     with web() as (one, leaf):
-        idle = one.folder / "idle"
-        idle.write_text("0")
-        with covered(leaf / "cgroup.freeze", idle):
+        with never_frozen(one, leaf):
             early = one.run("pause", "web", "--timeout", "200ms")
             assert early.returncode == 6 and told(one) == [], early
             fails(one, "in time")
@@ -74,9 +80,7 @@ def test_a_freeze_that_takes_too_long():
 
 def test_a_manager_that_dies_while_it_freezes():
     with web() as (one, leaf):
-        idle = one.folder / "idle"
-        idle.write_text("0")
-        with covered(leaf / "cgroup.freeze", idle):
+        with never_frozen(one, leaf) as idle:
             one.ok("pause", "web", "--no-wait")
             until(lambda: idle.read_text() == "1")
             assert told(one) == []

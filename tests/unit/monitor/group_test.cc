@@ -182,43 +182,55 @@ TEST_P(Groups, PoliciesWhenItGoes) {
     EXPECT_TRUE(is_gone(pid));
 }
 
+// A group of one that has to be killed, in a monitor that waits `grace` for it.
+struct Deaf {
+    group its;
+    process member;
+    std::string folder;  // empty: its group has none
+};
+class DeafGroups : public Groups {
+  protected:
+    std::optional<Deaf> make_deaf(std::chrono::milliseconds grace) {
+        monitor_options options = with_tier(ends());
+        options.grace = grace;
+        m = make(options);
+        auto made = m.make_group("deaf", leave::terminate_then_kill, kind());
+        if (!made) return std::nullopt;
+        auto member = start_ready_in(*made, "trap '' TERM; echo ready; while :; do sleep 0.05; done");
+        if (!member) return std::nullopt;
+        std::string folder = kind() == group_tier::cgroup ? file_of(*made, "") : std::string();
+        return Deaf{std::move(*made), std::move(*member), std::move(folder)};
+    }
+};
+
+INSTANTIATE_TEST_SUITE_P(Tier, DeafGroups,
+                         testing::Combine(kTiers, testing::Values(group_tier::cgroup, group_tier::session)), case_name);
+
 // Only leave::wait blocks: the rest of a stop is a matter of dispatch().
-TEST_P(Groups, GoingBlocksNobody) {
-    monitor_options options = with_tier(ends());
-    options.grace = 1s;
-    m = make(options);
-    auto made = m.make_group("deaf", leave::terminate_then_kill, kind());
-    ASSERT_TRUE(made);
-    auto p = start_ready_in(*made, "trap '' TERM; echo ready; while :; do sleep 0.05; done");
-    ASSERT_TRUE(p);
-    const std::string folder = kind() == group_tier::cgroup ? file_of(*made, "") : std::string();
-    const int pid = p->pid();
+TEST_P(DeafGroups, GoingBlocksNobody) {
+    auto deaf = make_deaf(1s);
+    ASSERT_TRUE(deaf);
+    const int pid = deaf->member.pid();
     const deadline begin = deadline::clock::now();
-    *made = group();
+    deaf->its = group();
     EXPECT_LT(deadline::clock::now() - begin, 700ms);
     EXPECT_FALSE(is_gone(pid));
     m.run();
     EXPECT_GE(deadline::clock::now() - begin, 990ms);
     EXPECT_TRUE(is_gone(pid));
-    EXPECT_EQ(p->exit()->status.signal(), SIGKILL);
-    EXPECT_EQ(p->exit()->cause, exit_cause::asked);
-    EXPECT_TRUE(folder.empty() || !std::filesystem::exists(folder)) << folder;
+    EXPECT_EQ(deaf->member.exit()->status.signal(), SIGKILL);
+    EXPECT_EQ(deaf->member.exit()->cause, exit_cause::asked);
+    EXPECT_TRUE(deaf->folder.empty() || !std::filesystem::exists(deaf->folder)) << deaf->folder;
 }
 
-TEST_P(Groups, AMonitorFinishesWhatWasDropped) {
-    monitor_options options = with_tier(ends());
-    options.grace = 100ms;
-    m = make(options);
-    auto made = m.make_group("deaf", leave::terminate_then_kill, kind());
-    ASSERT_TRUE(made);
-    auto p = start_ready_in(*made, "trap '' TERM; echo ready; while :; do sleep 0.05; done");
-    ASSERT_TRUE(p);
-    const std::string folder = kind() == group_tier::cgroup ? file_of(*made, "") : std::string();
-    const int pid = p->pid();
-    *made = group();
+TEST_P(DeafGroups, AMonitorFinishesWhatWasDropped) {
+    auto deaf = make_deaf(100ms);
+    ASSERT_TRUE(deaf);
+    const int pid = deaf->member.pid();
+    deaf->its = group();
     m = make();
     EXPECT_TRUE(is_gone(pid));
-    EXPECT_TRUE(folder.empty() || !std::filesystem::exists(folder)) << folder;
+    EXPECT_TRUE(deaf->folder.empty() || !std::filesystem::exists(deaf->folder)) << deaf->folder;
 }
 
 // A start that waits for its turn while its group goes ends like the other members.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/machine.hpp"
+#include "model/signal.hpp"
 
 namespace abide::core {
 
@@ -12,7 +13,6 @@ using namespace model;
 namespace {
 
 constexpr int kAbort = 6;                            // SIGABRT: a watchdog's victim leaves a core
-constexpr int kKill = 9;                             // SIGKILL
 constexpr Duration kProbeGrace = milliseconds(500);  // for the shell to answer a probe that timed out by itself
 constexpr const char* kNoAnswer = "no answer in time";
 

@@ -1,11 +1,11 @@
 // manager/cursor.hpp -- what a manager is at, written before it does it, so that the next one knows what it died of.
 //
 // Theory.  A record, an input or an effect that makes the manager crash will make the next one crash in the same way.
-// So before
-// each of them its name is stored in a page that the anchor keeps; a manager that finds such a name, and a predecessor
-// that crashed, counts one death for it.  After kDeaths of them that one thing is left out, quarantined, and all else
-// goes on.  Deaths that can't be put down to one thing are counted together; after kUnplaced of them in a row without
-// a turn in between, the manager does not even try, and goes to rescue (rescue.hpp).
+// So before each of them its name is stored in a page that the anchor keeps; a manager that finds such a name, and a
+// predecessor that crashed, counts one death for it.  After kDeaths of them that one thing is left out, quarantined,
+// and all else goes on.  Deaths that can't be put down to one thing, as what was just heard, are counted together;
+// after kUnplaced of them in a row without a turn in between, the manager does not even try, and goes to rescue
+// (rescue.hpp).
 //
 // The page also has the number of the last signal that was given, noted just before: a signal must not be given twice,
 // and a later number in the journal is one that was certainly not given.

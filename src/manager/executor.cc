@@ -10,6 +10,7 @@
 #include "manager/complain.hpp"
 #include "manager/exited.hpp"
 #include "manager/token.hpp"
+#include "model/signal.hpp"
 #include "oci/bundle.hpp"
 
 namespace abide::manager {
@@ -18,7 +19,6 @@ using namespace model;
 
 namespace {
 
-constexpr int kKill = 9;
 constexpr std::size_t kPidFileBytes = 64, kReasonBytes = 400;
 constexpr int kAskAgain = 200;  // a millisecond apart
 

@@ -14,6 +14,7 @@
 #include "manager/complain.hpp"
 #include "manager/token.hpp"
 #include "manager/witness.hpp"
+#include "model/signal.hpp"
 #include "protocol/anchor.hpp"
 
 namespace abide::manager {
@@ -23,7 +24,6 @@ namespace {
 constexpr Duration kWitnessPatience = seconds(20);  // its own deadlines are shorter
 constexpr std::uint32_t kReadyMs = 10'000;          // from our end to a new manager that was vouched for
 constexpr std::uint32_t kCommitSlackMs = 10'000;    // beyond the probation, for the commit to come
-constexpr int kKill = 9;
 
 constexpr std::uint64_t key(anchor::Key well_known) {
     return static_cast<std::uint64_t>(well_known);
@@ -143,7 +143,7 @@ void Handover::passed(kernel::Fd copy) {
 
 void Handover::expire(Mono now) {
     if (deadline_ > now || !request_) return;
-    if (witness_) static_cast<void>(kernel::send_signal(witness_.get(), kKill));
+    if (witness_) static_cast<void>(kernel::send_signal(witness_.get(), model::kKill));
     refuse("rehearsal: it took too long");
 }
 

@@ -6,12 +6,12 @@
 #include "kernel/socket.hpp"
 #include "manager/complain.hpp"
 #include "manager/token.hpp"
+#include "model/signal.hpp"
 
 namespace abide::manager {
 
 namespace {
 
-constexpr int kKill = 9;
 constexpr std::size_t kAtOnce = 16;  // services between two looks at what else there is
 
 using Found = model::in::Recovered::Found;
@@ -127,7 +127,7 @@ class Search {
         const Result<kernel::ProcessStat> stat = kernel::process_stat(found.pid);
         found.executed = stat && stat->name != kernel::kHoldComm;
         // Without its pipes nobody could let it go.
-        if (!found.executed) static_cast<void>(kernel::send_signal(known->pidfd.get(), kKill));
+        if (!found.executed) static_cast<void>(kernel::send_signal(known->pidfd.get(), model::kKill));
         return {};
     }
 

@@ -24,6 +24,7 @@
 #include "manager/rescue_upgrade.hpp"
 #include "manager/token.hpp"
 #include "manager/upgrader.hpp"
+#include "model/signal.hpp"
 #include "protocol/control.hpp"
 
 namespace abide::manager {
@@ -39,7 +40,7 @@ constexpr std::size_t kJournalBytes = std::size_t{1} << 30;
 constexpr std::uint64_t kMostUpgrades = 4096;  // each has a number of its own
 constexpr std::size_t kEnvironmentBytes = 4u << 20;
 constexpr std::size_t kClients = 64, kClientsPerUser = 48;
-constexpr int kTerm = 15, kKill = 9, kInterrupt = 2;
+constexpr int kTerm = 15, kInterrupt = 2;
 
 constexpr std::uint64_t key(anchor::Key well_known) {
     return static_cast<std::uint64_t>(well_known);
@@ -356,9 +357,9 @@ class Rescue {
                 const auto found = services.find(name);
                 if (found == services.end()) continue;
                 left = true;
-                if (late) signal_all(found->second, kKill);
+                if (late) signal_all(found->second, model::kKill);
             }
-            if (late) signal_all(one.processes, kKill);
+            if (late) signal_all(one.processes, model::kKill);
             if (left) continue;
             reply(one.client, varlink::build_reply(control::write(operation("stop", one.names))));
             one.names.clear();

@@ -9,6 +9,7 @@
 #include "kernel/files.hpp"
 #include "kernel/process.hpp"
 #include "manager/complain.hpp"
+#include "model/signal.hpp"
 
 namespace abide::manager {
 
@@ -127,7 +128,6 @@ bool Tracking::had_oom(std::string_view service, RunNumber run) {
 }
 
 Status Tracking::kill_all(std::string_view service, RunNumber run) {
-    constexpr int kKill = 9;
     constexpr int kRounds = 8;  // a fork may slip through one look
     if (gone_.contains(run_key(service, run))) return {};
     if (tree_) {
@@ -137,7 +137,7 @@ Status Tracking::kill_all(std::string_view service, RunNumber run) {
         return kernel::cgroup_kill_all(leaf->get());
     }
     for (int round = 0; round < kRounds && !session_members(run_key(service, run)).empty(); ++round) {
-        if (const Status sent = signal_all(service, run, kKill); !sent) return sent;
+        if (const Status sent = signal_all(service, run, model::kKill); !sent) return sent;
     }
     return {};
 }

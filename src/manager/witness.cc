@@ -22,6 +22,7 @@
 #include "kernel/users.hpp"
 #include "manager/complain.hpp"
 #include "manager/rehearse.hpp"
+#include "model/signal.hpp"
 #include "protocol/anchor.hpp"
 #include "protocol/control.hpp"
 
@@ -39,7 +40,6 @@ constexpr Duration kBetweenLooks = seconds(1);
 constexpr std::uint64_t kMemory = std::uint64_t{1} << 30;  // and so much for each byte of the journal:
 constexpr std::uint64_t kMemoryPerByte = 64;
 constexpr std::size_t kWhyBytes = 2000;  // one message to the manager
-constexpr int kKill = 9;
 
 struct Task {
     std::string control;
@@ -122,7 +122,7 @@ class Rehearsal {
         if (Status asked = spawner.spawn(std::move(request), 1); !asked) return std::unexpected(asked.error());
         Result<std::string> report = collect(spawner, *pipe);
         if (child_) {
-            static_cast<void>(kernel::send_signal(child_.get(), kKill));
+            static_cast<void>(kernel::send_signal(child_.get(), model::kKill));
             const Result<kernel::Reaped> end = kernel::reap(child_.get(), true);
             if (report && end && (end->by_signal || end->value != 0) && report->find('\n') == std::string::npos)
                 return fail(ErrorKind::refused, how_it_ended(*end));

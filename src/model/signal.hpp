@@ -7,6 +7,8 @@
 
 namespace abide::model {
 
+inline constexpr int kKill = 9;  // SIGKILL
+
 // "TERM", "SIGTERM", "15" and "RTMIN+3" are accepted; nullopt for anything else.  Linux numbers (signal(7)).
 std::optional<int> parse_signal(std::string_view text);
 // "TERM" for 15, "RTMIN+3" for 37, "65" for what has no name.

@@ -17,6 +17,7 @@
 #include "kernel/program.hpp"
 #include "kernel/socket.hpp"
 #include "kernel/spawn.hpp"
+#include "model/signal.hpp"
 #include "oci/bundle.hpp"
 #include "oci/console.hpp"
 
@@ -93,13 +94,12 @@ struct Ended {
 
 // The hooks that a runtime runs are its children.
 void end_children(int runtime) {
-    constexpr int kKill = 9;
     const Result<pid_t> pid = kernel::pid_of(runtime);
     if (!pid) return;
     for (const pid_t child : kernel::children_of(*pid).value_or(std::vector<pid_t>{})) {
         const Result<kernel::Fd> hook = kernel::open_pidfd(child);
         if (hook && kernel::parent_of(child).value_or(0) == *pid)
-            static_cast<void>(kernel::send_signal(hook->get(), kKill));
+            static_cast<void>(kernel::send_signal(hook->get(), model::kKill));
     }
 }
 

@@ -54,9 +54,12 @@ def section_events(bench, seconds=5):
     bench.judge("append, one event a batch, us each", 1e6 / single, 5)
     times = in_memory(bench, "paced", PACED, READERS)
     bench.row("one append, 250 a second", "median", "99 %", "longest")
-    for name, part in (("no readers", times[:3]), (f"{READERS} readers that follow", times[3:])):
+    for name, part in (("no readers", times[:3]), (f"{READERS} readers that follow", times[3:6])):
         bench.row(name, *(f"{value:.1f} us" for value in part))
+    killed, exact = map(int, times[6:])
+    bench.row(f"  one stopped for half, {killed} killed", f"{exact} saw it exactly")
     bench.judge(f"append 99 %, {READERS} readers ÷ none", times[4] / times[1], 1.1)
+    bench.judge("readers that were not killed and did not see the log exactly", READERS - killed - exact, 0)
 
     bench.heading(f"events of {MANY} services (lean): exit_group(2) -> line of process.exited in a reader")
     with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="abide-bench-") as AbideInMemory.place:

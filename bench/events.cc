@@ -3,7 +3,8 @@
 //
 //   abide-bench-events append FOLDER COUNT         events/s, one a batch and 100 a batch
 //   abide-bench-events paced FOLDER COUNT READERS  us of one append: median, 99 %, longest; with nobody that
-//                                                  follows, and with so many
+//                                                  follows, and with so many, one of which is stopped and some killed
+//                                                  meanwhile; how many were killed, and how many saw the log exactly
 //   abide-bench-events exits FOLDER COUNT SLOTS    us from exit_group(2) of an abide-bench-tiny to its process.exited:
 //                                                  median, 99 %, longest; the same until the anchor saw it, and until
 //                                                  the manager's turn began
@@ -44,6 +45,9 @@ constexpr Duration kPace = milliseconds(4);
 constexpr std::chrono::milliseconds kRest{8};
 constexpr std::size_t kBare = 250;  // of each kind
 constexpr std::uint64_t kInTurn = 50;
+constexpr std::uint64_t kFirst = 1;   // the event that is there before anybody follows
+constexpr std::uint64_t kKilled = 8;  // of the readers
+constexpr Duration kCatchUp = seconds(10);
 
 model::Event event(std::uint64_t id, Wall now) {
     model::Event out;
@@ -94,14 +98,16 @@ int append(const std::string& folder, std::uint64_t count) {
     return 0;
 }
 
-// Follows from now on until it is killed.
-[[noreturn]] void follow(const std::string& folder, int ready) {
+// Follows from now on, and ends with 0 when each event up to `last` came once and in its turn.
+[[noreturn]] void follow(const std::string& folder, int ready, std::uint64_t last) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     auto reader = events::Reader::open(folder);
     if (!reader || ::write(ready, "x", 1) != 1) ::_exit(1);
-    for (;;) {
-        if (!reader->wait(std::chrono::hours(1))) ::_exit(1);
+    for (std::uint64_t id = kFirst + 1; id <= last; ++id) {
+        const auto event = reader->wait(std::chrono::hours(1));
+        if (!event || !*event || (*event)->id != id || (*event)->is_gap()) ::_exit(1);
     }
+    ::_exit(0);
 }
 
 [[noreturn]] void be_logger(kernel::Fd socket) {
@@ -142,13 +148,31 @@ double append_one(manager::EventLog& log, std::uint64_t id) {
     return us(kernel::mono_now() - begin);
 }
 
+// How many of them end well; who is not done in time is killed.
+int ended_well(const std::vector<pid_t>& readers) {
+    const Mono until = kernel::mono_now() + kCatchUp;
+    int well = 0;
+    for (const pid_t pid : readers) {
+        int status = 0;
+        pid_t ended = ::waitpid(pid, &status, WNOHANG);
+        for (; ended == 0 && kernel::mono_now() < until; ended = ::waitpid(pid, &status, WNOHANG))
+            kernel::sleep_for(milliseconds(1));
+        if (ended == 0) {
+            ::kill(pid, SIGKILL);
+            ::waitpid(pid, &status, 0);
+        }
+        well += WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 1 : 0;
+    }
+    return well;
+}
+
 // Two logs in turns of 50, one of them followed: whatever else the machine does, it does to both.
 int paced(const std::string& folder, std::uint64_t count, std::uint64_t readers) {
     const std::string alone_folder = folder + "/alone", followed_folder = folder + "/followed";
     if (::mkdir(alone_folder.c_str(), 0755) != 0 || ::mkdir(followed_folder.c_str(), 0755) != 0) return 1;
     manager::EventLog alone = open_log(alone_folder), followed = open_log(followed_folder);
-    append_one(alone, 1);
-    append_one(followed, 1);
+    append_one(alone, kFirst);
+    append_one(followed, kFirst);
     auto pair = kernel::make_socket_pair(SOCK_SEQPACKET);
     int ready[2];
     if (!pair || ::pipe2(ready, O_CLOEXEC) != 0) return 1;
@@ -156,7 +180,7 @@ int paced(const std::string& folder, std::uint64_t count, std::uint64_t readers)
     for (std::uint64_t i = 0; i <= readers; ++i) {
         const pid_t pid = ::fork();
         if (pid == 0 && i == readers) be_logger(std::move(pair->second));
-        if (pid == 0) follow(followed_folder, ready[1]);
+        if (pid == 0) follow(followed_folder, ready[1], kFirst + count);
         children.push_back(pid);
     }
     for (std::uint64_t i = 0; i < readers; ++i) {
@@ -171,12 +195,20 @@ int paced(const std::string& folder, std::uint64_t count, std::uint64_t readers)
         std::vector<double>& of = times[done / kInTurn % 2];
         next = next + kPace;
         kernel::sleep_for(next - kernel::mono_now());
-        of.push_back(append_one(&of == times ? alone : followed, of.size() + 2));
+        of.push_back(append_one(&of == times ? alone : followed, of.size() + 1 + kFirst));
+        // The first one is stopped for half of the time; some others are killed on the way.
+        if (done == count / 2) ::kill(children.front(), SIGSTOP);
+        const std::uint64_t killed = done * (kKilled + 1) / (2 * count);
+        if (killed > 0 && killed <= kKilled) ::kill(children[killed], SIGKILL);
     }
-    for (const pid_t pid : children) ::kill(pid, SIGKILL);
-    for (const pid_t pid : children) ::waitpid(pid, nullptr, 0);
+    ::kill(children.front(), SIGCONT);
+    ::kill(children.back(), SIGKILL);
+    ::waitpid(children.back(), nullptr, 0);
+    children.pop_back();
+    const int well = ended_well(children);
     print_parts(times[0]);
     print_parts(times[1]);
+    std::printf("%llu %d\n", static_cast<unsigned long long>(kKilled), well);
     return 0;
 }
 

@@ -1,6 +1,7 @@
 // config/tables.hpp -- the rows of the table of keys with the function that reads each: what the parser walks.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <span>
 #include <string>
@@ -62,11 +63,9 @@ template <class T>
 bool read_table(Reader& reader, const KeyInfo& key, std::span<const Key<T>> rows, const Value& value, T& target) {
     if (!reader.expect(key, value, ValueType::table)) return false;
     for (const Member& member : value.members) {
-        const Key<T>* row = nullptr;
-        for (const Key<T>& candidate : rows) {
-            if (candidate.info.name == member.key) row = &candidate;
-        }
-        if (row == nullptr) {
+        const auto row =
+            std::ranges::find(rows, member.key, [](const Key<T>& candidate) { return candidate.info.name; });
+        if (row == rows.end()) {
             std::vector<std::string_view> known;
             for (const Key<T>& candidate : rows) known.push_back(candidate.info.name);
             report_unknown(reader, member, known);

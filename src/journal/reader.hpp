@@ -38,9 +38,9 @@ struct Statistics {
 
 struct Recovered {
     std::optional<Header> header;
-    std::map<std::uint64_t, model::ServiceSpec> specs;  // by model::spec_hash
-    std::vector<model::Service> services;               // by name
-    std::vector<model::Operation> operations;           // by id
+    model::Specs specs;
+    std::vector<model::Service> services;      // by name
+    std::vector<model::Operation> operations;  // by id
     std::optional<model::Instance> instance;
     Environment environment;
     std::optional<BootRecord> boot;

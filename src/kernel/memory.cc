@@ -48,6 +48,12 @@ void exit_without_memory(const char* name) {
     });
 }
 
+void keep_freed_memory() {
+    constexpr int kBigBlockBytes = 32 << 20;  // the most that mallopt(3) takes
+    ::mallopt(M_MMAP_THRESHOLD, kBigBlockBytes);
+    ::mallopt(M_TRIM_THRESHOLD, kBigBlockBytes);
+}
+
 void give_back_memory() {
     ::malloc_trim(0);
     const auto begin = reinterpret_cast<std::uintptr_t>(&__executable_start) & ~(kPageBytes - 1);

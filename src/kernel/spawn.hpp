@@ -145,6 +145,8 @@ struct SpawnerOptions {
     // For a guest in somebody else's program: reserve no descriptor numbers.  Each child then takes a copy of the whole
     // table, whose cost grows with it.
     bool without_staging = false;
+    // Only where nobody but this Spawner makes processes that copy the table: a child's outcome pipe is used again.
+    bool reuses_pipes = false;
     int hold_program = -1;        // O_PATH descriptor of abide-hold, borrowed; -1: requests with hold are refused
     std::size_t in_flight = 256;  // children between clone and exec
     std::size_t queued = 20'000;  // requests that wait

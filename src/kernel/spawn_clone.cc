@@ -93,7 +93,21 @@ void Spawner::Impl::fail_flight(std::uint64_t token, pid_t pid, SpawnStage stage
     events_.push_back(std::move(event));
 }
 
-Result<Pipe> Spawner::Impl::outcome_pipe(const HoldRequest& hold) {
+// Not one that abide-hold writes into, and none that a copy of our table would hold on to.
+bool Spawner::Impl::reuses_pipe(const Flight& flight) const {
+    return options_.reuses_pipes && flight.shares_table && !flight.through_hold;
+}
+
+// The copy has all our write ends, and its owner may hold on to it (stopped, or born into a frozen group).
+void Spawner::Impl::begin_copied_table() {
+    pipes_.clear();
+    sweep_unshared(false);
+    sweep_unwatched(true);
+}
+
+Result<Pipe> Spawner::Impl::outcome_pipe(const Flight& flight) {
+    const HoldRequest& hold = flight.memory->request.hold;
+    if (reuses_pipe(flight)) return pipes_.take();
     if (hold.told_read < 0 || hold.told_write < 0) return make_pipe(true);
     Pipe pipe;
     for (const auto& [mine, given] : {std::pair{&pipe.read, hold.told_read}, std::pair{&pipe.write, hold.told_write}}) {
@@ -113,9 +127,10 @@ Spawner::Impl::Launch Spawner::Impl::launch(Waiting& waiting) {
         if (flight.block_begin < 0) return Launch::no_room;
         flight.block_count = count;
     }
+    if (!flight.shares_table) begin_copied_table();
     flight.memory = std::move(waiting.memory);
     flight.through_hold = flight.memory->program_place >= 0;
-    Result<Pipe> pipe = outcome_pipe(flight.memory->request.hold);
+    Result<Pipe> pipe = outcome_pipe(flight);
     Result<std::byte*> stack = stacks_.take();
     const auto refuse = [&](SpawnStage stage, int err) {
         if (flight.block_count > 0) unstage(flight);
@@ -133,6 +148,7 @@ Spawner::Impl::Launch Spawner::Impl::launch(Waiting& waiting) {
     const long pid = clone_child(flight, &pidfd, &stage_reached);
     if (pid < 0) return refuse(stage_reached, static_cast<int>(-pid));
     flight.pid = static_cast<pid_t>(pid);
+    if (reuses_pipe(flight)) flight.outcome_end = std::move(pipe->write);
     pipe->write.reset();
     take_off(std::move(flight), pidfd, before);
     return Launch::done;

@@ -33,6 +33,7 @@ struct Flight {
     pid_t pid = 0;
     Fd pidfd;                              // our own, besides the caller's
     Fd outcome;                            // read end
+    Fd outcome_end;                        // write end, ours until somebody sleeps on the read end
     int block_begin = 0, block_count = 0;  // staged by us and not taken back yet
     bool shares_table = false;
     bool watched = false;  // the pidfd is in our epoll, since the child may die before it has unshared

@@ -3,7 +3,9 @@
 //
 // Who closes what, when: the write end of a child's outcome pipe exists only as a staged number, which is shared with
 // the child until it has unshared.  So we take it away when the child says that it has (or is dead, or has a copied
-// table from the start); from then on only the child holds it, and its end of file is the child's exec or end.
+// table from the start); from then on only the child holds it, and its end of file is the child's exec or end.  With
+// SpawnerOptions::reuses_pipes we hold it too, until we are about to sleep on the read end: most children are seen to
+// have executed before (sweep_unwatched), and then the pipe is as good as new.
 #pragma once
 
 #include <deque>
@@ -40,7 +42,10 @@ class Spawner::Impl {
     [[nodiscard]] int fd() const { return epoll_.fd(); }
     [[nodiscard]] std::size_t in_flight() const { return counted_; }
     [[nodiscard]] std::size_t queued() const { return queue_.size(); }
-    void release_memory() { stacks_.release_memory(); }
+    void release_memory() {
+        stacks_.release_memory();
+        pipes_.clear();
+    }
 
     // Tokens in our own epoll; a flight's are twice its serial (outcome), and one more (pidfd).
     static constexpr std::uint64_t kWakeToken = ~std::uint64_t{0};
@@ -79,7 +84,10 @@ class Spawner::Impl {
     void read_hold_word(Flight& flight, const HoldMessage& message);
     void land(std::uint64_t serial);
     SpawnEvent judge(Flight& flight) const;
-    static Result<Pipe> outcome_pipe(const HoldRequest& hold);
+    [[nodiscard]] bool reuses_pipe(const Flight& flight) const;
+    Result<Pipe> outcome_pipe(const Flight& flight);
+    void begin_copied_table();
+    bool watch_outcome(std::uint64_t serial, Flight& flight);
     void free_memory(Flight& flight);
 
     SpawnerOptions options_;
@@ -96,6 +104,7 @@ class Spawner::Impl {
     std::uint64_t last_serial_ = 0;
     std::size_t counted_ = 0;
     StackPool stacks_;
+    OutcomePipes pipes_;
     std::map<std::uint64_t, Flight> flights_;
     std::vector<std::uint64_t> sharing_;    // serials of flights whose tables may still be ours
     std::vector<std::uint64_t> unwatched_;  // serials of flights whose outcome isn't in our epoll

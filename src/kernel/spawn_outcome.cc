@@ -142,6 +142,7 @@ void Spawner::Impl::land(std::uint64_t serial) {
     if (flight.outcome_watched) static_cast<void>(epoll_.remove(flight.outcome.get()));
     if (flight.memory) free_memory(flight);
     if (!flight.not_in_count) --counted_;
+    if (flight.outcome_end) pipes_.give({std::move(flight.outcome), std::move(flight.outcome_end)});
     flights_.erase(found);
 }
 
@@ -162,6 +163,13 @@ Status Spawner::Impl::resume(std::uint64_t token, pid_t pid, int pidfd, Fd told,
     return epoll_.add(outcome, EPOLLIN, serial * 2);
 }
 
+// From now on its end of file is the child's alone.
+bool Spawner::Impl::watch_outcome(std::uint64_t serial, Flight& flight) {
+    flight.outcome_end.reset();
+    flight.outcome_watched = epoll_.add(flight.outcome.get(), EPOLLIN, serial * 2).has_value();
+    return flight.outcome_watched;
+}
+
 // Most children execute while the next ones are started: the kernel has cleared their word by the time that we look,
 // and their outcome needs no watch.  Only for those that we would sleep on it is worth its three calls.
 void Spawner::Impl::sweep_unwatched(bool going_to_sleep) {
@@ -176,8 +184,7 @@ void Spawner::Impl::sweep_unwatched(bool going_to_sleep) {
             return true;
         }
         if (!going_to_sleep && !flight.through_hold) return false;
-        flight.outcome_watched = epoll_.add(flight.outcome.get(), EPOLLIN, serial * 2).has_value();
-        if (flight.outcome_watched) return true;
+        if (watch_outcome(serial, flight)) return true;
         // ENOSPC (fs.epoll.max_user_watches) or ENOMEM, and no fault of this child's: it is looked at by the clock.
         read_outcome(serial);
         return !flights_.contains(serial);

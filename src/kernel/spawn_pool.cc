@@ -133,4 +133,15 @@ void StackPool::release_memory() {
     for (std::byte* top : free_) static_cast<void>(::madvise(top - kStackBytes, kStackBytes, MADV_DONTNEED));
 }
 
+Result<Pipe> OutcomePipes::take() {
+    if (idle_.empty()) return make_pipe(true);
+    Pipe pipe = std::move(idle_.back());
+    idle_.pop_back();
+    return pipe;
+}
+
+void OutcomePipes::give(Pipe pipe) {
+    if (idle_.size() < kMost) idle_.push_back(std::move(pipe));
+}
+
 }  // namespace abide::kernel

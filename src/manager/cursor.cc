@@ -18,6 +18,12 @@ namespace {
 constexpr std::uint64_t kMagic = 0x31524f5352554341;  // "ACURSOR1"
 constexpr std::size_t kPlaces = 24, kWords = 72;
 
+void copy_words(char (&words)[kWords], std::string_view text) {
+    const std::size_t size = std::min(text.size(), kWords - 1);
+    std::memcpy(words, text.data(), size);
+    words[size] = 0;
+}
+
 }  // namespace
 
 // In memory that outlives us, so a later version appends and never moves anything.
@@ -55,7 +61,13 @@ void Cursor::open(AnchorLink& anchor, AnchorLink::Kept& kept, bool crashed) {
         page()->magic = kMagic;
     }
     if (crashed) count_death();
+    look_for_quarantined();
     leave();
+}
+
+void Cursor::look_for_quarantined() {
+    quarantines_ = std::any_of(page()->places, page()->places + kPlaces,
+                               [](const Page::Place& one) { return one.deaths >= kDeaths; });
 }
 
 void Cursor::count_death() {
@@ -75,6 +87,8 @@ void Cursor::count_death() {
     const std::uint32_t deaths = same ? place->deaths + 1 : 1;
     *place = at;
     place->deaths = deaths;
+    if (at.what[0] == 0)
+        copy_words(place->what, "record of type " + std::to_string(at.kind) + ", key " + std::to_string(at.key));
     if (deaths == kDeaths) complain("quarantined, since it made managers crash: " + std::string(place->what));
 }
 
@@ -84,9 +98,7 @@ void Cursor::enter(Phase phase, std::uint32_t kind, std::uint64_t key, std::stri
     at.phase = static_cast<std::uint32_t>(Phase::idle);
     at.kind = kind;
     at.key = key;
-    const std::size_t size = std::min(what.size(), kWords - 1);
-    std::memcpy(at.what, what.data(), size);
-    at.what[size] = 0;
+    copy_words(at.what, what);
     // Stores are seen by the next process in the order of the program: it reads them after our end.
     at.phase = static_cast<std::uint32_t>(phase);
 }
@@ -96,7 +108,7 @@ void Cursor::leave() {
 }
 
 bool Cursor::poisonous(Phase phase, std::uint32_t kind, std::uint64_t key) const {
-    if (page() == nullptr || key == 0) return false;
+    if (!quarantines_ || key == 0) return false;
     return std::any_of(page()->places, page()->places + kPlaces, [&](const Page::Place& one) {
         return one.phase == static_cast<std::uint32_t>(phase) && one.kind == kind && one.key == key &&
                one.deaths >= kDeaths;
@@ -124,6 +136,7 @@ void Cursor::forget() {
     if (page() == nullptr) return;
     std::memset(page()->places, 0, sizeof page()->places);
     page()->unplaced = 0;
+    quarantines_ = false;
 }
 
 Cursor::Signalled Cursor::signalled(SignalId decided) {

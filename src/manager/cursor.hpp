@@ -44,7 +44,7 @@ class Cursor {
     void open(AnchorLink& anchor, AnchorLink::Kept& kept, bool crashed);
 
     [[nodiscard]] bool counts() const { return page() != nullptr; }
-    // Before it is done; `what` is for people.
+    // Before it is done; `what` is for people, and may be left out for a record, of which there are thousands.
     void enter(Phase phase, std::uint32_t kind = 0, std::uint64_t key = 0, std::string_view what = {});
     void leave();
     // It has cost kDeaths managers their life.
@@ -72,9 +72,11 @@ class Cursor {
     struct Page;
     [[nodiscard]] Page* page() const { return static_cast<Page*>(shared_.data()); }
     void count_death();
+    void look_for_quarantined();
 
     kernel::SharedPage shared_;
-    bool found_ = false;  // the page is a predecessor's
+    bool found_ = false;        // the page is a predecessor's
+    bool quarantines_ = false;  // nearly always nothing is left out, and then nothing need be looked for
 };
 
 // What an input is about: the same for the same thing that happened, whichever manager hears of it.

@@ -75,8 +75,7 @@ Result<core::Snapshot> JournalStore::open(kernel::Fd memfd, std::uint64_t epoch,
     journal::Recovered recovered = journal::read(*image, [&cursor](journal::RecordKey id) {
         // Key 0 is that of a record of which there is one: without it there is no instance.
         if (cursor.poisonous(Phase::reading, id.type, id.key)) return false;
-        cursor.enter(Phase::reading, id.type, id.key,
-                     "record of type " + std::to_string(id.type) + ", key " + std::to_string(id.key));
+        cursor.enter(Phase::reading, id.type, id.key);
         return true;
     });
     for (const std::string& problem : recovered.problems) complain("journal: " + problem);

@@ -155,8 +155,8 @@ std::expected<kernel::SpawnRequest, LaunchError> launch_request(const core::Engi
     }
     const Result<config::Environment> environment = process_environment(things.inherited->variables, spec, facts);
     if (!environment) return refuse("environment", environment.error());
-    Result<std::vector<std::string>> argv = command->argv;
-    if (things.command == nullptr) argv = config::expand_command(*command, *environment);
+    Result<std::vector<std::string>> argv =
+        things.command == nullptr ? config::expand_command(*command, *environment) : command->argv;
     if (!argv) return refuse("arguments", argv.error());
     if (argv->empty() || argv->front().empty())
         return refuse("exec", {ErrorKind::failed, "an empty command", ENOENT, {}});

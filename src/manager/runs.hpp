@@ -6,12 +6,12 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "core/engine.hpp"
@@ -108,6 +108,7 @@ class Runs {
     void end_console_way(RunThings& things);
     void recover_console(RunThings& things, const model::ServiceSpec& spec, Wall since, AnchorLink::Kept& kept);
     void release_console(RunThings& things);
+    Status check_room();
     bool find_log_again(const model::Run& run, std::uint64_t key);
     void drop_hold(RunThings& things);
 
@@ -117,8 +118,9 @@ class Runs {
     std::string runtime_folder_;
     std::string notify_path_;
     kernel::Fd notify_directory_;
-    std::map<std::uint64_t, RunThings> runs_;  // by run key
-    std::set<std::uint64_t> kept_;             // keys of listening sockets and log pipes at the anchor
+    std::unordered_map<std::uint64_t, RunThings> runs_;  // by run key
+    std::set<std::uint64_t> kept_;                       // keys of listening sockets and log pipes at the anchor
+    std::uint64_t unlooked_ = 0;  // so many more may be prepared before the room for descriptors is looked at again
 };
 
 }  // namespace abide::manager

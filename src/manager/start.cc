@@ -74,6 +74,7 @@ Result<std::unique_ptr<Loop>> Loop::create(kernel::Fd anchor_socket) {
     }
     // 2. The Spawner takes the low descriptors; the loop's own lie above them.
     kernel::SpawnerOptions options;
+    options.reuses_pipes = true;
     if (const auto hold = kept->find(key(anchor::Key::hold_program)); hold != kept->end())
         options.hold_program = hold->second.get();
     Result<std::unique_ptr<kernel::Spawner>> spawner = kernel::Spawner::create(options);

@@ -2,8 +2,6 @@
 // be.
 #include "programs/manager_main.hpp"
 
-#include <malloc.h>
-
 #include <exception>
 #include <memory>
 #include <string>
@@ -17,18 +15,8 @@
 
 using namespace abide;
 
-namespace {
-
-// The most that mallopt(3) takes.
-constexpr int kBigBlockBytes = 32 << 20;
-
-}  // namespace
-
 int manager_main(int argc, char** argv) {
-    // A page that is new costs 2 us, so what was freed in a burst (a start of hundreds) is used again in it, however
-    // big.  Soon after, the loop gives all of it back (Loop::give_back_memory).
-    ::mallopt(M_MMAP_THRESHOLD, kBigBlockBytes);
-    ::mallopt(M_TRIM_THRESHOLD, kBigBlockBytes);
+    kernel::keep_freed_memory();  // soon after a burst the loop gives it back (Loop::give_back_memory)
     try {
         if (argc > 1 && argv[1] == control::kRehearse) return manager::run_rehearsal();
         kernel::die_without_memory("abide-manager");

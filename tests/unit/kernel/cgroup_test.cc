@@ -193,6 +193,42 @@ TEST_F(CgroupTest, FreezesAndThaws) {
     exit_code(all[0]);
 }
 
+// Born into a frozen group with a copy of our table, a child keeps all that is in the copy.
+TEST_F(CgroupTest, AFrozenChildHidesNobodysOutcome) {
+    constexpr int kTooManyToStage = 100;
+    Result<Fd> leaf = tree_->make_leaf("api", "r1.main");
+    if (!cgroup_get(leaf->get(), "cgroup.freeze")) GTEST_SKIP() << "no freezer";
+    FullPipe full;
+    SpawnBench bench({.reuses_pipes = true});
+    // One pipe that was used before, and one child that is on its way.
+    Outcome& before = bench.run(command({"true"}));
+    exit_code(before);
+    before.pidfd.reset();
+    SpawnRequest waits = command({"true"});
+    waits.pid_record = full.record();
+    const std::uint64_t waiting = bench.start(std::move(waits));
+    ::usleep(50'000);  // by then it has a table of its own
+    ASSERT_TRUE(cgroup_freeze(leaf->get(), true));
+    SpawnRequest request = command({"true"});
+    request.cgroup_fd = leaf->get();
+    const Result<Fd> null = open_file("/dev/null", O_RDWR);
+    std::vector<Fd> copies;
+    for (int i = 0; i < kTooManyToStage; ++i) {
+        copies.push_back(std::move(*null->duplicate()));
+        request.descriptors.emplace_back(copies.back().get(), i);
+    }
+    const std::uint64_t frozen = bench.start(std::move(request));
+    EXPECT_TRUE(bench.run(command({"true"})).executed) << "with the pipe of before";
+    full.drain();
+    EXPECT_TRUE(bench.finish(waiting).executed);
+    EXPECT_FALSE(bench.outcomes[frozen].settled());
+    ASSERT_TRUE(cgroup_freeze(leaf->get(), false));
+    EXPECT_TRUE(bench.finish(frozen).executed);
+    for (auto& [token, one] : bench.outcomes) {
+        if (one.pidfd) exit_code(one);
+    }
+}
+
 // What was asked for is told when it is a fact, of the group that was meant, and never after it was taken back.
 TEST_F(CgroupTest, AFreezeIsToldWhenAllStandsStill) {
     SpawnBench bench;

@@ -150,6 +150,30 @@ inline std::string output_of(SpawnBench& bench, SpawnRequest request) {
     return text.value_or("");
 }
 
+// A pipe with no room left: a child that writes its record there stays between clone and exec for as long as we like.
+class FullPipe {
+  public:
+    FullPipe() : pipe_(std::move(*make_pipe(true))) {
+        const std::string block(4096, 'x');
+        while (write_some(pipe_.write.get(), block.data(), block.size()).value_or(0) > 0) {}
+        while (write_some(pipe_.write.get(), "x", 1).value_or(0) > 0) {}
+        EXPECT_TRUE(set_nonblocking(pipe_.write.get(), false));
+    }
+    void drain() {
+        std::string bytes(1u << 20, '\0');
+        while (true) {
+            const Result<std::size_t> n = read_some(pipe_.read.get(), bytes.data(), bytes.size());
+            if (!n || *n == kNothingNow || *n == 0) return;
+        }
+    }
+    [[nodiscard]] PidRecord record() const {
+        return PidRecord{pipe_.write.get(), std::vector<std::byte>(16), 4, 0, 0, 4, 16};
+    }
+
+  private:
+    Pipe pipe_;
+};
+
 // The paths that a kernel of any age, or a container's filter, leaves us.
 struct Way {
     const char* name;
@@ -157,6 +181,7 @@ struct Way {
 };
 inline std::vector<Way> all_ways() {
     return {{"newest", {}},
+            {"reuses_pipes", {.reuses_pipes = true}},
             {"without_clone3", {.without_clone3 = true}},
             {"without_close_range", {.without_close_range = true}},
             {"without_into_cgroup", {.without_into_cgroup = true}},

@@ -17,30 +17,6 @@
 namespace abide::kernel {
 namespace {
 
-// A pipe with no room left: a child that writes its record there stays between clone and exec for as long as we like.
-class FullPipe {
-  public:
-    FullPipe() : pipe_(std::move(*make_pipe(true))) {
-        const std::string block(4096, 'x');
-        while (write_some(pipe_.write.get(), block.data(), block.size()).value_or(0) > 0) {}
-        while (write_some(pipe_.write.get(), "x", 1).value_or(0) > 0) {}
-        EXPECT_TRUE(set_nonblocking(pipe_.write.get(), false));
-    }
-    void drain() {
-        std::string bytes(1u << 20, '\0');
-        while (true) {
-            const Result<std::size_t> n = read_some(pipe_.read.get(), bytes.data(), bytes.size());
-            if (!n || *n == kNothingNow || *n == 0) return;
-        }
-    }
-    [[nodiscard]] PidRecord record() const {
-        return PidRecord{pipe_.write.get(), std::vector<std::byte>(16), 4, 0, 0, 4, 16};
-    }
-
-  private:
-    Pipe pipe_;
-};
-
 class SpawnTrouble : public testing::TestWithParam<Way> {};
 INSTANTIATE_TEST_SUITE_P(All, SpawnTrouble, testing::ValuesIn(all_ways()),
                          [](const testing::TestParamInfo<Way>& w) { return std::string(w.param.name); });

@@ -6,6 +6,7 @@
 #include "base/limits.hpp"
 #include "cli/commands.hpp"
 #include "cli/configuration.hpp"
+#include "cli/launch.hpp"
 #include "kernel/fd.hpp"
 #include "kernel/files.hpp"
 #include "kernel/program.hpp"
@@ -78,6 +79,11 @@ CommandResult send_configuration(Context& context, control::Method method, std::
     const bool accepted = reply->outcome.empty() || reply->outcome == "done" || reply->outcome == "pending";
     if (!accepted) return fail(ErrorKind::refused, "the configuration was not applied: " + reply->detail);
     show_changes(context, *reply, when_none);
+    if (method == control::Method::apply && !places->forced_socket) {
+        std::vector<std::string> warnings;
+        share_log(*places, loaded->configuration.instance, warnings);
+        for (const std::string& warning : warnings) context.note(warning);
+    }
     return 0;
 }
 

@@ -28,7 +28,6 @@ namespace {
 constexpr int kFirstTarget = 10;  // of descriptors handed to the anchor; 3 is the manager's socket there
 constexpr std::uint32_t kAnybodyWrites = 022;
 constexpr int kLockAttempts = 8;
-constexpr mode_t kPrivate = 0700, kPassable = 0711;
 
 bool is_program(const std::string& path) {
     const auto status = kernel::file_status(path);
@@ -47,15 +46,10 @@ Status own_folder(const std::string& path, mode_t mode) {
                 "remove it, or choose another place with --runtime");
 }
 
-// Services with a user of their own, and callers of [control] groups, must be able to pass through.
-mode_t runtime_mode(const model::InstanceSpec& spec) {
-    const bool others = kernel::effective_uid() == 0 || !spec.read.empty() || !spec.operate.empty();
-    return others ? kPassable : kPrivate;
-}
+}  // namespace
 
-// Who may read the logs by [control] reads the files themselves.
 void share_log(const Places& places, const model::InstanceSpec& spec, std::vector<std::string>& warnings) {
-    if (places.log.empty() || (spec.read.empty() && spec.operate.empty())) return;
+    if (places.log.empty() || !spec.shared()) return;
     const std::string& name = spec.read.empty() ? spec.operate.front() : spec.read.front();
     const auto group = kernel::find_group(name);
     Status shared = group ? Status{} : std::unexpected(group.error());
@@ -66,6 +60,8 @@ void share_log(const Places& places, const model::InstanceSpec& spec, std::vecto
         warnings.push_back("abide: warning: the group " + name +
                            " of [control] can't read the log files: " + shared.error().what);
 }
+
+namespace {
 
 std::string minimal_environment() {
     const std::string path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -110,7 +106,9 @@ Result<std::string> journal_of(const Places& places, Wishes& wishes, EnabledMap 
 
 // The runtime folder, and the word where it is when that isn't where every shell looks.
 Status make_runtime(const Places& places, const model::InstanceSpec& spec) {
-    if (const Status made = own_folder(places.runtime, runtime_mode(spec)); !made) return made;
+    if (const Status made = own_folder(places.runtime, control::folder_mode(spec.shared(), kernel::effective_uid()));
+        !made)
+        return made;
     for (const char* name : {"notify", "events"}) {
         const std::string path = places.runtime + "/" + name;
         if (const auto there = kernel::file_status(path); there && !there->is_directory)
@@ -208,8 +206,8 @@ Result<Programs> find_programs() {
 }
 
 Result<kernel::Fd> take_lock(const Places& places) {
-    const mode_t mode = kernel::effective_uid() == 0 ? kPassable : kPrivate;
-    if (const Status made = own_folder(places.record, mode); !made) return std::unexpected(made.error());
+    if (const Status made = own_folder(places.record, control::folder_mode(false, kernel::effective_uid())); !made)
+        return std::unexpected(made.error());
     for (int attempt = 0; attempt < kLockAttempts; ++attempt) {
         auto lock = kernel::open_file(places.lock_file(), O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
         if (!lock) return lock;
@@ -268,8 +266,9 @@ Result<Prepared> prepare(Places places, kernel::Fd lock, Wishes wishes) {
                           : Result<std::string>(std::move(wishes.left_behind));
     if (!journal) return std::unexpected(journal.error());
     kept = keep(Key::journal, memfd("abide-journal", *journal));
-    const bool groups = !spec.read.empty() || !spec.operate.empty();
-    if (kept) kept = keep(Key::control, kernel::listen_unix(places.control, groups ? 0666 : 0600));
+    if (kept)
+        kept = keep(Key::control,
+                    kernel::listen_unix(places.control, static_cast<int>(control::socket_mode(spec.shared()))));
     if (!kept) return std::unexpected(kept.error());
     out.places = std::move(places);
     return out;

@@ -37,6 +37,9 @@ struct Prepared {
     std::string instance;                          // its name, for ps
 };
 
+// Who may read the logs by [control] reads the files themselves.
+void share_log(const Places& places, const model::InstanceSpec& spec, std::vector<std::string>& warnings);
+
 // The folder that every shell finds, and the lock in it.  refused: another instance, or another `up`, has it.
 Result<kernel::Fd> take_lock(const Places& places);
 

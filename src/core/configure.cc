@@ -84,6 +84,30 @@ std::string differing_keys(const ServiceSpec& a, const ServiceSpec& b) {
 
 #undef ABIDE_DIFFERS
 
+namespace {
+
+// Each takes effect at once, but the name: by that the others know the instance, and its event log.
+void plan_instance(const InstanceSpec& a, const InstanceSpec& b, std::vector<PlannedChange>& changes) {
+    using Key = std::pair<bool, std::string_view>;
+    const auto compare = [&](std::string table, std::initializer_list<Key> keys) {
+        std::string differing;
+        for (const auto& [differs, key] : keys) {
+            if (differs) differing.append(differing.empty() ? "" : ", ").append(key);
+        }
+        if (differing.empty()) return;
+        changes.push_back({std::move(table), PlannedChange::What::adjust, std::move(differing)});
+    };
+    compare("[project]", {{a.name != b.name, "name (at the next `down` and `up`)"},
+                          {a.directory != b.directory, "directory"},
+                          {a.parallel != b.parallel, "parallel"}});
+    compare("[control]", {{a.read != b.read, "read"}, {a.operate != b.operate, "operate"}});
+    const EventsSpec &before = a.events.or_default(), &after = b.events.or_default();
+    compare("[events]",
+            {{before.max_size != after.max_size, "max-size"}, {before.max_age != after.max_age, "max-age"}});
+}
+
+}  // namespace
+
 bool needs_restart(const ServiceSpec& a, const ServiceSpec& b) {
     const bool same = a.kind == b.kind && a.command == b.command && a.directory == b.directory &&
                       a.environment == b.environment && a.sockets == b.sockets && a.identity == b.identity &&
@@ -110,6 +134,7 @@ Result<std::vector<PlannedChange>> Engine::plan(const Configuration& configurati
                            differing_keys(before, spec)});
     }
     if (dynamic) return changes;
+    plan_instance(instance_.spec, configuration.instance, changes);
     std::set<std::string_view> named;
     for (const ServiceSpec& spec : configuration.services) named.insert(spec.name);
     for (const Slot slot : by_name_) {
@@ -141,7 +166,9 @@ void Machine::apply(const in::Configured& in, Operation& op) {
     }
     std::vector<Slot> forgotten;
     if (!in.dynamic) {
+        const std::string name = e_.instance_.spec.name;
         e_.instance_.spec = in.configuration.instance;
+        e_.instance_.spec.name = name;
         for (const Slot slot : e_.by_name_) {
             if (!named.contains(node(slot).service.name) && !node(slot).service.dynamic) forgotten.push_back(slot);
         }

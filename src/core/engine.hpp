@@ -45,9 +45,9 @@ struct Changes {
     }
 };
 
-// One line of `plan`: what applying a configuration would do to a service.
+// One line of `plan`: what applying a configuration would do to a service, or to a table of the instance as a whole.
 struct PlannedChange {
-    std::string service;
+    std::string subject;  // "api", "[control]"
     enum class What { define, restart, adjust, forget } what = What::define;
     std::string detail;  // the keys that differ
 };

@@ -52,20 +52,6 @@ Status clear_stale(const Address& address, int type) {
     return {};
 }
 
-// The rest of the mode, which the umask took away.  The folder may be somebody else's, who puts another thing in its
-// place: only a socket of ours that has no second name is touched.
-Status open_up(const std::string& path, int mode) {
-    const Fd file(::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
-    struct stat info{};
-    if (!file || ::fstat(file.get(), &info) != 0) return cannot("look at", path);
-    if ((info.st_mode & 07777) == static_cast<mode_t>(mode)) return {};
-    const bool ours = S_ISSOCK(info.st_mode) && info.st_nlink == 1 && info.st_uid == ::geteuid();
-    if (!ours) return fail(ErrorKind::refused, path + " is not the socket that was just made");
-    const std::string by_number = "/proc/self/fd/" + std::to_string(file.get());
-    if (::chmod(by_number.c_str(), static_cast<mode_t>(mode)) != 0) return cannot("protect", path);
-    return {};
-}
-
 Result<Fd> bind_socket(const Address& address, int type, int mode) {
     Fd fd(::socket(address.family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!fd) return cannot("make", "a socket");
@@ -79,7 +65,7 @@ Result<Fd> bind_socket(const Address& address, int type, int mode) {
     }
     if (::bind(fd.get(), raw(address), address.size) != 0) return cannot("bind", address.text);
     if (address.family == AF_UNIX && mode >= 0 && !unix_path(address).empty()) {
-        if (Status open = open_up(unix_path(address), mode); !open) return std::unexpected(open.error());
+        if (Status open = set_socket_mode(unix_path(address), mode); !open) return std::unexpected(open.error());
     }
     return fd;
 }
@@ -107,6 +93,19 @@ void take_control(const msghdr& message, Received& out) {
 }
 
 }  // namespace
+
+// The folder may be somebody else's, who puts another thing in its place.
+Status set_socket_mode(const std::string& path, int mode) {
+    const Fd file(::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+    struct stat info{};
+    if (!file || ::fstat(file.get(), &info) != 0) return cannot("look at", path);
+    if ((info.st_mode & 07777) == static_cast<mode_t>(mode)) return {};
+    const bool ours = S_ISSOCK(info.st_mode) && info.st_nlink == 1 && info.st_uid == ::geteuid();
+    if (!ours) return fail(ErrorKind::refused, path + " is not a socket of ours");
+    const std::string by_number = "/proc/self/fd/" + std::to_string(file.get());
+    if (::chmod(by_number.c_str(), static_cast<mode_t>(mode)) != 0) return cannot("protect", path);
+    return {};
+}
 
 Result<Fd> listen_on(const Address& address, int backlog, int mode) {
     Result<Fd> fd = bind_socket(address, address.type, mode);

@@ -35,6 +35,9 @@ Result<Address> parse_tcp(std::string_view host_port, const std::string& hosts_f
 // A listening or bound socket; nonblocking.  A stale unix socket file (nobody listens) is replaced, a live one is
 // refused. mode: permission bits of a unix socket, -1 by umask.
 Result<Fd> listen_on(const Address& address, int backlog = 4096, int mode = -1);
+// The mode of a socket's file from now on: who may connect (unix(7)).  Refused, when what stands there is not a socket
+// of ours that has no second name.
+Status set_socket_mode(const std::string& path, int mode);
 Result<Fd> listen_unix(const std::string& path, int mode, int type = SOCK_STREAM, int backlog = 4096);
 // A datagram socket that receives sd_notify messages, with SO_PASSCRED and a receive buffer of its own.
 Result<Fd> bind_notify(const std::string& path, int mode);

@@ -271,7 +271,9 @@ void Loop::decide(const Now& now) {
     const core::Changes changes = engine_.take_changes();
     journal_.write(engine_, changes, events_.fresh());
     tracking_.follow(engine_, changes.services);
+    if (!changes.instance) return;
     events_.configure(engine_.instance().spec);
+    share_control();
 }
 
 void Loop::act(const Now& now) {

@@ -64,6 +64,7 @@ class Loop {
     Status take_runtime();
     void take_event_log();
     void begin_mirror();
+    void share_control();
     Status recover();
     Status hold_theirs(const std::vector<std::uint64_t>& keys);
     void hold_outputs(const std::vector<std::uint64_t>& keys);
@@ -121,6 +122,7 @@ class Loop {
     Places places_;
     kernel::Fd home_;  // the control group that the instance was started in
     kernel::Fd runtime_;
+    bool shared_ = false;   // the control socket, with groups of [control]
     EventId newest_event_;  // in the log, when this manager came
     std::vector<model::Effect> effects_;
     std::vector<std::pair<Ticket, OperationId>> stepped_;

@@ -271,7 +271,7 @@ Answer configure(const Asked& asked, bool apply) {
     if (!planned) return say(control::error_message(planned.error()));
     std::vector<control::Change> changes;
     for (const core::PlannedChange& change : *planned) {
-        changes.push_back({change.service, std::string(change_word(change.what)), change.detail});
+        changes.push_back({change.subject, std::string(change_word(change.what)), change.detail});
     }
     if (!apply) return say_value(control::ChangesReply{std::move(changes), 0, {}, {}});
     Manner manner{false, false, {}, std::move(changes)};

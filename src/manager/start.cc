@@ -205,9 +205,21 @@ Status Loop::take_runtime() {
     runs_.set_runtime_folder(folder_of(*path));
     runs_.set_notify_directory(*path, std::move(*notify));
     take_event_log();
+    shared_ = engine_.instance().spec.shared();  // by who made it
     auto control = kept_.extract(key(anchor::Key::control));
     if (!control) return fail(ErrorKind::failed, "the anchor keeps no control socket");
     return control_.listen(std::move(control.mapped()));
+}
+
+// Who may connect; what a caller may do is decided by his credentials (permissions.hpp).
+void Loop::share_control() {
+    const model::InstanceSpec& spec = engine_.instance().spec;
+    if (std::exchange(shared_, spec.shared()) == spec.shared()) return;
+    const control::WhereReply& where = places_.where;
+    Status done =
+        kernel::set_directory_mode(where.runtime, control::folder_mode(spec.shared(), kernel::effective_uid()));
+    if (done) done = kernel::set_socket_mode(where.control, static_cast<int>(control::socket_mode(spec.shared())));
+    if (!done) complain("[control]: " + describe(done.error()));
 }
 
 // After the first answers: it is a copy of all.  With process 1 everything ends, so nobody would read it.

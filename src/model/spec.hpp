@@ -279,6 +279,8 @@ struct InstanceSpec {
     std::uint32_t parallel = 0;              // services starting at once; 0: no limit
     std::vector<std::string> read, operate;  // groups of [control]
     Box<EventsSpec> events;
+    // With others than the owner and root.
+    [[nodiscard]] bool shared() const { return !read.empty() || !operate.empty(); }
     bool operator==(const InstanceSpec&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(InstanceSpec, (), (name, directory, parallel, read, operate, events))

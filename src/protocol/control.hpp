@@ -30,6 +30,15 @@ inline constexpr std::string_view kInterface = "io.abide.Control";
 // The interface description (IDL) that GetInterfaceDescription answers; docs/io.abide.Control.varlink is the same text.
 extern const std::string_view kDescription;
 
+// Of the control socket and of the runtime folder.  Who may connect may ask; what he may do is decided by his
+// credentials.  Root's services with a user of their own pass through the folder to their sockets.
+constexpr std::uint32_t socket_mode(bool shared) {
+    return shared ? 0666 : 0600;
+}
+constexpr std::uint32_t folder_mode(bool shared, std::uint32_t uid) {
+    return shared || uid == 0 ? 0711 : 0700;
+}
+
 enum class Method {
     ping,
     status,
@@ -306,7 +315,7 @@ BOOST_DESCRIBE_STRUCT(WhereReply, (),
                       (configuration, runtime, control, events, log, apps, anchor_pid, manager_pid, logger_pid))
 
 struct Change {
-    std::string name;
+    std::string name;    // of a service, or a table of the instance as a whole: "[control]"
     std::string change;  // "add", "remove", "restart" (it runs and must be restarted), "update" (takes effect without)
     std::string detail;  // which keys
     bool operator==(const Change&) const = default;

@@ -208,6 +208,29 @@ def test_groups_of_control_over_a_real_connection():
         assert inner.st_gid == folder.st_gid
 
 
+def test_groups_come_and_go_while_it_runs():
+    needs_root()
+    import grp
+    adm = grp.getgrnam("adm").gr_gid
+    with instance(CALM) as one:
+        path = one.where()["control"]
+        assert as_other(path, adm) == "no access"
+        one.config.write_text('[control]\nread = ["adm"]\n' + CALM)
+        plan = one.ok("plan")
+        assert "[control]" in plan and "read" in plan and "calm" not in plan, plan
+        one.ok("reload-config")
+        assert as_other(path, adm)[0] == "done"
+        folder = os.stat(one.folder / ".abide/log")
+        assert folder.st_gid == adm and folder.st_mode & 0o2070 == 0o2050, oct(folder.st_mode)
+        assert "nothing would change" in one.ok("plan")
+        os.kill(one.where()["manager_pid"], signal.SIGKILL)
+        assert one.state("calm") == "running"
+        assert as_other(path, adm)[0] == "done"
+        one.config.write_text(CALM)
+        one.ok("reload-config")
+        assert as_other(path, adm) == "no access"
+
+
 def test_without_groups_nobody_else_gets_in():
     needs_root()
     with instance(CALM) as one:

@@ -196,6 +196,35 @@ TEST(Reconfigure, TouchesOnlyWhatChanged) {
     EXPECT_EQ(d.state("fresh"), "running");
 }
 
+TEST(Reconfigure, APlanTellsOfTheInstanceAsWell) {
+    const ServiceSpec a = service("a");
+    Driver d({a});
+    d.boot();
+    Configuration same = configuration({a}).configuration;
+    same.instance = d.engine.instance().spec;
+    EXPECT_EQ(d.engine.plan(same, false)->size(), 0u);
+    Configuration other = same;
+    other.instance.name = "another";
+    other.instance.parallel = 3;
+    other.instance.operate = {"staff"};
+    other.instance.events.ensure().max_age = seconds(60);
+    const auto plan = d.engine.plan(other, false);
+    ASSERT_EQ(plan->size(), 3u);
+    EXPECT_EQ((*plan)[0].subject, "[project]");
+    EXPECT_EQ((*plan)[0].detail, "name (at the next `down` and `up`), parallel");
+    EXPECT_EQ((*plan)[1].subject, "[control]");
+    EXPECT_EQ((*plan)[1].detail, "operate");
+    EXPECT_EQ((*plan)[2].subject, "[events]");
+    EXPECT_EQ((*plan)[2].detail, "max-age");
+    EXPECT_EQ(d.engine.plan(other, true)->size(), 0u) << "what is added at run time says nothing of it";
+    in::Configured in = configuration({a});
+    in.configuration = other;
+    d.give(std::move(in));
+    other.instance.name = same.instance.name;
+    EXPECT_EQ(d.engine.instance().spec, other.instance) << "the name stays";
+    EXPECT_EQ(d.engine.plan(other, false)->size(), 0u);
+}
+
 TEST(Reconfigure, WhoLeansOnItNoLongerStaysWhenItIsRemoved) {
     ServiceSpec a = service("a"), b = service("b"), c = service("c");
     b.dependencies = {needs("a")};

@@ -25,7 +25,7 @@ namespace abide::core {
 // Everything that the journal holds.  Lists are sorted by name or id.
 struct Snapshot {
     model::Instance instance;
-    model::Specs specs;
+    std::map<std::uint64_t, model::ServiceSpec> specs;  // by model::spec_hash
     std::vector<model::Service> services;
     std::vector<model::Operation> operations;
 };
@@ -66,7 +66,7 @@ class Engine {
     Changes take_changes();
 
     const model::Instance& instance() const { return instance_; }
-    const model::Specs& specs() const { return specs_; }
+    const std::map<std::uint64_t, model::ServiceSpec>& specs() const { return specs_; }
     // By name; templates are not among them.
     std::vector<const model::Service*> services() const;
     std::vector<const model::Service*> services_and_templates() const;
@@ -124,7 +124,7 @@ class Engine {
     void drop_unused_specs();
 
     model::Instance instance_;
-    model::Specs specs_;
+    std::map<std::uint64_t, model::ServiceSpec> specs_;
     std::map<OperationId, model::Operation> operations_;
     std::deque<OperationId> ended_operations_;  // in the order in which they ended
     std::vector<Node> nodes_;

@@ -39,7 +39,7 @@ std::string_view compact(Writer& writer, const Live& live) {
         for (const auto& [key, descriptor] : *live.descriptors) writer.append_descriptor(descriptor);
     }
     if (live.specs) {
-        for (const auto& [hash, spec] : model::in_order(*live.specs)) writer.append_spec(hash, *spec);
+        for (const auto& [hash, spec] : *live.specs) writer.append_spec(hash, spec);
     }
     for (const model::Service* service : live.services) writer.append_service(*service);
     for (const model::Operation* operation : live.operations) writer.append_operation(*operation);

@@ -21,7 +21,7 @@ namespace abide::journal {
 // Borrowed views of everything there is; null or empty: nothing of it.
 struct Live {
     const model::Instance* instance = nullptr;
-    const model::Specs* specs = nullptr;
+    const std::map<std::uint64_t, model::ServiceSpec>* specs = nullptr;
     std::vector<const model::Service*> services;
     std::vector<const model::Operation*> operations;
     const Environment* environment = nullptr;

@@ -57,8 +57,8 @@ std::string dump(const Recovered& recovered) {
     for (const auto& [key, descriptor] : recovered.descriptors) {
         line(out, "descriptor", descriptor, kept, record_key(RecordType::descriptor, key.value));
     }
-    for (const auto& [hash, spec] : model::in_order(recovered.specs)) {
-        model::ServiceSpec shown = *spec;
+    for (const auto& [hash, spec] : recovered.specs) {
+        model::ServiceSpec shown = spec;
         for (model::Variable& variable : shown.environment) variable.value = "(hidden)";
         line(out, "spec " + hex(hash), shown, kept, record_key(RecordType::spec, hash));
     }

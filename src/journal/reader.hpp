@@ -38,7 +38,7 @@ struct Statistics {
 
 struct Recovered {
     std::optional<Header> header;
-    model::Specs specs;
+    std::map<std::uint64_t, model::ServiceSpec> specs;  // by model::spec_hash
     std::vector<model::Service> services;      // by name
     std::vector<model::Operation> operations;  // by id
     std::optional<model::Instance> instance;

@@ -6,13 +6,10 @@
 // differently.
 #pragma once
 
-#include <algorithm>
 #include <boost/describe.hpp>
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <unordered_map>
-#include <utility>
 #include <vector>
 
 #include "base/box.hpp"
@@ -281,17 +278,6 @@ struct UpgradeResult {
     bool operator==(const UpgradeResult&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(UpgradeResult, (), (anchor, program, outcome, detail, ended_at))
-
-// By model::spec_hash.  Looked up several times for each process that is started.
-using Specs = std::unordered_map<std::uint64_t, ServiceSpec>;
-// For what must come out the same each time.
-inline std::vector<std::pair<std::uint64_t, const ServiceSpec*>> in_order(const Specs& specs) {
-    std::vector<std::pair<std::uint64_t, const ServiceSpec*>> out;
-    out.reserve(specs.size());
-    for (const auto& [hash, spec] : specs) out.emplace_back(hash, &spec);
-    std::ranges::sort(out, {}, [](const auto& one) { return one.first; });
-    return out;
-}
 
 // Facts of the instance as a whole.
 struct Instance {

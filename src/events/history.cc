@@ -5,16 +5,22 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <functional>
+#include <ranges>
 
 #include "events/current.hpp"
 #include "events/tail.hpp"
+#include "kernel/event_watch.hpp"
 #include "kernel/files.hpp"
+#include "kernel/log_files.hpp"
 
 namespace abide::events {
 
 namespace {
 
-constexpr std::size_t kSegmentBytes = 64u << 20;
+using Visit = std::function<bool(Event&&)>;
+
+constexpr std::size_t kPartBytes = 256u << 10, kLongestLine = 16u << 20;
 constexpr std::string_view kCreated = "abide.service.created";
 
 // A text as the writer escapes it: names of services need none.
@@ -22,42 +28,61 @@ std::string needle_of(std::string_view service) {
     return "\"subject\":\"" + std::string(service) + "\"";
 }
 
-// The line around an offset, and where it begins.
-std::string_view line_around(std::string_view bytes, std::size_t at, std::size_t& begin) {
-    const std::size_t before = bytes.rfind('\n', at);
-    begin = before == std::string_view::npos ? 0 : before + 1;
-    const std::size_t end = bytes.find('\n', at);
-    return end == std::string_view::npos ? std::string_view{} : bytes.substr(begin, end - begin);
+std::string_view line_around(std::string_view lines, std::size_t at) {
+    const std::size_t before = lines.rfind('\n', at), begin = before == std::string_view::npos ? 0 : before + 1;
+    return lines.substr(begin, lines.find('\n', at) - begin);
 }
 
-// False: `visit` has seen enough.
-bool each_backward_in(std::string_view bytes, std::string_view service, std::uint64_t up_to,
-                      const std::function<bool(Event&&)>& visit) {
+// Of whole lines.  False: `visit` has seen enough.
+bool each_backward_in(std::string_view lines, std::string_view service, std::uint64_t up_to, const Visit& visit) {
     const std::string needle = needle_of(service);
-    for (std::size_t at = bytes.rfind(needle); at != std::string_view::npos;) {
-        std::size_t begin = 0;
-        const std::string_view text = line_around(bytes, at, begin);
+    const std::boyer_moore_horspool_searcher search(needle.begin(), needle.end());
+    std::vector<std::string_view> found;
+    for (auto at = std::search(lines.begin(), lines.end(), search); at != lines.end();) {
+        found.push_back(line_around(lines, static_cast<std::size_t>(at - lines.begin())));
+        at = std::search(found.back().end(), lines.end(), search);
+    }
+    return std::ranges::none_of(found | std::views::reverse, [&](std::string_view text) {
         const std::optional<Line> line = parse_line(text);
-        if (line && line->id <= up_to && line->subject == service && !visit(event_of(*line, text))) return false;
-        at = begin == 0 ? std::string_view::npos : bytes.substr(0, begin - 1).rfind(needle);
+        return line && line->id <= up_to && line->subject == service && !visit(event_of(*line, text));
+    });
+}
+
+// The last part first, since what is asked for is mostly there.
+Result<bool> each_backward_in_segment(int segment, std::string_view service, std::uint64_t up_to, const Visit& visit) {
+    const Result<kernel::OpenFileStatus> status = kernel::open_file_status(segment);
+    if (!status) return std::unexpected(status.error());
+    std::string part, cut;  // `cut`: what belongs to the last line of the part before
+    for (std::uint64_t end = status->size, begin = 0; end > 0; end = begin) {
+        begin = end > kPartBytes ? end - kPartBytes : 0;
+        part.resize(static_cast<std::size_t>(end - begin));
+        const Result<std::size_t> got = kernel::read_at(segment, part.data(), part.size(), begin);
+        if (!got) return std::unexpected(got.error());
+        part.resize(*got);
+        part += cut;
+        if (end == status->size) part.resize(part.rfind('\n') + 1);  // a line that is being written
+        const std::size_t first = begin == 0 ? 0 : part.find('\n') + 1;
+        const bool has_line = begin == 0 || first != 0;
+        cut = has_line ? part.substr(0, first) : part;
+        if (has_line && !each_backward_in(std::string_view(part).substr(first), service, up_to, visit)) return false;
+        if (cut.size() > kLongestLine) cut.clear();  // damage
     }
     return true;
 }
 
 }  // namespace
 
-Status each_backward(int folder, std::string_view service, std::uint64_t up_to,
-                     const std::function<bool(Event&&)>& visit) {
+Status each_backward(int folder, std::string_view service, std::uint64_t up_to, const Visit& visit) {
     const Result<std::vector<std::uint64_t>> segments = list_segments(folder);
     if (!segments) return std::unexpected(segments.error());
     for (auto first = segments->rbegin(); first != segments->rend(); ++first) {
         if (*first > up_to) continue;
         const Result<kernel::Fd> segment = open_segment(folder, *first);
         if (!segment && segment.error().err == ENOENT) continue;  // forgotten meanwhile
-        const Result<std::string> read =
-            segment ? kernel::read_all(segment->get(), kSegmentBytes) : std::unexpected(segment.error());
-        if (!read) return std::unexpected(read.error());
-        if (!each_backward_in(*read, service, up_to, visit)) return {};
+        const Result<bool> goes_on = segment ? each_backward_in_segment(segment->get(), service, up_to, visit)
+                                             : std::unexpected(segment.error());
+        if (!goes_on) return std::unexpected(goes_on.error());
+        if (!*goes_on) return {};
     }
     const Result<std::string> current = read_current(folder);
     if (!current) return std::unexpected(current.error());

@@ -1,6 +1,6 @@
 // events/history.hpp -- the past of one service, newest first, and single events by their id.
 //
-// Reads whole segments from the newest one back; nothing is followed.  Lines that can't be read are passed over.
+// Reads from the newest segment back, in parts; nothing is followed.  Lines that can't be read are passed over.
 #pragma once
 
 #include <cstdint>

@@ -161,13 +161,14 @@ int ended_well(const std::vector<pid_t>& readers) {
             ::kill(pid, SIGKILL);
             ::waitpid(pid, &status, 0);
         }
-        well += WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 1 : 0;
+        well += ended != -1 && WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 1 : 0;
     }
     return well;
 }
 
 // Two logs in turns of 50, one of them followed: whatever else the machine does, it does to both.
 int paced(const std::string& folder, std::uint64_t count, std::uint64_t readers) {
+    if (readers <= kKilled || count % kInTurn != 0) return 2;
     const std::string alone_folder = folder + "/alone", followed_folder = folder + "/followed";
     if (::mkdir(alone_folder.c_str(), 0755) != 0 || ::mkdir(followed_folder.c_str(), 0755) != 0) return 1;
     manager::EventLog alone = open_log(alone_folder), followed = open_log(followed_folder);
@@ -191,15 +192,16 @@ int paced(const std::string& folder, std::uint64_t count, std::uint64_t readers)
     followed.set_ringer([&](int doorbell, bool another) { return lender.ring(doorbell, another); });
     std::vector<double> times[2];
     Mono next = kernel::mono_now();
+    std::uint64_t killed = 0;
     for (std::uint64_t done = 0; done < 2 * count; ++done) {
         std::vector<double>& of = times[done / kInTurn % 2];
         next = next + kPace;
         kernel::sleep_for(next - kernel::mono_now());
         of.push_back(append_one(&of == times ? alone : followed, of.size() + 1 + kFirst));
         // The first one is stopped for half of the time; some others are killed on the way.
-        if (done == count / 2) ::kill(children.front(), SIGSTOP);
-        const std::uint64_t killed = done * (kKilled + 1) / (2 * count);
-        if (killed > 0 && killed <= kKilled) ::kill(children[killed], SIGKILL);
+        if (done == count) ::kill(children.front(), SIGSTOP);
+        const std::uint64_t next_killed = done * (kKilled + 1) / (2 * count);
+        if (next_killed > killed && next_killed <= kKilled) ::kill(children[killed = next_killed], SIGKILL);
     }
     ::kill(children.front(), SIGCONT);
     ::kill(children.back(), SIGKILL);

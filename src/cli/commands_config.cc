@@ -79,11 +79,10 @@ CommandResult send_configuration(Context& context, control::Method method, std::
     const bool accepted = reply->outcome.empty() || reply->outcome == "done" || reply->outcome == "pending";
     if (!accepted) return fail(ErrorKind::refused, "the configuration was not applied: " + reply->detail);
     show_changes(context, *reply, when_none);
-    if (method == control::Method::apply && !places->forced_socket) {
-        std::vector<std::string> warnings;
-        share_log(*places, loaded->configuration.instance, warnings);
-        for (const std::string& warning : warnings) context.note(warning);
-    }
+    const bool groups = std::ranges::find(reply->changes, "[control]", &control::Change::name) != reply->changes.end();
+    if (method != control::Method::apply || !groups || places->forced_socket) return 0;
+    if (const Status shared = share_log(*places, loaded->configuration.instance); !shared)
+        context.note("abide: warning: the log files are for who could read them before: " + shared.error().what);
     return 0;
 }
 

@@ -12,6 +12,7 @@
 #include "kernel/cgroup.hpp"
 #include "kernel/clock.hpp"
 #include "kernel/file_writing.hpp"
+#include "kernel/event_watch.hpp"
 #include "kernel/files.hpp"
 #include "kernel/process.hpp"
 #include "kernel/program.hpp"
@@ -28,6 +29,7 @@ namespace {
 constexpr int kFirstTarget = 10;  // of descriptors handed to the anchor; 3 is the manager's socket there
 constexpr std::uint32_t kAnybodyWrites = 022;
 constexpr int kLockAttempts = 8;
+constexpr int kLogDepth = 2;  // of the folder of logs: a service's folder, its files
 
 bool is_program(const std::string& path) {
     const auto status = kernel::file_status(path);
@@ -48,17 +50,42 @@ Status own_folder(const std::string& path, mode_t mode) {
 
 }  // namespace
 
-void share_log(const Places& places, const model::InstanceSpec& spec, std::vector<std::string>& warnings) {
-    if (places.log.empty() || !spec.shared()) return;
-    const std::string& name = spec.read.empty() ? spec.operate.front() : spec.read.front();
-    const auto group = kernel::find_group(name);
-    Status shared = group ? Status{} : std::unexpected(group.error());
+namespace {
+
+// A folder and all that is in it.  S_ISGID: what is made in it later is of that group too.
+Status give_to_group(const kernel::Fd& folder, std::uint32_t group, bool shared, int depth = kLogDepth) {
+    const unsigned folder_mode = shared ? S_ISGID | 0750 : 0750;
+    const auto names = kernel::list_directory(folder.get());
+    if (!names) return std::unexpected(names.error());
+    for (const std::string& name : *names) {
+        const auto entry = kernel::open_beneath(folder.get(), name, O_RDONLY | O_NONBLOCK);
+        const auto status = entry ? kernel::fd_status(entry->get()) : std::unexpected(entry.error());
+        if (!status) continue;  // a link, or gone meanwhile
+        Status given;
+        if (status->is_directory && depth > 0) given = give_to_group(*entry, group, shared, depth - 1);
+        if (status->is_regular) given = kernel::set_group_and_mode(entry->get(), group, status->mode & 0777);
+        if (!given) return given;
+    }
+    return kernel::set_group_and_mode(folder.get(), group, folder_mode);
+}
+
+}  // namespace
+
+Status share_log(const Places& places, const model::InstanceSpec& spec) {
+    if (places.log.empty()) return {};
+    std::uint32_t group = kernel::effective_gid();
+    if (spec.shared()) {
+        const auto found = kernel::find_group(spec.read.empty() ? spec.operate.front() : spec.read.front());
+        if (!found) return std::unexpected(found.error());
+        group = *found;
+    }
     // `.abide` of a project is ours too; the folders above the others are not.
-    if (shared && places.mode == config::Mode::project) shared = kernel::share_directory(folder_of(places.log), *group);
-    if (shared) shared = kernel::share_directory(places.log, *group);
-    if (!shared)
-        warnings.push_back("abide: warning: the group " + name +
-                           " of [control] can't read the log files: " + shared.error().what);
+    if (spec.shared() && places.mode == config::Mode::project) {
+        if (const Status shared = kernel::share_directory(folder_of(places.log), group); !shared) return shared;
+    }
+    const auto folder = kernel::open_directory(places.log);
+    if (!folder) return std::unexpected(folder.error());
+    return give_to_group(*folder, group, spec.shared());
 }
 
 namespace {
@@ -230,7 +257,9 @@ Result<Prepared> prepare(Places places, kernel::Fd lock, Wishes wishes) {
     if (const Status made = make_runtime(places, spec); !made) return std::unexpected(made.error());
     // A read-only project has no log files: what services say goes where the instance's own output goes.
     if (!kernel::make_directories(places.log, 0750) || !kernel::open_directory(places.log)) places.log.clear();
-    share_log(places, spec, out.warnings);
+    if (const Status shared = spec.shared() ? share_log(places, spec) : Status{}; !shared)
+        out.warnings.push_back("abide: warning: the groups of [control] can't read the log files: " +
+                               shared.error().what);
     const bool begins = wishes.left_behind.empty();
     const auto birth = give_birth();
     if (!birth) return std::unexpected(birth.error());
@@ -266,9 +295,7 @@ Result<Prepared> prepare(Places places, kernel::Fd lock, Wishes wishes) {
                           : Result<std::string>(std::move(wishes.left_behind));
     if (!journal) return std::unexpected(journal.error());
     kept = keep(Key::journal, memfd("abide-journal", *journal));
-    if (kept)
-        kept = keep(Key::control,
-                    kernel::listen_unix(places.control, static_cast<int>(control::socket_mode(spec.shared()))));
+    if (kept) kept = keep(Key::control, kernel::listen_unix(places.control, control::socket_mode(spec.shared())));
     if (!kept) return std::unexpected(kept.error());
     out.places = std::move(places);
     return out;

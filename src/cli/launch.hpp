@@ -37,8 +37,9 @@ struct Prepared {
     std::string instance;                          // its name, for ps
 };
 
-// Who may read the logs by [control] reads the files themselves.
-void share_log(const Places& places, const model::InstanceSpec& spec, std::vector<std::string>& warnings);
+// Who may read the logs by [control] reads the files themselves: they are given to the first of its groups, or to our
+// own when there is none.
+Status share_log(const Places& places, const model::InstanceSpec& spec);
 
 // The folder that every shell finds, and the lock in it.  refused: another instance, or another `up`, has it.
 Result<kernel::Fd> take_lock(const Places& places);

@@ -86,7 +86,7 @@ std::string differing_keys(const ServiceSpec& a, const ServiceSpec& b) {
 
 namespace {
 
-// Each takes effect at once, but the name: by that the others know the instance, and its event log.
+// All of it takes effect at once.  The name stays: by it others know the instance, and its event log.
 void plan_instance(const InstanceSpec& a, const InstanceSpec& b, std::vector<PlannedChange>& changes) {
     using Key = std::pair<bool, std::string_view>;
     const auto compare = [&](std::string table, std::initializer_list<Key> keys) {
@@ -97,9 +97,7 @@ void plan_instance(const InstanceSpec& a, const InstanceSpec& b, std::vector<Pla
         if (differing.empty()) return;
         changes.push_back({std::move(table), PlannedChange::What::adjust, std::move(differing)});
     };
-    compare("[project]", {{a.name != b.name, "name (at the next `down` and `up`)"},
-                          {a.directory != b.directory, "directory"},
-                          {a.parallel != b.parallel, "parallel"}});
+    compare("[project]", {{a.directory != b.directory, "directory"}, {a.parallel != b.parallel, "parallel"}});
     compare("[control]", {{a.read != b.read, "read"}, {a.operate != b.operate, "operate"}});
     const EventsSpec &before = a.events.or_default(), &after = b.events.or_default();
     compare("[events]",

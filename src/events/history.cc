@@ -20,7 +20,7 @@ namespace {
 
 using Visit = std::function<bool(Event&&)>;
 
-constexpr std::size_t kPartBytes = 256u << 10, kLongestLine = 16u << 20;
+constexpr std::size_t kPartBytes = 256u << 10;
 constexpr std::string_view kCreated = "abide.service.created";
 
 // A text as the writer escapes it: names of services need none.
@@ -60,12 +60,12 @@ Result<bool> each_backward_in_segment(int segment, std::string_view service, std
         if (!got) return std::unexpected(got.error());
         part.resize(*got);
         part += cut;
-        if (end == status->size) part.resize(part.rfind('\n') + 1);  // a line that is being written
+        if (cut.empty()) part.resize(part.rfind('\n') + 1);  // behind it: a line that is being written, or damage
         const std::size_t first = begin == 0 ? 0 : part.find('\n') + 1;
         const bool has_line = begin == 0 || first != 0;
         cut = has_line ? part.substr(0, first) : part;
         if (has_line && !each_backward_in(std::string_view(part).substr(first), service, up_to, visit)) return false;
-        if (cut.size() > kLongestLine) cut.clear();  // damage
+        if (cut.size() > kLineBytes) cut.clear();
     }
     return true;
 }

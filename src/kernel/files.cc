@@ -184,13 +184,6 @@ bool is_sealed(int fd) {
     return seals >= 0 && (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) != 0;
 }
 
-Status set_directory_mode(const std::string& path, std::uint32_t mode) {
-    const Result<Fd> folder = open_file(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-    if (!folder) return std::unexpected(folder.error());
-    if (::fchmod(folder->get(), mode) != 0) return cannot("change the mode of", path);
-    return {};
-}
-
 Status share_directory(const std::string& path, std::uint32_t group) {
     const Result<Fd> folder = open_file(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
     if (!folder) return std::unexpected(folder.error());

@@ -54,7 +54,6 @@ Result<Fd> make_memfd(const std::string& name, std::string_view content = {});
 Status seal_memfd(int fd);
 bool is_sealed(int fd);  // against writing
 
-Status set_directory_mode(const std::string& path, std::uint32_t mode);
 // A folder of ours for the members of a group to read: what is made in it later is of that group too (S_ISGID).
 Status share_directory(const std::string& path, std::uint32_t group);
 // A file that several processes append to through descriptors that can't be changed from outside (their standard

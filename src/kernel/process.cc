@@ -21,7 +21,6 @@ namespace {
 constexpr std::size_t kProcFileBytes = 1u << 20;
 constexpr std::uint64_t kForkNoExec =
     0x40;  // PF_FORKNOEXEC, <linux/sched.h> of the kernel; part of /proc's stable flags field
-constexpr int kDeepest = 4096;
 
 std::string proc_path(pid_t pid, std::string_view file) {
     return "/proc/" + std::to_string(pid) + "/" + std::string(file);
@@ -252,14 +251,6 @@ std::vector<pid_t> living_of_session(pid_t session, std::uint64_t leader_start_t
     std::vector<pid_t> members = processes_of_session(session).value_or(std::vector<pid_t>{});
     std::erase_if(members, [](pid_t pid) { return !is_living(pid); });
     return members;
-}
-
-bool is_descendant(pid_t pid, pid_t ancestor) {
-    for (int depth = 0; depth < kDeepest && pid > 1; ++depth) {
-        pid = parent_of(pid).value_or(0);
-        if (pid == ancestor) return true;
-    }
-    return false;
 }
 
 Status become_subreaper() {

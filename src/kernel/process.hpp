@@ -66,8 +66,6 @@ bool is_same_session(pid_t session, std::uint64_t leader_start_ticks);
 // Those that live, zombies left out; none when it is another session by now.
 std::vector<pid_t> living_of_session(pid_t session, std::uint64_t leader_start_ticks);
 Result<std::vector<pid_t>> all_processes();
-// Whether `ancestor` is met when going up from `pid` (a process is not its own descendant).  Bounded.
-bool is_descendant(pid_t pid, pid_t ancestor);
 
 Status become_subreaper();
 // The path of the running program (/proc/self/exe), and of a process.

@@ -20,7 +20,8 @@ struct ResourceLimitValue {
 std::string_view limit_name(int resource);
 Result<ResourceLimitValue> get_limit(int resource);
 Status set_limit(const ResourceLimitValue& limit);
-// How many descriptors can be opened besides `spare`.  Fails (refused), with the numbers, when not even those.
+// How many numbers lie above the lowest free one, besides `spare`; some of them may be in use.  Fails (refused), with
+// the numbers, when there are none.
 Result<std::uint64_t> check_descriptor_room(std::uint64_t spare);
 // Returns what was set before, for the children.
 Result<ResourceLimitValue> raise_descriptor_limit();

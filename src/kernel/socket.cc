@@ -94,7 +94,8 @@ void take_control(const msghdr& message, Received& out) {
 
 }  // namespace
 
-// The folder may be somebody else's, who puts another thing in its place.
+// The rest of the mode, which the umask took away at its birth, or another one later.  The folder may be somebody
+// else's, who puts another thing in its place.
 Status set_socket_mode(const std::string& path, int mode) {
     const Fd file(::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
     struct stat info{};

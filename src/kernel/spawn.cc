@@ -159,6 +159,7 @@ std::vector<SpawnEvent> Spawner::Impl::drain() {
     launch_waiting();
     sweep_unshared(true);
     sweep_unwatched(true);
+    if (flights_.empty() && queue_.empty()) pipes_.clear();
     // Room that came free after the last try: come back at once.
     if (!queue_.empty() && sharing_.empty() && counted_ < options_.in_flight) poke();
     return std::exchange(events_, {});

@@ -22,6 +22,7 @@
 namespace abide::kernel {
 namespace {
 
+constexpr int kYields = 32;  // until a child has a table of its own
 constexpr std::uint64_t kIntoCgroup = CLONE_INTO_CGROUP;
 constexpr std::uint64_t kClearHandlers = CLONE_CLEAR_SIGHAND;
 
@@ -98,11 +99,19 @@ bool Spawner::Impl::reuses_pipe(const Flight& flight) const {
     return options_.reuses_pipes && flight.shares_table && !flight.through_hold;
 }
 
-// The copy has all our write ends, and its owner may hold on to it (stopped, or born into a frozen group).
+// Whoever has the copy may hold on to it (stopped, or born into a frozen group), so it shall have no write end of
+// anybody's.  Those that are staged are given up as soon as their children have tables of their own, which takes
+// microseconds; one that is stopped before it has keeps its own outcome to itself, as long as the copy lives.
 void Spawner::Impl::begin_copied_table() {
-    pipes_.clear();
     sweep_unshared(false);
-    sweep_unwatched(true);
+    for (int i = 0; i < kYields && !sharing_.empty(); ++i) {
+        ::sched_yield();
+        sweep_unshared(false);
+    }
+    if (!options_.reuses_pipes) return;
+    sweep_unwatched(false);
+    for (const std::uint64_t serial : unwatched_) flights_.at(serial).outcome_end.reset();
+    pipes_.clear();
 }
 
 Result<Pipe> Spawner::Impl::outcome_pipe(const Flight& flight) {

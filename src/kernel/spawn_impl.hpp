@@ -42,10 +42,7 @@ class Spawner::Impl {
     [[nodiscard]] int fd() const { return epoll_.fd(); }
     [[nodiscard]] std::size_t in_flight() const { return counted_; }
     [[nodiscard]] std::size_t queued() const { return queue_.size(); }
-    void release_memory() {
-        stacks_.release_memory();
-        pipes_.clear();
-    }
+    void release_memory() { stacks_.release_memory(); }
 
     // Tokens in our own epoll; a flight's are twice its serial (outcome), and one more (pidfd).
     static constexpr std::uint64_t kWakeToken = ~std::uint64_t{0};

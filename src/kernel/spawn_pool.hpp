@@ -68,7 +68,9 @@ class StackPool {
 };
 
 // Pipes of children that executed while we were awake: nobody slept on them, so they hold nothing, and the child's copy
-// of the write end went with its exec.  The next child gets the same one, which saves three calls.
+// of the write end is the first thing that its exec closes.  (The kernel clears the child's word a moment before;
+// whoever sleeps on the pipe by then sleeps that much longer.)  The next child gets the same one, which saves three
+// calls.
 class OutcomePipes {
   public:
     Result<Pipe> take();

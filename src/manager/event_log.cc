@@ -76,10 +76,15 @@ void EventLog::configure(const model::InstanceSpec& spec) {
         const Result<std::uint32_t> found = kernel::find_group(readers_.front());
         if (found) group_ = *found;
     }
-    for (const int fd : {segment_.get(), doorbell_.get()}) {
-        if (fd >= 0) static_cast<void>(kernel::set_group_and_mode(fd, group_, kFileMode));
+    if (!directory_) return;
+    // What was written before as well; who is let in no longer has nothing of it any more.
+    const std::uint32_t group = group_ != kernel::kNoGroup ? group_ : kernel::effective_gid();
+    const Result<std::vector<std::string>> names = kernel::list_directory(directory_.get());
+    for (const std::string& name : names ? *names : std::vector<std::string>{}) {
+        const Result<kernel::Fd> file = kernel::open_beneath(directory_.get(), name, O_RDONLY | O_NONBLOCK);
+        if (file) static_cast<void>(kernel::set_group_and_mode(file->get(), group, kFileMode));
     }
-    if (directory_) static_cast<void>(kernel::set_group_and_mode(directory_.get(), group_, kFolderMode));
+    static_cast<void>(kernel::set_group_and_mode(directory_.get(), group, kFolderMode));
 }
 
 Status EventLog::open_folder() {

@@ -9,6 +9,7 @@
 #include "kernel/socket.hpp"
 #include "manager/complain.hpp"
 #include "manager/exited.hpp"
+#include "manager/launch_request.hpp"
 #include "manager/token.hpp"
 #include "model/signal.hpp"
 #include "oci/bundle.hpp"
@@ -272,6 +273,12 @@ void Executor::run(const out::Probe& effect) {
     uses_.inbox.push(InputClass::notification, std::move(question));
 }
 
+bool Executor::is_of_run(const in::Probed& question, std::int32_t pid) {
+    const model::Service* service = uses_.engine.find(question.service);
+    const auto user = service != nullptr ? user_of(uses_.engine.spec_of(*service)) : std::unexpected(Error{});
+    return user && uses_.tracking.claims(question.service, question.run, pid, *user);
+}
+
 // Readiness by a pid file also says which process is the main one; it must be of this run.
 void Executor::probe_pid_file(const in::Probed& question, const std::string& path, bool health) {
     in::Probed answer = question;
@@ -282,7 +289,7 @@ void Executor::probe_pid_file(const in::Probed& question, const std::string& pat
     } else {
         const auto number = static_cast<std::int32_t>(*pid);
         const Result<kernel::ProcessStat> stat = kernel::process_stat(number);
-        if (stat && stat->state != 'Z' && uses_.tracking.contains(question.service, question.run, number)) {
+        if (stat && stat->state != 'Z' && is_of_run(question, number)) {
             if (!health) {
                 uses_.inbox.push(InputClass::notification,
                                  in::BecameReady{question.service, question.run, number, stat->start_ticks});

@@ -77,6 +77,7 @@ class Executor {
     void signal_others(const model::out::Signal& effect);
     [[nodiscard]] std::vector<std::int32_t> children_of(const model::Run& run) const;
     void signal_process(SpawnId spawn, int signal, const std::string& service);
+    bool is_of_run(const model::in::Probed& question, std::int32_t pid);
     void probe_pid_file(const model::in::Probed& question, const std::string& path, bool health);
 
     Uses uses_;

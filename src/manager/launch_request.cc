@@ -110,6 +110,13 @@ const model::Command* command_of(const model::ServiceSpec& spec, model::Role rol
     return nullptr;
 }
 
+Result<std::uint32_t> user_of(const model::ServiceSpec& spec) {
+    if (!spec.identity || spec.identity->user.empty()) return kernel::effective_uid();
+    const Result<kernel::User> user = kernel::find_user(spec.identity->user);
+    if (!user) return std::unexpected(user.error());
+    return user->uid;
+}
+
 Result<const Identities::Found*> Identities::find(const model::Identity& identity) {
     std::string key = identity.user + ":" + identity.group;
     for (const std::string& group : identity.groups) key += "," + group;

@@ -20,6 +20,9 @@
 namespace abide::manager {
 
 // Users and groups looked up in this turn: five hundred services of one user cost one look at /etc/passwd.
+// Whom the processes of a service run as, by the files of users.
+Result<std::uint32_t> user_of(const model::ServiceSpec& spec);
+
 class Identities {
   public:
     struct Found {

@@ -122,8 +122,8 @@ class Loop {
     Places places_;
     kernel::Fd home_;  // the control group that the instance was started in
     kernel::Fd runtime_;
-    bool shared_ = false;   // the control socket, with groups of [control]
-    EventId newest_event_;  // in the log, when this manager came
+    std::optional<bool> shared_;  // the control socket, with groups of [control]; not known before the start
+    EventId newest_event_;        // in the log, when this manager came
     std::vector<model::Effect> effects_;
     std::vector<std::pair<Ticket, OperationId>> stepped_;
     std::vector<SpawnId> unheard_;  // ended, and the anchor has not said how

@@ -8,11 +8,14 @@
 #include "base/limits.hpp"
 #include "kernel/process.hpp"
 #include "manager/complain.hpp"
+#include "manager/launch_request.hpp"
 #include "manager/run_key.hpp"
 
 namespace abide::manager {
 
 namespace {
+
+constexpr std::uint32_t kNobody = ~std::uint32_t{0};
 
 const model::Run* run_of(const core::Engine& engine, const RunThings& things) {
     const model::Service* service = engine.find(things.service);
@@ -39,19 +42,29 @@ bool is_ping(const notify::Message& message) {
 
 }  // namespace
 
-bool Notify::is_genuine(const RunThings& things, const model::Run& run, const kernel::Received& datagram,
+std::uint32_t Notify::user_of_run(RunThings& things, const model::Run& run) {
+    if (!things.user) things.user = user_of(engine_.spec_of(run)).value_or(kNobody);
+    return *things.user;
+}
+
+bool Notify::is_genuine(RunThings& things, const model::Run& run, const kernel::Received& datagram,
                         std::int32_t& last_pid) {
     if (!datagram.sender.known || datagram.sender.pid <= 0) return false;
     const std::int32_t pid = datagram.sender.pid;
     if (pid == last_pid) return true;  // checked a moment ago, in this turn
-    const bool genuine = is_known(run, pid) || tracking_.contains(things.service, things.run, pid);
+    bool genuine = is_known(run, pid) || tracking_.contains(things.service, things.run, pid);
+    // A session is left more easily than a group is: the user counts as well.  Who is root may have become anybody.
+    if (genuine && !tracking_.has_cgroups() && datagram.sender.uid != 0) {
+        const std::uint32_t user = user_of_run(things, run);
+        genuine = user == 0 || user == datagram.sender.uid;
+    }
     if (genuine) last_pid = pid;
     return genuine;
 }
 
 void Notify::on_ready(std::uint64_t key) {
     std::array<std::byte, limits::kNotifyBytes> buffer;
-    const RunThings* things = runs_.find(key);
+    RunThings* things = runs_.find(key);
     if (things == nullptr || !things->notify) return;
     Batch batch;
     Looked looked{key};
@@ -77,7 +90,7 @@ void Notify::on_ready(std::uint64_t key) {
     inbox_.push(InputClass::notification, std::move(input));
 }
 
-void Notify::on_datagram(std::uint64_t key, const RunThings& things, kernel::Received datagram, std::string_view bytes,
+void Notify::on_datagram(std::uint64_t key, RunThings& things, kernel::Received datagram, std::string_view bytes,
                          Batch& batch) {
     const model::Run* run = run_of(engine_, things);
     // Longer than any message may be, or nobody's: dropped, with what came along.
@@ -94,10 +107,11 @@ void Notify::on_datagram(std::uint64_t key, const RunThings& things, kernel::Rec
     const notify::Message message = notify::parse(bytes);
     batch.pinged = batch.pinged || is_ping(message);
     if (is_ping(message) || message.empty()) return stored_.discard(std::move(datagram.fds));
-    take(things, message, std::move(datagram.fds));
+    take(things, *run, message, std::move(datagram.fds));
 }
 
-void Notify::take(const RunThings& things, const notify::Message& message, std::vector<kernel::Fd> fds) {
+void Notify::take(RunThings& things, const model::Run& run, const notify::Message& message,
+                  std::vector<kernel::Fd> fds) {
     model::in::Notified input;
     input.service = things.service;
     input.run = things.run;
@@ -121,7 +135,7 @@ void Notify::take(const RunThings& things, const notify::Message& message, std::
     if (message.main_pid) {
         const std::int32_t pid = *message.main_pid;
         const Result<std::uint64_t> ticks = kernel::start_ticks(pid);
-        if (ticks && tracking_.contains(things.service, things.run, pid)) {
+        if (ticks && tracking_.claims(things.service, things.run, pid, user_of_run(things, run))) {
             input.main_pid = pid;
             input.main_start_ticks = *ticks;
         } else {

@@ -48,11 +48,11 @@ class Notify {
         std::int32_t last_pid = 0;
         bool pinged = false;
     };
-    bool is_genuine(const RunThings& things, const model::Run& run, const kernel::Received& datagram,
-                    std::int32_t& last_pid);
-    void on_datagram(std::uint64_t key, const RunThings& things, kernel::Received datagram, std::string_view bytes,
+    bool is_genuine(RunThings& things, const model::Run& run, const kernel::Received& datagram, std::int32_t& last_pid);
+    std::uint32_t user_of_run(RunThings& things, const model::Run& run);
+    void on_datagram(std::uint64_t key, RunThings& things, kernel::Received datagram, std::string_view bytes,
                      Batch& batch);
-    void take(const RunThings& things, const notify::Message& message, std::vector<kernel::Fd> fds);
+    void take(RunThings& things, const model::Run& run, const notify::Message& message, std::vector<kernel::Fd> fds);
 
     const core::Engine& engine_;
     Inbox& inbox_;

@@ -173,8 +173,7 @@ Result<model::in::Recovered> recover(const RecoveryUses& uses, const std::functi
             uses.runs.recover(*service, run, uses.engine.spec_of(run), *kept);
             if (run.stage == model::Stage::kill || run.stage == model::Stage::post_stop)
                 uses.tracking.assume_killed(service->name, run.number);
-            for (const model::Session& session : run.sessions)
-                uses.tracking.add_session(run_key(service->name, run.number), session);
+            uses.tracking.recover(service->name, run);
             for (const model::Process& process : run.processes) {
                 if (process.state == model::ProcessState::exited) continue;
                 if (Status found = search.process(*service, run, process); !found)

@@ -18,7 +18,7 @@ namespace abide::manager {
 namespace {
 
 constexpr std::uint64_t kSpareDescriptors = 48;
-constexpr std::uint64_t kRoomOfARun = 64, kMostUnlooked = 256;  // far more than one takes, with all that is beside it
+constexpr std::uint64_t kRoomOfARun = 64, kMostUnlooked = 7;
 
 bool wants_log(const model::ServiceSpec& spec) {
     return spec.log.or_default().mode == model::LogMode::file;
@@ -92,7 +92,8 @@ RunThings* Runs::find(std::uint64_t key) {
     return it == runs_.end() ? nullptr : &it->second;
 }
 
-// A look costs three calls, so with room for many it lasts for some runs.
+// A look costs three calls, so with room for many it lasts for some runs of the same turn, whose descriptors the spare
+// ones could pay for.
 Status Runs::check_room() {
     if (unlooked_ > 0) {
         --unlooked_;

@@ -41,6 +41,7 @@ struct RunThings {
     kernel::Fd ready_read, ready_write;  // write end: until the main process has it
     bool hold = false;                   // the anchor has the pipes of a main process that is held
     bool is_container = false;
+    std::optional<std::uint32_t> user;    // of its processes, once somebody asked
     std::unique_ptr<ConsoleWay> console;  // on which that comes, until it has come
     kernel::Fd release, told;             // of a main process that is held: to let it go, and how it goes
 };
@@ -58,6 +59,7 @@ class Runs {
     // Where the runtime folder is, below which each container has a folder of its own.
     void set_runtime_folder(std::string path) { runtime_folder_ = std::move(path); }
     [[nodiscard]] std::string container_id(std::string_view service) const;
+    void end_turn() { unlooked_ = 0; }
     [[nodiscard]] std::string container_folder(std::string_view service) const;
     // Keys that the anchor holds from before.
     void set_kept(const std::vector<std::uint64_t>& keys);

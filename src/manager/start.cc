@@ -8,6 +8,7 @@
 #include "kernel/alarm.hpp"
 #include "kernel/cgroup.hpp"
 #include "kernel/clock.hpp"
+#include "kernel/event_watch.hpp"
 #include "kernel/files.hpp"
 #include "kernel/process.hpp"
 #include "kernel/program.hpp"
@@ -161,6 +162,7 @@ Status Loop::take_places() {
 }
 
 Status Loop::take_tracking() {
+    tracking_.set_reaper(hello_.anchor_pid);
     const Result<kernel::CgroupHome> here = kernel::find_cgroup_home();
     if (!here) {
         complain("no control groups: " + describe(here.error()) + "; services are tracked by session");
@@ -205,7 +207,8 @@ Status Loop::take_runtime() {
     runs_.set_runtime_folder(folder_of(*path));
     runs_.set_notify_directory(*path, std::move(*notify));
     take_event_log();
-    shared_ = engine_.instance().spec.shared();  // by who made it
+    // Whoever was to do it may have died before he could.
+    share_control();
     auto control = kept_.extract(key(anchor::Key::control));
     if (!control) return fail(ErrorKind::failed, "the anchor keeps no control socket");
     return control_.listen(std::move(control.mapped()));
@@ -213,13 +216,14 @@ Status Loop::take_runtime() {
 
 // Who may connect; what a caller may do is decided by his credentials (permissions.hpp).
 void Loop::share_control() {
-    const model::InstanceSpec& spec = engine_.instance().spec;
-    if (std::exchange(shared_, spec.shared()) == spec.shared()) return;
-    const control::WhereReply& where = places_.where;
-    Status done =
-        kernel::set_directory_mode(where.runtime, control::folder_mode(spec.shared(), kernel::effective_uid()));
-    if (done) done = kernel::set_socket_mode(where.control, static_cast<int>(control::socket_mode(spec.shared())));
-    if (!done) complain("[control]: " + describe(done.error()));
+    const bool shared = engine_.instance().spec.shared();
+    if (shared_ == shared) return;
+    shared_ = shared;
+    const std::uint32_t folder = control::folder_mode(shared, kernel::effective_uid());
+    for (const Status& done : {kernel::set_group_and_mode(runtime_.get(), kernel::kNoGroup, folder),
+                               kernel::set_socket_mode(places_.where.control, control::socket_mode(shared))}) {
+        if (!done) complain("[control]: " + describe(done.error()));
+    }
 }
 
 // After the first answers: it is a copy of all.  With process 1 everything ends, so nobody would read it.

@@ -67,7 +67,11 @@ Result<kernel::Fd> Tracking::existing_leaf(std::string_view service, RunNumber r
 }
 
 void Tracking::add_session(std::uint64_t key, const model::Session& session) {
-    if (!tree_) sessions_[key].push_back(session);
+    if (!tree_) sessions_.add(key, session);
+}
+
+void Tracking::recover(std::string_view service, const model::Run& run) {
+    if (!tree_) sessions_.follow(run_key(service, run.number), run);
 }
 
 void Tracking::follow(const core::Engine& engine, const std::vector<std::string>& services) {
@@ -75,7 +79,7 @@ void Tracking::follow(const core::Engine& engine, const std::vector<std::string>
     for (const std::string& name : services) {
         const model::Service* service = engine.find(name);
         if (service == nullptr) continue;
-        for (const model::Run& run : service->runs) sessions_[run_key(name, run.number)] = run.sessions;
+        for (const model::Run& run : service->runs) recover(name, run);
     }
 }
 
@@ -85,22 +89,11 @@ bool Tracking::contains(std::string_view service, RunNumber run, std::int32_t pi
         const std::string leaf = tree_->leaf_path(service, leaf_name(run));
         return group && group->starts_with(leaf) && (group->size() == leaf.size() || (*group)[leaf.size()] == '/');
     }
-    const auto found = sessions_.find(run_key(service, run));
-    const Result<pid_t> session = kernel::session_of(pid);
-    return found != sessions_.end() && session && std::ranges::any_of(found->second, [&](const model::Session& one) {
-               return one.id == *session && kernel::is_same_session(one.id, one.start_ticks);
-           });
+    return sessions_.contains(run_key(service, run), pid);
 }
 
-std::vector<std::int32_t> Tracking::session_members(std::uint64_t key) const {
-    const auto found = sessions_.find(key);
-    if (found == sessions_.end()) return {};
-    std::vector<std::int32_t> members;
-    for (const model::Session& session : found->second) {
-        const std::vector<pid_t> living = kernel::living_of_session(session.id, session.start_ticks);
-        members.insert(members.end(), living.begin(), living.end());
-    }
-    return members;
+bool Tracking::claims(std::string_view service, RunNumber run, std::int32_t pid, std::uint32_t user) {
+    return tree_ ? contains(service, run, pid) : sessions_.adopt(run_key(service, run), pid, user);
 }
 
 Status Tracking::signal_all(std::string_view service, RunNumber run, int signal,
@@ -110,10 +103,9 @@ Status Tracking::signal_all(std::string_view service, RunNumber run, int signal,
         const Result<std::size_t> sent = tree_->signal_leaf(service, leaf_name(run), signal, have_it);
         return sent ? Status{} : std::unexpected(sent.error());
     }
-    const std::uint64_t key = run_key(service, run);
-    for (const std::int32_t pid : session_members(key)) {
-        const Result<kernel::Fd> process = kernel::open_pidfd(pid);
-        if (process && contains(service, run, pid)) static_cast<void>(kernel::send_signal(process->get(), signal));
+    for (const Sessions::Member& member : sessions_.members(run_key(service, run))) {
+        const Result<kernel::Fd> process = kernel::open_checked(member.pid, member.start_ticks);
+        if (process) static_cast<void>(kernel::send_signal(process->get(), signal));
     }
     return {};
 }
@@ -136,7 +128,7 @@ Status Tracking::kill_all(std::string_view service, RunNumber run) {
         assume_killed(service, run);
         return kernel::cgroup_kill_all(leaf->get());
     }
-    for (int round = 0; round < kRounds && !session_members(run_key(service, run)).empty(); ++round) {
+    for (int round = 0; round < kRounds && !sessions_.members(run_key(service, run)).empty(); ++round) {
         if (const Status sent = signal_all(service, run, model::kKill); !sent) return sent;
     }
     return {};
@@ -209,7 +201,7 @@ bool Tracking::watch_empty(std::string_view service, RunNumber run) {
             next_look_ = std::min(next_look_, kernel::mono_now() + kLastLook);
         }
     } else {
-        if (session_members(key).empty()) return true;
+        if (sessions_.members(key).empty()) return true;
         look_delay_ = kFirstLook;
         next_look_ = std::min(next_look_, kernel::mono_now() + look_delay_);
     }
@@ -244,7 +236,7 @@ void Tracking::remove_some(Mono now) {
 
 void Tracking::release(std::string_view service, RunNumber run) {
     const std::uint64_t key = run_key(service, run);
-    sessions_.erase(key);
+    sessions_.release(key);
     oom_kills_.erase(key);
     killed_.erase(key);
     if (freezing_.erase(key) != 0 && tree_) tree_->forget_freeze(key);
@@ -282,8 +274,8 @@ std::vector<Tracking::Empty> Tracking::drain(Mono now) {
     next_look_ = kNever;
     std::vector<std::uint64_t> keys;
     for (const auto& [key, watch] : watches_) {
-        const bool gone =
-            tree_ ? tree_->remove_leaf(watch.service, leaf_name(watch.run)).has_value() : session_members(key).empty();
+        const bool gone = tree_ ? tree_->remove_leaf(watch.service, leaf_name(watch.run)).has_value()
+                                : sessions_.members(key).empty();
         if (gone) keys.push_back(key);
     }
     for (const std::uint64_t key : keys) take(key);

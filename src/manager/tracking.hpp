@@ -23,11 +23,14 @@
 #include "kernel/cgroup.hpp"
 #include "kernel/fd.hpp"
 #include "manager/run_key.hpp"
+#include "manager/sessions.hpp"
 
 namespace abide::manager {
 
 class Tracking {
   public:
+    // Who adopts the orphans of services.
+    void set_reaper(std::int32_t anchor) { sessions_.set_reaper(anchor); }
     // Tries for a cgroup tree inside `home` (a folder of a cgroup2 mount, `shown` is its path there), and says why on
     // standard error when there is none.
     void start(kernel::Fd home, const std::string& shown, const std::string& instance,
@@ -51,11 +54,16 @@ class Tracking {
     Result<kernel::Fd> existing_leaf(std::string_view service, RunNumber run);
     // Without cgroups: a session leader of this run was started.  The journal has it as soon as the engine knows.
     void add_session(std::uint64_t key, const model::Session& session);
+    // The same of all that the journal says of a run.
+    void recover(std::string_view service, const model::Run& run);
     // Without cgroups: takes over what the engine says of the sessions of these services.
     void follow(const core::Engine& engine, const std::vector<std::string>& services);
 
     // Is the process of this run?  The caller holds a pidfd, and asks again whether it still lives.
     [[nodiscard]] bool contains(std::string_view service, RunNumber run, std::int32_t pid) const;
+    // The same of one that the run names as its own.  Without cgroups that may be a daemon of `user`'s, and it is the
+    // run's from then on.
+    bool claims(std::string_view service, RunNumber run, std::int32_t pid, std::uint32_t user);
 
     // `have_it`: processes of the run that got the signal before, and that the anchor has not reaped.
     Status signal_all(std::string_view service, RunNumber run, int signal, std::span<const std::int32_t> have_it = {});
@@ -107,7 +115,6 @@ class Tracking {
         RunNumber run;
         bool polled = false;  // no news of it comes by itself
     };
-    [[nodiscard]] std::vector<std::int32_t> session_members(std::uint64_t key) const;
     [[nodiscard]] Mono next_freeze() const;
     void give_up(std::string_view service, RunNumber run);
     bool remove_now(std::string_view service, RunNumber run);
@@ -125,7 +132,7 @@ class Tracking {
     // time of the processor that removed it, which would hold up the starts of then: they are removed when it is quiet.
     std::deque<Leaf> given_up_;
     Mono remove_at_ = kNever;
-    std::map<std::uint64_t, std::vector<model::Session>> sessions_;  // by run key, without cgroups
+    Sessions sessions_;  // without cgroups
     Mono next_look_ = kNever;
     Duration look_delay_{};
 };

@@ -279,7 +279,7 @@ struct InstanceSpec {
     std::uint32_t parallel = 0;              // services starting at once; 0: no limit
     std::vector<std::string> read, operate;  // groups of [control]
     Box<EventsSpec> events;
-    // With others than the owner and root.
+    // Groups of [control] are let in, to the socket and the folder that it is in.
     [[nodiscard]] bool shared() const { return !read.empty() || !operate.empty(); }
     bool operator==(const InstanceSpec&) const = default;
 };

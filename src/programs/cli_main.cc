@@ -6,6 +6,5 @@
 
 int cli_main(int argc, char** argv) {
     abide::kernel::exit_without_memory("abide");
-    abide::kernel::keep_freed_memory();
     return abide::cli::run(argc, argv);
 }

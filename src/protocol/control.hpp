@@ -32,7 +32,7 @@ extern const std::string_view kDescription;
 
 // Of the control socket and of the runtime folder.  Who may connect may ask; what he may do is decided by his
 // credentials.  Root's services with a user of their own pass through the folder to their sockets.
-constexpr std::uint32_t socket_mode(bool shared) {
+constexpr int socket_mode(bool shared) {
     return shared ? 0666 : 0600;
 }
 constexpr std::uint32_t folder_mode(bool shared, std::uint32_t uid) {

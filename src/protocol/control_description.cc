@@ -84,7 +84,7 @@ type Operation (
   progress: []string
 )
 
-# change: add, remove, restart or update.
+# name: a service, or a table of the instance as a whole ([control]).  change: add, remove, restart or update.
 type Change (name: string, change: string, detail: string)
 
 # read.  Answers when the manager works.

@@ -8,6 +8,7 @@ import resource
 import signal
 import struct
 import subprocess
+import sys
 import time
 
 from harness import BIN, Instance, alive, instance, until, needs_root, skip
@@ -424,3 +425,97 @@ def test_manager_and_child_are_killed_between_clone_and_exec():
         one.reaches("a", "running", 20)
         until(lambda: len(sleeping("986")) == 1)
         assert one.status("a")["pid"] == int(sleeping("986")[0])
+
+
+def up_without_control_groups(one):
+    result = subprocess.run([str(BIN / "abide"), "-C", str(one.folder), "up", "--detach"], stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True, timeout=30, preexec_fn=without_control_groups)
+    assert result.returncode == 0, result.stderr + one.supervisor_log()
+    assert "tracked by session" in one.supervisor_log()
+
+
+def test_without_control_groups_who_left_the_session_ends_too():
+    """Found by his parents while they live, and by his session from then on."""
+    needs_root()
+    toml = CALM + '[services.a]\ncommand = ["sh", "-c", "setsid sh -c \'trap : TERM; sleep 981; sleep 982\' & exec sleep 983"]\n' \
+                  'stop.timeout = "300ms"\n'
+    one = Instance(toml)
+    try:
+        up_without_control_groups(one)
+        until(lambda: sleeping("981") and sleeping("983"))
+        calm = one.status("calm")["pid"]
+        one.ok("stop", "a")
+        assert not sleeping("981") and not sleeping("982") and not sleeping("983")
+        assert one.status("calm")["pid"] == calm
+    finally:
+        one.close()
+
+
+DAEMON = """
+import os, socket, sys, time
+if os.fork():
+    time.sleep(0.2)
+    os._exit(0)
+os.setsid()
+if os.fork():
+    os._exit(0)
+if sys.argv[1] == "pidfile":
+    open("daemon.pid.new", "w").write(str(os.getpid()))
+    os.rename("daemon.pid.new", "daemon.pid")
+if sys.argv[1] == "notify":
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    s.connect(os.environ["NOTIFY_SOCKET"])
+    s.send(b"MAINPID=%d\\nREADY=1" % os.getpid())
+os.execvp("sleep", ["sleep", sys.argv[2]])
+"""
+
+
+def test_without_control_groups_a_daemon_is_known_by_its_pid_file():
+    needs_root()
+    toml = CALM + f'[services.d]\ncommand = ["{sys.executable}", "daemon.py", "pidfile", "971"]\n' \
+                  'ready = { pidfile = "daemon.pid", timeout = "8s" }\n'
+    one = Instance(toml)
+    try:
+        (one.folder / "daemon.py").write_text(DAEMON)
+        up_without_control_groups(one)
+        pid = one.status("d")["pid"]
+        until(lambda: sleeping("971") == [str(pid)])
+        manager = one.where()["manager_pid"]
+        os.kill(manager, signal.SIGKILL)
+        until(lambda: one.where()["manager_pid"] != manager)
+        assert one.status("d")["pid"] == pid and one.state("d") == "running"
+        # What names somebody else's process makes it nobody's own.
+        one.ok("stop", "d")
+        assert not sleeping("971")
+        calm = one.status("calm")["pid"]
+        (one.folder / "daemon.py").write_text(DAEMON.replace("str(os.getpid())", f'"{calm}"'))
+        one.run("start", "d", "--timeout", "2s")
+        assert one.status("calm")["pid"] == calm and one.status("d")["pid"] != calm
+    finally:
+        one.close()
+
+
+SENDER = """
+import os, socket, sys, time
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.connect(os.environ["NOTIFY_SOCKET"])
+s.send(sys.argv[1].encode().decode("unicode_escape").encode())
+time.sleep(1000)
+"""
+
+
+def test_without_control_groups_a_sender_is_of_its_session_and_user():
+    needs_root()
+    command = 'command = ["/usr/bin/python3", "sender.py", %s]\n'
+    toml = CALM + '[services.n]\nready.notify = true\nuser = "nobody"\n' + command % '"READY=1"' + \
+        '[services.m]\nready.notify = true\n' + command % r'"MAINPID=1\\nREADY=1"'
+    one = Instance(toml)
+    try:
+        os.chmod(one.folder, 0o755)
+        (one.folder / "sender.py").write_text(SENDER)
+        up_without_control_groups(one)
+        assert "ready" in one.status("n")["conditions"]
+        assert "ready" in one.status("m")["conditions"] and one.status("m")["pid"] != 1
+        assert "MAINPID=1 is not a process of this service" in one.supervisor_log()
+    finally:
+        one.close()

@@ -211,7 +211,7 @@ TEST(Reconfigure, APlanTellsOfTheInstanceAsWell) {
     const auto plan = d.engine.plan(other, false);
     ASSERT_EQ(plan->size(), 3u);
     EXPECT_EQ((*plan)[0].subject, "[project]");
-    EXPECT_EQ((*plan)[0].detail, "name (at the next `down` and `up`), parallel");
+    EXPECT_EQ((*plan)[0].detail, "parallel");
     EXPECT_EQ((*plan)[1].subject, "[control]");
     EXPECT_EQ((*plan)[1].detail, "operate");
     EXPECT_EQ((*plan)[2].subject, "[events]");

@@ -204,6 +204,7 @@ TEST_F(CgroupTest, AFrozenChildHidesNobodysOutcome) {
     Outcome& before = bench.run(command({"true"}));
     exit_code(before);
     before.pidfd.reset();
+    const std::uint64_t unseen = bench.start(command({"true"}));  // nobody looks at what becomes of it
     SpawnRequest waits = command({"true"});
     waits.pid_record = full.record();
     const std::uint64_t waiting = bench.start(std::move(waits));
@@ -221,6 +222,7 @@ TEST_F(CgroupTest, AFrozenChildHidesNobodysOutcome) {
     EXPECT_TRUE(bench.run(command({"true"})).executed) << "with the pipe of before";
     full.drain();
     EXPECT_TRUE(bench.finish(waiting).executed);
+    EXPECT_TRUE(bench.finish(unseen).executed);
     EXPECT_FALSE(bench.outcomes[frozen].settled());
     ASSERT_TRUE(cgroup_freeze(leaf->get(), false));
     EXPECT_TRUE(bench.finish(frozen).executed);

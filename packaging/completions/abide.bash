@@ -14,7 +14,7 @@ _abide_services() {
 _abide() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command='' i
     local commands='up down enable disable status start create stop restart reload kill force-destroy pause unpause logs why check
-        plan graph reload-config add remove where oci upgrade generation state version help events wait emit analyze'
+        plan graph import reload-config add remove where oci upgrade generation state version help events wait emit analyze'
     local globals='-C --user --system --runtime --json --help --version'
     COMPREPLY=()
     for ((i = 1; i < COMP_CWORD; i++)); do
@@ -57,6 +57,12 @@ _abide() {
         up | enable | disable | status | start | create | stop | restart | reload | kill | force-destroy | pause | unpause | logs | why | remove | wait)
             mapfile -t COMPREPLY < <(compgen -W "$(_abide_services)" -- "$current") ;;
         check | add) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+        import)
+            if [[ $previous == import ]]; then
+                mapfile -t COMPREPLY < <(compgen -W 'systemd procfile supervisord' -- "$current")
+            else
+                mapfile -t COMPREPLY < <(compgen -f -- "$current")
+            fi ;;
         analyze) mapfile -t COMPREPLY < <(compgen -W 'blame critical-chain plot' -- "$current") ;;
         help) mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$current") ;;
     esac

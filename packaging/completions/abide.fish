@@ -1,6 +1,6 @@
 # Completion of abide for fish: commands, options, files, and the services of the instance that is meant.
 set -l commands up down enable disable status start create stop restart reload kill force-destroy pause unpause logs why check plan \
-    graph reload-config add remove where oci upgrade generation state version help events wait emit analyze
+    graph import reload-config add remove where oci upgrade generation state version help events wait emit analyze
 
 function __abide_services
     set -l words (commandline -opc)
@@ -48,6 +48,7 @@ complete -c abide -n $none -a why -d 'why a service is as it is'
 complete -c abide -n $none -a check -d 'look for errors in the configuration'
 complete -c abide -n $none -a plan -d 'what reload-config would change'
 complete -c abide -n $none -a graph -d 'who needs whom'
+complete -c abide -n $none -a import -d 'print service files of others as an abide.toml'
 complete -c abide -n $none -a reload-config -d 'apply edited files'
 complete -c abide -n $none -a add -d 'define services in the running instance'
 complete -c abide -n $none -a remove -d 'stop and forget services'
@@ -61,7 +62,8 @@ complete -c abide -n $none -a help -d 'help of a command'
 
 set -l named up enable disable status start create stop restart reload kill force-destroy pause unpause logs why remove wait
 complete -c abide -n "__fish_seen_subcommand_from $named" -a '(__abide_services)'
-complete -c abide -n '__fish_seen_subcommand_from check add' -F
+complete -c abide -n '__fish_seen_subcommand_from check add import' -F
+complete -c abide -n '__fish_seen_subcommand_from import; and not __fish_seen_subcommand_from systemd procfile supervisord' -a 'systemd procfile supervisord'
 complete -c abide -n '__fish_seen_subcommand_from help' -a "$commands"
 complete -c abide -n '__fish_seen_subcommand_from wait' -l for -x -a 'created started ready healthy stopped completed failed'
 complete -c abide -n '__fish_seen_subcommand_from wait events' -l since -x

@@ -32,7 +32,7 @@ struct CommandLine {
     WaitOptions wait;
     AnalyzeOptions analyze;
     std::vector<std::string> names, files;
-    std::string name, file, topic;
+    std::string name, file, topic, kind;
     bool dot = false;
     Action action;
 };
@@ -170,6 +170,13 @@ void add_configuration(CLI::App& app, CommandLine& line) {
     add_command(app, line, "graph", "who needs whom", [&line](Context& context) {
         return graph_command(context, line.dot);
     })->add_flag("--dot", line.dot, "for Graphviz");
+    CLI::App* import =
+        add_command(app, line, "import", "print service files of others as an abide.toml",
+                    [&line](Context& context) { return import_command(context, line.kind, line.files); });
+    import->add_option("FORMAT", line.kind, "systemd, procfile or supervisord")
+        ->required()
+        ->check(CLI::IsMember({"systemd", "procfile", "supervisord"}));
+    import->add_option("FILE", line.files, "files of that form; - is standard input, but not for systemd")->required();
     add_command(app, line, "add", "define services in the running instance",
                 [&line](Context& context) { return add_command(context, line.file); })
         ->add_option("FILE", line.file, "- is standard input")

@@ -59,6 +59,9 @@ CommandResult reload_config_command(Context& context);
 CommandResult add_command(Context& context, const std::string& file);
 CommandResult graph_command(Context& context, bool dot);
 
+// Service files of others, as an abide.toml (commands_import.cc).  kind: systemd, procfile or supervisord.
+CommandResult import_command(Context& context, const std::string& kind, const std::vector<std::string>& files);
+
 // Logs (commands_logs.cc).
 struct LogsOptions {
     std::vector<std::string> names;

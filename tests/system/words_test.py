@@ -214,3 +214,46 @@ def test_a_user_without_control_groups_hears_of_limits():
             assert log.count(f"calm: limits.{key} is not in force") == 1, log
     finally:
         one.close()
+
+
+IMPORTED = {
+    "procfile": ("Procfile", "web: sleep 1000\nworker: echo started; exec sleep 1000\n", ["web", "worker"]),
+    "supervisord": ("supervisord.conf",
+                    "[supervisord]\nnodaemon=true\n[program:web]\ncommand=sleep 1000\nautorestart=unexpected\n"
+                    "environment=A=\"b c\"\n[program:worker]\ncommand=/bin/sh -c 'echo started; exec sleep 1000'\n", ["web", "worker"]),
+    "systemd": ("web.service", "[Unit]\nDescription=A web server\n[Service]\nExecStart=/bin/sleep 1000\nRestart=on-failure\n"
+                               "ProtectHome=yes\n[Install]\nWantedBy=multi-user.target\n", ["web"]),
+}
+
+
+def test_what_was_imported_runs():
+    for kind, (name, text, services) in IMPORTED.items():
+        one = Instance("")
+        try:
+            (one.folder / name).write_text(text)
+            result = one.run("import", kind, str(one.folder / name))
+            assert result.returncode == 0, result.stderr
+            one.config.write_text(result.stdout)
+            # What is left out is said, with its line.
+            assert (f"{one.folder}/web.service:6: ProtectHome" in result.stderr) == (kind == "systemd"), result.stderr
+            assert one.run("check").returncode == 0
+            assert one.up().returncode == 0, one.supervisor_log()
+            for service in services:
+                assert one.state(service) == "running"
+        finally:
+            one.close()
+
+
+def test_what_cannot_be_imported_says_where():
+    one = Instance("")
+    try:
+        (one.folder / "Procfile").write_text("web: sleep 1\nnonsense\n")
+        wrong = one.run("import", "procfile", str(one.folder / "Procfile"))
+        assert wrong.returncode == 2 and "Procfile:2" in wrong.stderr and len(wrong.stderr.splitlines()) == 1, wrong
+        assert one.run("import", "upstart", "x").returncode == 2
+        assert one.run("import", "procfile", str(one.folder / "none")).returncode == 2
+        assert one.run("import", "systemd", "-", stdin="").returncode == 2
+        piped = one.run("import", "procfile", "-", stdin="a: sleep 1\n")
+        assert piped.returncode == 0 and "[services.a]" in piped.stdout, piped
+    finally:
+        one.close()

@@ -58,15 +58,18 @@ config::LoadContext load_context(const Places& places) {
 config::Loaded load_files(const Places& places, const std::vector<std::string>& entries) {
     RealFiles files;
     config::Loaded loaded = config::load(entries, files, load_context(places));
-    if (!loaded.ok) return loaded;
-    if (loaded.files.empty()) {
+    // What is wrong with a part of a service may be why it contradicts another one; a cycle is one in any case.
+    const bool only_cycles = !loaded.ok;
+    if (loaded.ok && loaded.files.empty()) {
         loaded.diagnostics.push_back({config::Severity::warning, places.configuration, 0, 0,
                                       "there is no configuration, so no service", "write it, or see `abide add`"});
     }
     for (core::Problem& problem : core::validate(loaded.configuration)) {
+        if (only_cycles && !problem.cycle) continue;
         loaded.cyclic = problem.cycle && (loaded.ok || loaded.cyclic);
         loaded.diagnostics.push_back({config::Severity::error, std::move(problem.where.file), problem.where.line,
-                                      problem.where.column, std::move(problem.text), std::move(problem.advice)});
+                                      problem.where.column, std::move(problem.text), std::move(problem.advice),
+                                      problem.cycle});
         loaded.ok = false;
     }
     return loaded;

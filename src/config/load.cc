@@ -34,11 +34,9 @@ class Load {
         loaded.ok = !report_.failed();
         loaded.diagnostics = report_.take();
         loaded.files = sources_.read();
-        if (loaded.ok) {
-            loaded.configuration.services.reserve(drafts_.size());
-            for (Draft& draft : drafts_) loaded.configuration.services.push_back(std::move(draft));
-            std::ranges::sort(loaded.configuration.services, {}, &model::ServiceSpec::name);
-        }
+        loaded.configuration.services.reserve(drafts_.size());
+        for (Draft& draft : drafts_) loaded.configuration.services.push_back(std::move(draft));
+        std::ranges::sort(loaded.configuration.services, {}, &model::ServiceSpec::name);
         return loaded;
     }
 

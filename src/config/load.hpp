@@ -38,6 +38,7 @@ struct Diagnostic {
     std::uint32_t line = 0, column = 0;  // from 1; 0: the file as a whole
     std::string text;                    // what is wrong
     std::string advice;                  // what to do; may be empty
+    bool whole = false;                  // `text` is shown whole: it is made of names and places only
     bool operator==(const Diagnostic&) const = default;
 };
 
@@ -55,7 +56,8 @@ struct LoadContext {
 };
 
 struct Loaded {
-    model::Configuration configuration;   // services sorted by name; templates among them (is_template)
+    model::Configuration configuration;   // services sorted by name; templates among them (is_template); with
+                                          // errors: as far as it could be read
     std::string runtime;                  // [project] runtime, absolute; empty: not given
     std::vector<std::string> files;       // every file that was read, in the order of reading
     std::vector<Diagnostic> diagnostics;  // by file (in the order of reading), line and column

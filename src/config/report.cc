@@ -41,7 +41,7 @@ std::string format(const Diagnostic& diagnostic) {
     std::string line = printable(diagnostic.file, kLineBytes);
     if (diagnostic.line > 0) line += ":" + std::to_string(diagnostic.line) + ":" + std::to_string(diagnostic.column);
     line += diagnostic.severity == Severity::error ? ": error: " : ": warning: ";
-    line += printable(diagnostic.text, kLineBytes);
+    line += printable(diagnostic.text, diagnostic.whole ? diagnostic.text.size() : kLineBytes);
     if (!diagnostic.advice.empty()) line += "; " + printable(diagnostic.advice, kLineBytes);
     return line;
 }

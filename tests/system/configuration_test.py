@@ -1,5 +1,6 @@
 """Configurations that are too much: large, long, endless, or no text at all.  Each is refused at once with one line and its place."""
 import os
+import re
 import resource
 import subprocess
 import time
@@ -59,6 +60,19 @@ def test_a_cycle_of_ten_thousand():
     try:
         text = one.run("check", timeout=60)
         assert text.returncode == 7 and "s0 requires s9999" in text.stderr, text.stderr[:300]
+        named = set(re.findall(r"s\d+ requires s\d+", text.stderr))
+        assert len(named) == 10_000 and len(text.stderr.splitlines()) == 1, (len(named), text.stderr[:300])
+    finally:
+        one.close()
+
+
+def test_cycles_are_told_with_all_other_errors():
+    one = Instance('[services.a]\ncommand = ["sleep", "1"]\nrequires = ["b"]\nnonsense = 1\n'
+                   '[services.b]\ncommand = ["sleep", "1"]\nrequires = ["a"]\n')
+    try:
+        result = one.run("check")
+        assert result.returncode == 2 and "nonsense" in result.stderr and "a requires b" in result.stderr, result.stderr
+        assert "b requires a" in result.stderr, result.stderr
     finally:
         one.close()
 

@@ -87,6 +87,39 @@ def test_forks_without_end():
         assert not left, left
 
 
+FORKER = """
+import os, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+end = time.monotonic() + 8
+for _ in range(4000):
+    # Each child makes two of its own before it rests, so that whoever kills one after the other comes too late.
+    if os.fork() == 0:
+        os.fork()
+        os.fork()
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        time.sleep(30)
+        os._exit(0)
+    time.sleep(0.004)
+    if time.monotonic() > end:
+        break
+"""
+
+
+def test_one_that_forks_while_it_is_killed_ends():
+    """TERM changes nothing, and it forks on while it gets its KILL: bounded here by count and by time."""
+    toml = CALM + '[services.a]\ncommand = ["/usr/bin/python3", "forker.py"]\nautostart = false\nstop.timeout = "300ms"\n'
+    with instance(toml) as one:
+        (one.folder / "forker.py").write_text(FORKER)
+        calm = one.status("calm")["pid"]
+        for words in (["stop", "a"], ["force-destroy", "a"]):
+            one.ok("start", "a")
+            until(lambda: sum(b"forker.py" in cmdline(p) for p in os.listdir("/proc") if p.isdigit()) > 40)
+            one.ok(*words)
+            left = [p for p in os.listdir("/proc") if p.isdigit() and b"forker.py" in cmdline(p)]
+            assert not left, left
+            assert one.status("calm")["pid"] == calm
+
+
 def cmdline(pid):
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:

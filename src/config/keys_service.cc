@@ -189,7 +189,7 @@ constexpr Key<Draft> kService[] = {
      identity<&model::Identity::user>},
     {{.name = "group", .shape = Shape::text, .doc = "The group; by default the user's own."},
      identity<&model::Identity::group>},
-    {{.name = "groups", .shape = Shape::texts, .doc = "Supplementary groups; by default those of the user."},
+    {{.name = "groups", .shape = Shape::texts, .doc = "Supplementary groups, besides those of the user."},
      identity<&model::Identity::groups>},
     {{.name = "environment",
       .shape = Shape::variables,

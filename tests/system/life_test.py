@@ -1,12 +1,15 @@
 """The main job: bring a stack up in order, keep it up, survive the manager, stop it in order, leave nothing behind."""
+import grp
 import json
 import os
+import pathlib
+import pwd
 import re
 import signal
 import subprocess
 import time
 
-from harness import alive, instance, until
+from harness import alive, instance, needs_root, until
 
 STACK = """
 [services.db]
@@ -190,3 +193,37 @@ def test_what_follows_a_kill_runs():
         os.kill(manager, signal.SIGKILL)
         one.reaches("b", "inactive")
         assert (one.folder / "after-b").read_text() == "\n"
+
+
+def test_what_a_service_is_set_up_with():
+    """Each of these from abide.toml into the process, as the kernel has it."""
+    needs_root()
+    toml = '[services.a]\ncommand = ["sleep", "1000"]\nuser = "nobody"\ngroups = ["adm", "12345"]\n' \
+           'limits = { nice = 7, umask = "027", nofile = { soft = 100, hard = 200 }, oom-score-adjust = 321 }\n' \
+           'sandbox = { no-new-privileges = true, capabilities = ["CAP_NET_BIND_SERVICE"] }\n' \
+           '[services.plain]\ncommand = ["sleep", "1000"]\n'
+    with instance(toml) as one:
+        def told(service):
+            pid = one.status(service)["pid"]
+            lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+            status = {key: value.split() for key, _, value in (line.partition(":") for line in lines)}
+            limits = pathlib.Path(f"/proc/{pid}/limits").read_text()
+            nofile = next(line.split()[3:5] for line in limits.splitlines() if line.startswith("Max open files"))
+            return pid, status, nofile
+        pid, status, nofile = told("a")
+        nobody = pwd.getpwnam("nobody")
+        assert status["Uid"] == [str(nobody.pw_uid)] * 4 and status["Gid"] == [str(nobody.pw_gid)] * 4, status
+        own = set(os.getgrouplist("nobody", nobody.pw_gid))
+        assert set(map(int, status["Groups"])) == own | {grp.getgrnam("adm").gr_gid, 12345}, status["Groups"]
+        assert status["Umask"] == ["0027"] and nofile == ["100", "200"], (status["Umask"], nofile)
+        assert os.getpriority(os.PRIO_PROCESS, pid) == 7
+        assert pathlib.Path(f"/proc/{pid}/oom_score_adj").read_text().strip() == "321"
+        assert status["NoNewPrivs"] == ["1"] and int(status["CapBnd"][0], 16) == 1 << 10, status
+        assert int(status["CapInh"][0], 16) & ~(1 << 10) == 0
+        # Nothing of it rubs off on anybody else.
+        other, status, nofile = told("plain")
+        assert status["Uid"] == [str(os.geteuid())] * 4 and status["NoNewPrivs"] == ["0"]
+        assert os.getpriority(os.PRIO_PROCESS, other) == os.getpriority(os.PRIO_PROCESS, 0)
+        for manager in (one.where()["manager_pid"], one.where()["anchor_pid"]):
+            assert os.getpriority(os.PRIO_PROCESS, manager) == os.getpriority(os.PRIO_PROCESS, 0)
+            assert pathlib.Path(f"/proc/{manager}/oom_score_adj").read_text() != "321\n"

@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "base/limits.hpp"
+#include "base/text.hpp"
 #include "cli/commands.hpp"
 #include "cli/configuration.hpp"
 #include "cli/launch.hpp"
@@ -61,15 +62,34 @@ void show_changes(Context& context, const control::ChangesReply& reply, std::str
     context.print(render_table(rows, context.coloured(), context.columns()));
 }
 
+// The instance behind ABIDE_SOCKET: its own files and folders count, not what lies around here.
+Result<Places> places_behind(Client& client, const Places& here) {
+    const auto where = client.call<control::WhereReply>(control::Method::where, control::Nothing{});
+    if (!where) return std::unexpected(where.error());
+    if (where->configuration.empty()) return here;
+    auto around = surroundings();
+    if (!around) return std::unexpected(around.error());
+    around->socket.reset();
+    for (const Choice& choice :
+         {Choice{.directory = folder_of(where->configuration)}, Choice{.user = true}, Choice{.system = true}}) {
+        auto found = find_places(choice, *around);
+        if (!found || found->configuration != where->configuration) continue;
+        found->forced_socket = true;
+        found->control = here.control;
+        return found;
+    }
+    return fail(ErrorKind::refused, "its configuration " + where->configuration + " can't be found from here",
+                "ask as the user whose instance it is");
+}
+
 // Plan or Apply of the instance's own files.
 CommandResult send_configuration(Context& context, control::Method method, std::string_view when_none) {
     auto places = context.places(true);
     if (!places) return std::unexpected(places.error());
     Client client(places->control);
     if (places->forced_socket) {
-        const auto where = client.call<control::WhereReply>(control::Method::where, control::Nothing{});
-        if (!where) return std::unexpected(where.error());
-        if (!where->configuration.empty()) places->configuration = where->configuration;
+        places = places_behind(client, *places);
+        if (!places) return std::unexpected(places.error());
     }
     const auto loaded = load_instance(context, *places);
     if (!loaded) return std::unexpected(loaded.error());

@@ -1,11 +1,12 @@
 """The command line: exit statuses, one line of error with its place, reload and plan, logs."""
 import json
+import os
 import subprocess
 import time
 
 import harness
 import scopes
-from harness import Instance, instance, until
+from harness import BIN, Instance, instance, until
 
 CALM = '[services.calm]\ncommand = ["sleep", "1000"]\n'
 
@@ -83,6 +84,21 @@ def test_reload_config_touches_only_what_changed():
         one.config.write_text(CALM + "oops = 1\n")
         assert one.run("reload-config").returncode == 2
         assert one.status("calm")["pid"] == calm
+
+
+def test_reload_config_by_a_socket_is_of_that_instance():
+    toml = CALM + '[services.other]\ncommand = ["sleep", "1000"]\n'
+    with instance(toml) as one:
+        def elsewhere(*words):
+            return subprocess.run([str(BIN / "abide"), *words], cwd="/", capture_output=True, text=True, timeout=20,
+                                  env=os.environ | {"ABIDE_SOCKET": one.where()["control"]})
+        plan = elsewhere("plan")
+        assert plan.returncode == 0 and "nothing would change" in plan.stdout, plan
+        other = one.status("other")["pid"]
+        one.config.write_text(CALM + '[services.other]\ncommand = ["sleep", "2000"]\n')
+        assert elsewhere("reload-config").returncode == 0
+        until(lambda: one.status("other")["pid"] not in (None, other))
+        assert os.readlink(f"/proc/{one.status('other')['pid']}/cwd") == os.path.realpath(one.folder)
 
 
 def test_add_and_remove():

@@ -22,7 +22,7 @@ import journal
 from bench_events import section_events
 from subjects import Abide, AbideChain, AbideLean, AbideLines, BareLoop, Runit, S6, Supervisor
 
-SERVICES, MANY, MOST, ROUNDS = 500, 1000, 10_000, 15
+SERVICES, MANY, MOST, ROUNDS, JOURNAL_ROUNDS = 500, 1000, 10_000, 15, 5
 USUAL = ("start", "restart", "memory", "idle", "chain", "status", "scale", "init")
 SECTIONS = (*USUAL, "gap", "stall", "journal", "events", "monitor")
 PEERS = [(S6, "s6-svscan"), (Runit, "runsvdir"), (Supervisor, "supervisord")]
@@ -275,7 +275,7 @@ def section_stall(bench):
 
 
 def section_journal(bench):
-    journal.section_journal(bench, Abide, MANY, 5)
+    journal.section_journal(bench, Abide, MANY, JOURNAL_ROUNDS)
 
 
 # ---- scale -----------------------------------------------------------------------------------------------------------

@@ -76,10 +76,7 @@ void write_unit_limits(Unit& unit, ImportWriter& writer) {
     write_number(unit, writer, "Nice", "nice", -20, 19);
     write_number(unit, writer, "OOMScoreAdjust", "oom-score-adjust", -1000, 1000);
     if (const IniEntry* entry = unit.last("Service", "UMask")) {
-        const bool octal = entry->value.size() <= 4 &&
-                           entry->value.find_first_not_of("01234567") == std::string::npos &&
-                           (entry->value.size() < 4 || entry->value.front() == '0');
-        if (octal)
+        if (is_umask(entry->value))
             writer.set_text("limits.umask", entry->value);
         else
             writer.leave_out(*entry, "it is not octal");

@@ -205,10 +205,7 @@ class Program {
         }
         if (const IniEntry* entry = take("user")) writer_.set_text("user", entry->value);
         if (const IniEntry* entry = take("umask")) {
-            const bool octal = !entry->value.empty() && entry->value.size() <= 4 &&
-                               entry->value.find_first_not_of("01234567") == std::string::npos &&
-                               (entry->value.size() < 4 || entry->value.front() == '0');
-            if (octal)
+            if (is_umask(entry->value))
                 writer_.set("limits", "{ umask = " + toml_string(entry->value) + " }");
             else
                 writer_.leave_out(*entry, "it is not octal");

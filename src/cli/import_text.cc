@@ -257,6 +257,11 @@ bool is_variable(std::string_view name) {
            std::ranges::all_of(name, [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
 }
 
+bool is_umask(std::string_view text) {
+    return !text.empty() && text.size() <= 4 && text.find_first_not_of("01234567") == std::string_view::npos &&
+           (text.size() < 4 || text.front() == '0');
+}
+
 ImportWriter::ImportWriter(const std::vector<ImportSource>& sources) {
     text_ = "# Made by `abide import` from:\n";
     for (const ImportSource& source : sources) text_ += "#   " + printable(source.file) + "\n";

@@ -51,6 +51,8 @@ bool has_marks(std::string_view word);
 // A list of words; by a shell when a variable stands for several.
 std::string command_value(const std::vector<std::string>& words);
 bool is_variable(std::string_view name);
+// As abide.toml takes it: up to four octal digits, of four the first a zero.
+bool is_umask(std::string_view text);
 
 // An abide.toml that is written table by table, with its notes.
 class ImportWriter {

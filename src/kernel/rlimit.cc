@@ -52,13 +52,13 @@ Status set_limit(const ResourceLimitValue& limit) {
     return {};
 }
 
-Result<std::uint64_t> check_descriptor_room(std::uint64_t spare) {
+Status check_descriptor_room(std::uint64_t spare) {
     const Result<ResourceLimitValue> limit = get_limit(RLIMIT_NOFILE);
     if (!limit) return std::unexpected(limit.error());
     // The lowest free number: all below it are in use.
     const Fd lowest(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0));
     const std::uint64_t used = lowest ? static_cast<std::uint64_t>(lowest.get()) : limit->soft;
-    if (used + spare <= limit->soft) return limit->soft - used - spare;
+    if (used + spare <= limit->soft) return {};
     return std::unexpected(Error{ErrorKind::refused,
                                  std::to_string(used) + " of " + std::to_string(limit->soft) +
                                      " descriptors are in use, and " + std::to_string(spare) + " must stay free",

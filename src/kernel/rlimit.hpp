@@ -20,9 +20,8 @@ struct ResourceLimitValue {
 std::string_view limit_name(int resource);
 Result<ResourceLimitValue> get_limit(int resource);
 Status set_limit(const ResourceLimitValue& limit);
-// How many numbers lie above the lowest free one, besides `spare`; some of them may be in use.  Fails (refused), with
-// the numbers, when there are none.
-Result<std::uint64_t> check_descriptor_room(std::uint64_t spare);
+// Fails (refused), with the numbers, when fewer than `spare` descriptors can still be opened.
+Status check_descriptor_room(std::uint64_t spare);
 // Returns what was set before, for the children.
 Result<ResourceLimitValue> raise_descriptor_limit();
 // Makes our descriptor table large enough for numbers below `count`, or as many as the limit allows.  To be called

@@ -290,7 +290,6 @@ void Loop::act(const Now& now) {
     launcher_.spawn_prepared();
     cursor_.leave();
     launcher_.end_turn();
-    runs_.end_turn();
     processes_.end_turn(spawner_->in_flight() + spawner_->queued() != 0);
     if (const std::optional<std::int32_t> status = executor_.ended(); status && ending_ == Ending::no)
         begin_end(*status, now);

@@ -18,7 +18,6 @@ namespace abide::manager {
 namespace {
 
 constexpr std::uint64_t kSpareDescriptors = 48;
-constexpr std::uint64_t kRoomOfARun = 64, kMostUnlooked = 7;
 
 bool wants_log(const model::ServiceSpec& spec) {
     return spec.log.or_default().mode == model::LogMode::file;
@@ -92,19 +91,6 @@ RunThings* Runs::find(std::uint64_t key) {
     return it == runs_.end() ? nullptr : &it->second;
 }
 
-// A look costs three calls, so with room for many it lasts for some runs of the same turn, whose descriptors the spare
-// ones could pay for.
-Status Runs::check_room() {
-    if (unlooked_ > 0) {
-        --unlooked_;
-        return {};
-    }
-    const Result<std::uint64_t> room = kernel::check_descriptor_room(kSpareDescriptors);
-    if (!room) return std::unexpected(room.error());
-    unlooked_ = std::min(*room / kRoomOfARun, kMostUnlooked);
-    return {};
-}
-
 Result<RunThings*> Runs::prepare(const model::Service& service, const model::Run& run, const model::ServiceSpec& spec,
                                  Now now) {
     const std::uint64_t key = run_key(service.name, run.number);
@@ -115,7 +101,8 @@ Result<RunThings*> Runs::prepare(const model::Service& service, const model::Run
         return known;
     }
     // Beyond the budget a service is refused; clients, and the processes of those that run, still find room.
-    if (const Status room = check_room(); !room) return std::unexpected(room.error());
+    if (const Status room = kernel::check_descriptor_room(kSpareDescriptors); !room)
+        return std::unexpected(room.error());
     RunThings& things = runs_[key];
     things.service = service.name;
     things.run = run.number;

@@ -59,7 +59,6 @@ class Runs {
     // Where the runtime folder is, below which each container has a folder of its own.
     void set_runtime_folder(std::string path) { runtime_folder_ = std::move(path); }
     [[nodiscard]] std::string container_id(std::string_view service) const;
-    void end_turn() { unlooked_ = 0; }
     [[nodiscard]] std::string container_folder(std::string_view service) const;
     // Keys that the anchor holds from before.
     void set_kept(const std::vector<std::uint64_t>& keys);
@@ -110,7 +109,6 @@ class Runs {
     void end_console_way(RunThings& things);
     void recover_console(RunThings& things, const model::ServiceSpec& spec, Wall since, AnchorLink::Kept& kept);
     void release_console(RunThings& things);
-    Status check_room();
     bool find_log_again(const model::Run& run, std::uint64_t key);
     void drop_hold(RunThings& things);
 
@@ -122,7 +120,6 @@ class Runs {
     kernel::Fd notify_directory_;
     std::unordered_map<std::uint64_t, RunThings> runs_;  // by run key
     std::set<std::uint64_t> kept_;                       // keys of listening sockets and log pipes at the anchor
-    std::uint64_t unlooked_ = 0;  // so many more may be prepared before the room for descriptors is looked at again
 };
 
 }  // namespace abide::manager
